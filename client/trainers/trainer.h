@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "client/datasets/dataset.h"
+#include "client/models/models.h"
+#include "core/registry.h"
+#include "core/update.h"
+
+namespace gossamer {
+
+// What a client keeps from round to round, as flat vectors whose meaning the algorithm knows (EASGD: its own
+// x_i; EAMSGD: x_i and its velocity). Empty until the client's first round; travels in checkpoints, never
+// over the network.
+using ClientState = std::vector<FloatBuffer>;
+
+// One client's share of one round.
+struct TrainTask {
+  ClientId client = 0;
+  Round round = 0;
+  std::shared_ptr<const ExampleSet> examples;
+  ClientState* state = nullptr;  // owned by the caller; null where the algorithm keeps none
+};
+
+// One round of local work. Holds a model replica and scratch memory, so one instance serves any number of
+// clients one after another on one thread. Deterministic: the update depends on the global model, the task
+// and the configuration only, bit for bit.
+class LocalTrainer {
+ public:
+  virtual ~LocalTrainer() = default;
+  // `global` holds the model's layout().size() floats.
+  virtual Update train(std::span<const float> global, const TrainTask& task) = 0;
+};
+
+// An algorithm is a way to train locally, plus what it fixes on the rest of the configuration.
+class Algorithm {
+ public:
+  virtual ~Algorithm() = default;
+  // Sets the keys that the algorithm implies (fedsgd: one full-batch step). Throws ConfigError where the
+  // user gave one of them another value.
+  virtual void preset(Options& options) const { static_cast<void>(options); }
+  virtual bool keeps_client_state() const { return false; }
+  virtual std::unique_ptr<LocalTrainer> make_trainer(const Options& options, std::unique_ptr<Model> model) const = 0;
+};
+
+// `algorithm.name`.
+const Registry<Algorithm>& algorithms();
+
+}  // namespace gossamer

@@ -1,0 +1,44 @@
+include(CMakeDependentOption)
+
+foreach(part MPI ZMQ)
+  set(GOSSAMER_WITH_${part} AUTO CACHE STRING "Build the ${part} transport: ON, OFF or AUTO (if found)")
+  set_property(CACHE GOSSAMER_WITH_${part} PROPERTY STRINGS ON OFF AUTO)
+endforeach()
+option(GOSSAMER_WITH_TORCH "Build what needs libtorch: models, trainers, the program" ON)
+option(GOSSAMER_BUILD_TESTS "Build the tests" ON)
+option(GOSSAMER_BUILD_FUZZERS "Build the fuzz targets (clang only)" OFF)
+set(GOSSAMER_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined or thread")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+# ccache has to be told that a precompiled header may be cached by its contents.
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
+endif()
+
+# What all of our own code is compiled with.
+add_library(gossamer_flags INTERFACE)
+target_include_directories(gossamer_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(gossamer_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(gossamer_flags INTERFACE -fpch-preprocess)
+endif()
+if(GOSSAMER_SANITIZE)
+  target_compile_options(gossamer_flags INTERFACE -fsanitize=${GOSSAMER_SANITIZE} -fno-omit-frame-pointer
+                                                  -fno-sanitize-recover=all)
+  target_link_options(gossamer_flags INTERFACE -fsanitize=${GOSSAMER_SANITIZE})
+  target_compile_definitions(gossamer_flags INTERFACE GOSSAMER_SANITIZED)
+endif()
+if(GOSSAMER_BUILD_FUZZERS)
+  target_compile_options(gossamer_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,77 @@
+# One library a folder (two where a part needs libtorch and a part does not), linked only downwards:
+#
+#   core <- compression, privacy, comms <- client, server <- simulation <- cli
+#
+# The table says what each may link; anything else ends the configuration.
+set(GOSSAMER_MAY_LINK_gossamer_core "")
+set(GOSSAMER_MAY_LINK_gossamer_model gossamer_core)
+set(GOSSAMER_MAY_LINK_gossamer_compression gossamer_core)
+set(GOSSAMER_MAY_LINK_gossamer_privacy gossamer_core)
+set(GOSSAMER_MAY_LINK_gossamer_comms gossamer_core)
+set(GOSSAMER_MAY_LINK_gossamer_datasets gossamer_core)
+set(GOSSAMER_MAY_LINK_gossamer_client
+    gossamer_core gossamer_model gossamer_compression gossamer_privacy gossamer_comms gossamer_datasets)
+set(GOSSAMER_MAY_LINK_gossamer_server gossamer_core gossamer_compression gossamer_privacy gossamer_comms)
+set(GOSSAMER_MAY_LINK_gossamer_simulation ${GOSSAMER_MAY_LINK_gossamer_client} gossamer_client gossamer_server)
+set(GOSSAMER_MAY_LINK_gossamer_cli ${GOSSAMER_MAY_LINK_gossamer_simulation} gossamer_simulation)
+set(GOSSAMER_TORCH_TARGETS gossamer_model gossamer_client gossamer_simulation gossamer_cli)
+
+# gossamer_library(NAME [SHARED] SOURCES ... [LINKS our targets ...] [PACKAGES imported targets ...])
+function(gossamer_library name)
+  cmake_parse_arguments(ARG "SHARED" "" "SOURCES;LINKS;PACKAGES" ${ARGN})
+  if(NOT DEFINED GOSSAMER_MAY_LINK_${name})
+    message(FATAL_ERROR "${name} is not in the table of layers (cmake/GossamerTargets.cmake)")
+  endif()
+  foreach(link IN LISTS ARG_LINKS)
+    if(NOT link IN_LIST GOSSAMER_MAY_LINK_${name})
+      message(FATAL_ERROR "${name} must not link ${link}: dependencies point one way (docs/architecture.md)")
+    endif()
+  endforeach()
+  if(ARG_SHARED)
+    add_library(${name} SHARED ${ARG_SOURCES})
+  else()
+    add_library(${name} STATIC ${ARG_SOURCES})
+  endif()
+  target_link_libraries(${name} PUBLIC gossamer_flags ${ARG_LINKS} ${ARG_PACKAGES} Threads::Threads)
+  if(name IN_LIST GOSSAMER_TORCH_TARGETS)
+    target_link_libraries(${name} PUBLIC gossamer_torch)
+    gossamer_precompile_torch(${name})
+  endif()
+endfunction()
+
+# A torch header costs ten seconds a file; all targets that need one share one precompiled header.
+function(gossamer_precompile_torch name)
+  if(name STREQUAL "gossamer_model")
+    target_precompile_headers(${name} PRIVATE <torch/torch.h>)
+  else()
+    target_precompile_headers(${name} REUSE_FROM gossamer_model)
+  endif()
+endfunction()
+
+# gossamer_test(NAME LABELS labels... SOURCES ... LINKS ... [TORCH] [TIMEOUT seconds] [ENVIRONMENT ...])
+# A GoogleTest binary, each of its tests a ctest of its own.
+function(gossamer_test name)
+  cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "LABELS;SOURCES;LINKS;ENVIRONMENT" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE gossamer_flags ${ARG_LINKS} GTest::gmock GTest::gtest_main)
+  if(ARG_TORCH)
+    target_link_libraries(${name} PRIVATE gossamer_torch)
+    gossamer_precompile_torch(${name})
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${ARG_ENVIRONMENT}")
+endfunction()
+
+# gossamer_fuzzer(NAME SOURCES ... LINKS ...): a libFuzzer target, registered for scripts/fuzz.sh.
+function(gossamer_fuzzer name)
+  if(NOT GOSSAMER_BUILD_FUZZERS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE gossamer_flags ${ARG_LINKS} -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endfunction()

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/buffers.h"
+#include "core/result.h"
+#include "core/types.h"
+
+namespace gossamer {
+
+enum class FrameType : std::uint8_t {
+  hello = 1,      // client -> server: I am `client`; payload: Hello (codec.h)
+  welcome = 2,    // server -> client: you are in
+  refuse = 3,     // server -> client: payload is the reason, as text; do not come back unchanged
+  model = 4,      // server -> client: train this model for `round`; payload: the compressed model
+  update = 5,     // client -> server: the outcome of `round`; payload: the compressed update
+  ack = 6,        // server -> client: your update `sequence` is held, or was, or is not wanted any more
+  heartbeat = 7,  // client -> server: alive
+  finish = 8,     // server -> client: the run is over; payload is the reason, as text
+  leave = 9,      // client -> server: going away; payload is the reason, as text
+};
+
+// The fixed part of every frame. Fields that a type does not use are zero.
+struct FrameHeader {
+  FrameType type = FrameType::heartbeat;
+  std::uint64_t run_id = 0;
+  Round round = 0;
+  ClientId client = 0;
+  std::uint64_t sequence = 0;
+  double weight = 0;
+  double train_loss = 0;
+  std::int64_t samples = 0;
+  std::uint64_t elements = 0;       // floats that the payload stands for
+  std::uint64_t payload_bytes = 0;  // set by encode_header()
+  std::uint64_t checksum = 0;       // XXH3-64 over header (this field zero) and payload; set by encode_header()
+};
+
+struct Frame {
+  FrameHeader header;
+  SharedBytes payload;
+
+  std::size_t wire_bytes() const noexcept;  // header + payload: what bytes_up and bytes_down count
+};
+
+// magic u32, version u16, type u8, zero u8, then the fields above in order, little-endian.
+inline constexpr std::size_t kFrameHeaderBytes = 88;
+inline constexpr std::uint16_t kWireVersion = 1;
+using HeaderBytes = std::array<std::byte, kFrameHeaderBytes>;
+
+// Fills in payload_bytes and checksum and writes the header (by cereal; docs/wire_format.md).
+HeaderBytes encode_header(const Frame& frame);
+
+// Checks length, magic, version, type and payload_bytes <= max_payload_bytes: before anything is allocated.
+Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_t max_payload_bytes);
+
+// Checks the payload's length and checksum against the header, and joins the two.
+Result<Frame> decode_frame(const FrameHeader& header, SharedBytes payload);
+
+inline std::size_t Frame::wire_bytes() const noexcept { return kFrameHeaderBytes + payload.size(); }
+
+}  // namespace gossamer

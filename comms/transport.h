@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "comms/frame.h"
+#include "core/registry.h"
+#include "core/result.h"
+
+namespace gossamer {
+
+// What entered Transport::send(), by kind of frame.
+struct Traffic {
+  std::uint64_t model_bytes = 0;
+  std::uint64_t update_bytes = 0;
+  std::uint64_t control_bytes = 0;
+
+  void count(const Frame& frame) noexcept;
+};
+
+struct Message {
+  Rank from = 0;
+  Frame frame;
+};
+
+// Frames between processes. The coordinator is rank 0. All members are called from one thread (the one that
+// made the transport); what threads an implementation runs inside is its own affair.
+class Transport {
+ public:
+  using Clock = std::chrono::steady_clock;
+  virtual ~Transport() = default;
+
+  virtual Rank self() const noexcept = 0;
+
+  // Queues the frame and never waits for the peer. `disconnected` where the peer is known to be gone.
+  Result<std::monostate> send(Rank to, const Frame& frame) {
+    traffic_.count(frame);
+    return send_frame(to, frame);
+  }
+  // The next frame, in the order of arrival per peer. `timeout` at the deadline; `malformed` for a frame that
+  // was dropped (the reason says which peer and why); never blocks past the deadline.
+  virtual Result<Message> receive(Clock::time_point deadline) = 0;
+  // Waits until everything that was queued has left this process, or the deadline has passed.
+  virtual Result<std::monostate> flush(Clock::time_point deadline) = 0;
+
+  const Traffic& traffic() const noexcept { return traffic_; }
+
+ private:
+  virtual Result<std::monostate> send_frame(Rank to, const Frame& frame) = 0;
+  Traffic traffic_;
+};
+
+}  // namespace gossamer

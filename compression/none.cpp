@@ -1,0 +1,66 @@
+// No compression: little-endian IEEE 754 floats, sent from where they lie.
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "compression/methods.h"
+
+namespace gossamer {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "payloads are little-endian and sent as they lie");
+
+// Reads floats from bytes of any alignment.
+float float_at(std::span<const std::byte> bytes, std::size_t i) {
+  float value;
+  std::memcpy(&value, bytes.data() + i * sizeof(float), sizeof(float));
+  return value;
+}
+
+// Finite means an exponent that is not all ones; written on bits so that the loop vectorises and survives
+// -ffast-math.
+bool all_finite(std::span<const std::byte> bytes) {
+  std::uint32_t bad = 0;
+  for (std::size_t i = 0; i < bytes.size() / sizeof(float); ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, bytes.data() + i * sizeof(float), sizeof(bits));
+    bad |= static_cast<std::uint32_t>((bits & 0x7F800000U) == 0x7F800000U);
+  }
+  return bad == 0;
+}
+
+Result<std::monostate> check(const Compressed& content, std::size_t expected) {
+  const auto bytes = content.payload.bytes;
+  if (content.elements != expected || bytes.size() != expected * sizeof(float)) {
+    return Fault{FaultKind::malformed, "payload of " + std::to_string(bytes.size()) + " bytes for " +
+                                           std::to_string(expected) + " floats"};
+  }
+  if (!all_finite(bytes)) return Fault{FaultKind::malformed, "payload holds NaN or infinity"};
+  return std::monostate{};
+}
+
+class NoCompressor final : public Compressor {
+ public:
+  Compressed compress(SharedFloats values, Rng&) override {
+    return {values.size(), {std::move(values.owner), std::as_bytes(values.values)}};
+  }
+
+  Result<std::monostate> decompress_add(const Compressed& content, float weight,
+                                        std::span<float> sum) const override {
+    if (auto checked = check(content, sum.size()); !checked) return checked;
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += weight * float_at(content.payload.bytes, i);
+    return std::monostate{};
+  }
+
+  Result<std::monostate> decompress(const Compressed& content, std::span<float> values) const override {
+    if (auto checked = check(content, values.size()); !checked) return checked;
+    if (!values.empty()) std::memcpy(values.data(), content.payload.bytes.data(), values.size_bytes());
+    return std::monostate{};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Compressor> make_no_compressor(const Options&) { return std::make_unique<NoCompressor>(); }
+
+}  // namespace gossamer

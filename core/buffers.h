@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace gossamer {
+
+// Cache-line aligned, and left uninitialised by resize(): large buffers are always overwritten whole.
+template <class T>
+struct BufferAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kAlignment{64};
+
+  BufferAllocator() = default;
+  template <class U>
+  BufferAllocator(const BufferAllocator<U>&) noexcept {}  // NOLINT: allocator conversion is implicit
+
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kAlignment)); }
+  void deallocate(T* p, std::size_t) noexcept { ::operator delete(p, kAlignment); }
+
+  template <class U>
+  void construct(U* p) noexcept {
+    ::new (static_cast<void*>(p)) U;
+  }
+  template <class U, class... Args>
+  void construct(U* p, Args&&... args) {
+    ::new (static_cast<void*>(p)) U(std::forward<Args>(args)...);
+  }
+  bool operator==(const BufferAllocator&) const noexcept { return true; }
+};
+
+using FloatBuffer = std::vector<float, BufferAllocator<float>>;
+using ByteBuffer = std::vector<std::byte, BufferAllocator<std::byte>>;
+
+// Immutable bytes that keep their storage alive, whatever it is (a buffer, a ZeroMQ message, a model). This
+// is how a payload goes from a trainer to a socket without a copy. An empty owner means that the bytes
+// outlive the SharedBytes by other means.
+struct SharedBytes {
+  std::shared_ptr<const void> owner;
+  std::span<const std::byte> bytes;
+
+  static SharedBytes of(ByteBuffer buffer) {
+    auto held = std::make_shared<const ByteBuffer>(std::move(buffer));
+    return {held, {held->data(), held->size()}};
+  }
+  std::size_t size() const noexcept { return bytes.size(); }
+};
+
+// Immutable floats that keep their storage alive; the float twin of SharedBytes.
+struct SharedFloats {
+  std::shared_ptr<const void> owner;
+  std::span<const float> values;
+
+  static SharedFloats of(FloatBuffer buffer) {
+    auto held = std::make_shared<const FloatBuffer>(std::move(buffer));
+    return {held, {held->data(), held->size()}};
+  }
+  std::size_t size() const noexcept { return values.size(); }
+};
+
+}  // namespace gossamer

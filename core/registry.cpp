@@ -1,0 +1,18 @@
+#include "core/registry.h"
+
+namespace gossamer {
+
+void add_methods(OptionSchema& schema, const MethodGroup& group) {
+  std::vector<std::string> names;
+  for (const MethodInfo& method : group.methods) names.push_back(method.name);
+  schema.add(text_option(group.chooser, group.default_name, group.help).one_of(names));
+  for (const MethodInfo& method : group.methods) {
+    for (OptionSpec spec : method.options) {
+      spec.chooser = group.chooser;
+      spec.method = method.name;
+      schema.add(std::move(spec));
+    }
+  }
+}
+
+}  // namespace gossamer

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "core/buffers.h"
+#include "core/types.h"
+
+namespace gossamer {
+
+// What a client says about its update besides the numbers.
+struct UpdateInfo {
+  ClientId client = 0;
+  Round round = 0;            // the round that the work belongs to
+  std::uint64_t sequence = 0; // per client, increasing; an update is applied at most once
+  double weight = 0;          // n_k: how many examples stand behind the update
+  double train_loss = 0;      // mean loss over the examples processed, before each step
+  std::int64_t samples = 0;   // examples processed (counting repeats): steps times batch
+};
+
+// The types carry the order of the journey: Update -> ClippedUpdate -> PrivateUpdate -> CompressedUpdate ->
+// Frame. Only a Clipper makes a ClippedUpdate, only a PrivacyMechanism a PrivateUpdate, so nothing can be
+// noised that was not clipped, nor sent that was not privatized. Each step consumes the one before it.
+
+// What local training returns: local model minus received model, over parameters and buffers.
+struct Update {
+  UpdateInfo info;
+  FloatBuffer values;
+};
+
+class ClippedUpdate {
+ public:
+  UpdateInfo info;
+  FloatBuffer values;
+
+ private:
+  friend class Clipper;
+  ClippedUpdate(UpdateInfo i, FloatBuffer v) : info(i), values(std::move(v)) {}
+};
+
+class PrivateUpdate {
+ public:
+  UpdateInfo info;
+  FloatBuffer values;
+
+ private:
+  friend class PrivacyMechanism;
+  PrivateUpdate(UpdateInfo i, FloatBuffer v) : info(i), values(std::move(v)) {}
+};
+
+// A vector of floats as a compressor's bytes.
+struct Compressed {
+  std::size_t elements = 0;
+  SharedBytes payload;
+};
+
+struct CompressedUpdate {
+  UpdateInfo info;
+  Compressed content;
+};
+
+}  // namespace gossamer

@@ -15,11 +15,22 @@ namespace gossamer {
 namespace {
 
 // Keys that say where and how a run happens, not what it trains: peers may differ in them.
-constexpr std::array<std::string_view, 14> kLocalKeys{
-    "run.out",       "run.name",         "run.threads",    "run.overwrite",  "run.resume",
-    "run.device",    "client.id",        "server.listen",  "server.connect", "server.checkpoint_every",
-    "data.path",     "run.eval_every",   "run.rounds",     "run.target_accuracy"};
-constexpr std::array<std::string_view, 4> kLocalSections{"security.", "network.", "devices.", "train."};
+constexpr std::array<std::string_view, 15> kLocalKeys{"run.out",
+                                                      "run.name",
+                                                      "run.threads",
+                                                      "run.overwrite",
+                                                      "run.resume",
+                                                      "run.rounds",
+                                                      "run.eval_every",
+                                                      "run.target_accuracy",
+                                                      "client.id",
+                                                      "server.listen",
+                                                      "server.connect",
+                                                      "server.checkpoint_every",
+                                                      "server.client_timeout_s",
+                                                      "data.path",
+                                                      "devices.speed"};
+constexpr std::array<std::string_view, 3> kLocalSections{"security.", "network.", "train."};
 
 bool is_local(std::string_view key) {
   return std::ranges::find(kLocalKeys, key) != kLocalKeys.end() ||
@@ -92,10 +103,12 @@ std::string canonical(const OptionSpec& spec, std::string_view value) {
       if (!flag) refuse(spec, value, "true or false");
       return *flag ? "true" : "false";
     }
-    case OptionKind::text: break;
+    case OptionKind::text:
+      break;
   }
   if (!spec.choices.empty() && std::ranges::find(spec.choices, value) == spec.choices.end()) {
-    refuse(spec, value, "one of " + join(spec.choices) + " (nearest: " + nearest_word(value, spec.choices) + ")");
+    refuse(spec, value,
+           "one of " + join(spec.choices) + " (nearest: " + nearest_word(value, spec.choices) + ")");
   }
   return std::string(value);
 }
@@ -189,19 +202,19 @@ Options::Options(std::shared_ptr<const OptionSchema> schema) : schema_(std::move
 void Options::set(std::string_view key, std::string_view value) {
   const OptionSpec* spec = schema_->find(key);
   if (spec == nullptr) {
-    throw ConfigError(std::string(key) + " = " + std::string(value) + ": unknown key; the nearest known one is " +
-                      schema_->nearest(key));
+    throw ConfigError(std::string(key) + " = " + std::string(value) +
+                      ": unknown key; the nearest known one is " + schema_->nearest(key));
   }
   values_[static_cast<std::size_t>(spec - schema_->specs().data())] = {canonical(*spec, value), true};
 }
 
 void Options::preset(std::string_view key, std::string_view value, std::string_view reason) {
-  const std::string before = value_of(key);
+  const std::string before = raw(key);
   const bool was_given = given(key);
   set(key, value);
-  if (was_given && before != value_of(key)) {
-    throw ConfigError(std::string(key) + " = " + before + ": " + std::string(reason) + " means " + std::string(key) +
-                      " = " + value_of(key));
+  if (was_given && before != raw(key)) {
+    throw ConfigError(std::string(key) + " = " + before + ": " + std::string(reason) + " means " +
+                      std::string(key) + " = " + raw(key));
   }
 }
 
@@ -215,27 +228,27 @@ void Options::check_methods() const {
   for (std::size_t i = 0; i < values_.size(); ++i) {
     const OptionSpec& spec = schema_->specs()[i];
     if (values_[i].given && !applies(spec)) {
-      throw ConfigError(spec.key + " = " + values_[i].text + ": only used with " + spec.chooser + " = " + spec.method +
-                        ", but " + spec.chooser + " = " + value_of(spec.chooser));
+      throw ConfigError(spec.key + " = " + values_[i].text + ": only used with " + spec.chooser + " = " +
+                        spec.method + ", but " + spec.chooser + " = " + raw(spec.chooser));
     }
   }
 }
 
 const std::string& Options::text(std::string_view key) const {
   spec_of(key, OptionKind::text);
-  return value_of(key);
+  return raw(key);
 }
 std::int64_t Options::integer(std::string_view key) const {
   spec_of(key, OptionKind::integer);
-  return *parse<std::int64_t>(value_of(key));
+  return *parse<std::int64_t>(raw(key));
 }
 double Options::real(std::string_view key) const {
   spec_of(key, OptionKind::real);
-  return *parse<double>(value_of(key));
+  return *parse<double>(raw(key));
 }
 bool Options::flag(std::string_view key) const {
   spec_of(key, OptionKind::flag);
-  return value_of(key) == "true";
+  return raw(key) == "true";
 }
 bool Options::given(std::string_view key) const {
   const OptionSpec* spec = schema_->find(key);
@@ -269,18 +282,19 @@ std::uint64_t Options::digest() const {
 
 const OptionSpec& Options::spec_of(std::string_view key, OptionKind kind) const {
   const OptionSpec* spec = schema_->find(key);
-  if (spec == nullptr || spec->kind != kind) throw std::logic_error("no option " + std::string(key) + " of that type");
+  if (spec == nullptr || spec->kind != kind)
+    throw std::logic_error("no option " + std::string(key) + " of that type");
   return *spec;
 }
 
-const std::string& Options::value_of(std::string_view key) const {
+const std::string& Options::raw(std::string_view key) const {
   const OptionSpec* spec = schema_->find(key);
   if (spec == nullptr) throw std::logic_error("no option " + std::string(key));
   return values_[static_cast<std::size_t>(spec - schema_->specs().data())].text;
 }
 
 bool Options::applies(const OptionSpec& spec) const {
-  return spec.chooser.empty() || value_of(spec.chooser) == spec.method;
+  return spec.chooser.empty() || raw(spec.chooser) == spec.method;
 }
 
 }  // namespace gossamer

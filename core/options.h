@@ -75,12 +75,14 @@ class Options {
   double real(std::string_view key) const;
   bool flag(std::string_view key) const;
   bool given(std::string_view key) const;
+  // The value as text, whatever its type: for messages.
+  const std::string& raw(std::string_view key) const;
 
   // The resolved configuration as INI: every key that applies to the chosen methods. Reading it back gives
   // the same configuration.
   std::string to_ini() const;
-  // Equal for two configurations that must train the same model: all keys but those of `where` a run
-  // happens (run.out, run.threads, client.id, server.listen, ... : see options.cpp).
+  // Equal for two configurations that must train the same model: all keys but those that say
+  // where and how long a run happens (run.out, run.threads, client.id, server.listen, ... : see options.cpp).
   std::uint64_t digest() const;
   const OptionSchema& schema() const noexcept { return *schema_; }
 
@@ -90,7 +92,6 @@ class Options {
     bool given = false;
   };
   const OptionSpec& spec_of(std::string_view key, OptionKind kind) const;
-  const std::string& value_of(std::string_view key) const;
   bool applies(const OptionSpec& spec) const;
 
   std::shared_ptr<const OptionSchema> schema_;

@@ -29,6 +29,8 @@ class [[nodiscard]] Result {
   const T& value() const& { return std::get<0>(state_); }
   T&& value() && { return std::get<0>(std::move(state_)); }
 
+  T value_or(T fallback) && { return ok() ? std::get<0>(std::move(state_)) : std::move(fallback); }
+
   // Requires !ok().
   const Fault& fault() const { return std::get<1>(state_); }
 

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/options.h"
+#include "core/registry.h"
+
+namespace gossamer {
+
+// Every registry of the program, in the order of `gossamer list`.
+std::vector<MethodGroup> all_methods();
+
+// Every key that the program knows.
+std::shared_ptr<const OptionSchema> full_schema();
+
+// Applies what the chosen algorithm implies and refuses what cannot work together, with one line that says
+// why and what to use instead. Call once, after all keys have been set. Throws ConfigError.
+void resolve(Options& options);
+
+}  // namespace gossamer

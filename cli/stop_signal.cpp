@@ -1,0 +1,45 @@
+#include "cli/stop_signal.h"
+
+#include <pthread.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace gossamer {
+namespace {
+
+sigset_t stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
+}  // namespace
+
+StopSignal::StopSignal() {
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  descriptor_ = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (descriptor_ < 0) throw RunError(std::string("signalfd: ") + std::strerror(errno));
+}
+
+StopSignal::~StopSignal() { close(descriptor_); }
+
+bool StopSignal::requested() {
+  signalfd_siginfo info;
+  if (!requested_ && read(descriptor_, &info, sizeof info) == sizeof info) {
+    requested_ = true;
+    const sigset_t signals = stop_signals();
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // in this thread: the next one has its default effect
+  }
+  return requested_;
+}
+
+}  // namespace gossamer

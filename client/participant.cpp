@@ -1,0 +1,136 @@
+#include "client/participant.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <set>
+
+#include "comms/codec.h"
+#include "core/error.h"
+
+namespace gossamer {
+namespace {
+
+using Clock = Transport::Clock;
+
+constexpr std::chrono::milliseconds kPollInterval{200};        // how often a stop request is looked for
+constexpr std::chrono::seconds kRegistrationInterval{1};       // between attempts until the server answers
+constexpr std::chrono::seconds kFlushTime{5};
+constexpr std::size_t kKeptCheckpoints = 2;
+
+}  // namespace
+
+Participant::Participant(const Options& options, const FederatedData& data)
+    : options_(options),
+      client_(options, data),
+      keeps_state_(algorithms().make(options)->keeps_client_state()),
+      schedule_(options) {}
+
+Result<Frame> Participant::answer(const Frame& model_frame) {
+  const ClientId client = model_frame.header.client;
+  const Round round = model_frame.header.round;
+  const auto last = answers_.find(client);
+  if (last != answers_.end() && last->second.header.round == round) return last->second;
+  if (keeps_state_ && last != answers_.end() && last->second.header.round > round && !rewind_to(round - 1)) {
+    return Fault{FaultKind::malformed, "round " + std::to_string(round) + " is older than what client " +
+                                           std::to_string(client) + " still holds"};
+  }
+  std::erase_if(answers_, [&](const auto& answer) { return answer.second.header.round != round; });
+
+  auto update = client_.take_part(model_frame, keeps_state_ ? &states_.of(client) : nullptr);
+  if (update) answers_[client] = update.value();
+  return update;
+}
+
+std::string Participant::serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
+                               const std::function<bool()>& stop_requested) {
+  std::set<ClientId> welcome;
+  Clock::time_point last_heard = Clock::now();
+  Clock::time_point last_registration{};
+  for (;;) {
+    const Clock::time_point now = Clock::now();
+    if (stop_requested()) {
+      for (const ClientId client : clients) {
+        static_cast<void>(transport.send(0, encode_text(FrameType::leave, 0, client, "stopped by a signal")));
+      }
+      static_cast<void>(transport.flush(now + kFlushTime));
+      return "signal";
+    }
+    if (now - last_heard > patience) {
+      throw RunError("no word from the server at " + transport.endpoint() + " for " +
+                     std::to_string(patience.count()) + " s");
+    }
+    if (welcome.size() < clients.size() && now - last_registration > kRegistrationInterval) {
+      register_clients(transport, clients);
+      last_registration = now;
+    }
+    auto message = transport.receive(now + kPollInterval);
+    if (!message) {
+      if (message.fault().kind == FaultKind::malformed) spdlog::warn("dropped a frame: {}", message.fault().reason);
+      if (message.fault().kind == FaultKind::disconnected) {
+        spdlog::warn("connection to the server lost: {}", message.fault().reason);
+        welcome.clear();
+      }
+      continue;
+    }
+    last_heard = Clock::now();
+    const Frame& frame = message.value().frame;
+    switch (frame.header.type) {
+      case FrameType::welcome:
+        if (clients.size() == 1 && clients[0] == kUnassignedClient) clients[0] = frame.header.client;
+        welcome.insert(frame.header.client);
+        welcomed(frame);
+        break;
+      case FrameType::model: {
+        auto update = answer(frame);
+        if (update && keeps_state_ && answers_.size() == clients.size()) keep(frame.header.round);
+        if (!update) spdlog::error("round {}: {}", frame.header.round, update.fault().reason);
+        static_cast<void>(transport.send(
+            0, update ? update.value()
+                      : encode_text(FrameType::leave, 0, frame.header.client, update.fault().reason)));
+        last_heard = Clock::now();  // training took its time; the server was not asked to speak meanwhile
+        break;
+      }
+      case FrameType::refuse: throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
+      case FrameType::finish: return decode_text(frame).value_or("no reason");
+      default: break;
+    }
+  }
+}
+
+void Participant::register_clients(Transport& transport, const std::vector<ClientId>& clients) {
+  const Hello hello{options_.digest(), client_.model().layout()->fingerprint(), 0, kWireVersion};
+  for (const ClientId client : clients) static_cast<void>(transport.send(0, encode_hello(0, client, hello)));
+}
+
+// A coordinator that shares its folder says so; then states come from there and go there.
+void Participant::welcomed(const Frame& frame) {
+  const std::string folder = decode_text(frame).value_or("");
+  if (!keeps_state_ || folder.empty() || checkpoint_dir_) return;
+  checkpoint_dir_ = folder;
+  owner_ = "of-" + std::to_string(frame.header.client);
+  const Round version = frame.header.round;
+  if (version > 0) states_.load(CheckpointReader(client_checkpoint_path(*checkpoint_dir_, version, owner_)));
+}
+
+// Called once every client of this process has trained the round, before the last of their updates leaves.
+void Participant::keep(Round round) {
+  if (!schedule_.due(round)) return;
+  if (checkpoint_dir_) {
+    CheckpointWriter writer;
+    states_.save(writer);
+    writer.commit(client_checkpoint_path(*checkpoint_dir_, round, owner_));
+    return;
+  }
+  kept_[round] = states_;
+  while (kept_.size() > kKeptCheckpoints) kept_.erase(kept_.begin());
+}
+
+bool Participant::rewind_to(Round round) {
+  const auto kept = kept_.find(round);
+  if (kept == kept_.end()) return false;
+  states_ = kept->second;
+  return true;
+}
+
+}  // namespace gossamer

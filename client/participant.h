@@ -1,0 +1,55 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+#include "client/client_states.h"
+#include "comms/transport.h"
+#include "core/checkpoint_schedule.h"
+
+namespace gossamer {
+
+// A process's part in a federation: the clients that live in it, what they keep, and the loop that answers a
+// coordinator over a transport. Used by one thread.
+class Participant {
+ public:
+  // `options` and `data` outlive the participant.
+  Participant(const Options& options, const FederatedData& data);
+
+  // Answers one model frame. A round that was answered already is answered with the same bytes, not trained
+  // again; a coordinator that went back to its checkpoint is followed there.
+  Result<Frame> answer(const Frame& model_frame);
+
+  // Registers `clients` (or one, if kUnassignedClient, whose id the server gives) with rank 0 and serves rounds
+  // until the coordinator says that the run is over; returns its reason. Connections that break are made again;
+  // after `patience` without a word from the server: RunError. A refusal is a ConfigError. `stop_requested` is
+  // asked between frames.
+  std::string serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
+                    const std::function<bool()>& stop_requested);
+
+  ClientStates& states() noexcept { return states_; }
+  Model& model() noexcept { return client_.model(); }
+
+ private:
+  void register_clients(Transport& transport, const std::vector<ClientId>& clients);
+  void welcomed(const Frame& frame);
+  void keep(Round round);
+  bool rewind_to(Round round);
+
+  const Options& options_;
+  Client client_;
+  ClientStates states_;
+  bool keeps_state_;
+  CheckpointSchedule schedule_;
+  // Where this process's states are saved beside the coordinator's checkpoints, if it shares a file system.
+  std::optional<std::filesystem::path> checkpoint_dir_;
+  std::string owner_;
+  std::map<ClientId, Frame> answers_;  // the last one of each client
+  std::map<Round, ClientStates> kept_;  // states at the last two checkpoints
+};
+
+}  // namespace gossamer

@@ -1,0 +1,16 @@
+#include "server/cohort/methods.h"
+
+namespace gossamer {
+
+const Registry<CohortSampler>& cohort_samplers() {
+  static const Registry<CohortSampler> table{
+      "cohort_samplers",
+      "cohort.sampler",
+      "uniform",
+      "how a round's participants are chosen",
+      {{{"uniform", "every cohort of that size is equally likely", "McMahan et al. 2017", {}},
+        make_uniform_sampler}}};
+  return table;
+}
+
+}  // namespace gossamer

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/buffers.h"
+#include "core/registry.h"
+
+namespace gossamer {
+
+// Moves the model along the pseudo-gradient (the mean update, so it is added, not subtracted). Works on the
+// trained parameters only; batch-norm statistics are averaged, never optimised.
+// Reddi et al., Adaptive federated optimization, 2020.
+class ServerOptimizer {
+ public:
+  virtual ~ServerOptimizer() = default;
+  // model.size() == pseudo_gradient.size(), the same at every call.
+  virtual void step(std::span<float> model, std::span<const float> pseudo_gradient) = 0;
+  // The moments, in a fixed order, for checkpoints. Empty before the first step of a stateful optimizer.
+  virtual std::vector<FloatBuffer>& state() = 0;
+};
+
+// `server.optimizer`.
+const Registry<ServerOptimizer>& server_optimizers();
+
+}  // namespace gossamer

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "core/evaluator.h"
+#include "core/metrics.h"
+#include "core/progress.h"
+#include "core/run_folder.h"
+#include "server/coordinator.h"
+
+namespace gossamer {
+
+// What a run needs from those who know models and clients.
+struct RunServices {
+  std::function<Evaluation(const Parameters&)> evaluate;
+  std::function<void(const Parameters&, const std::filesystem::path&)> save_model;
+  // Adds the states of clients that live in the coordinator's own process; empty where they keep none.
+  std::function<void(CheckpointWriter&)> save_clients;
+};
+
+// What happens to a run's folder, the same under every driver: counts bytes, evaluates, records metrics,
+// writes checkpoints, and at the end summary and model. Used by one thread.
+class RunKeeper {
+ public:
+  // `clock` says which time the driver keeps: "virtual" or "wall". `options` and `progress` outlive the keeper.
+  RunKeeper(const Options& options, RunFolder folder, std::string clock, Progress& progress);
+
+  // Where run.resume asks for it and the folder has a checkpoint: puts the coordinator and the history back and
+  // returns the checkpoint, from which the driver restores its clients. Throws ConfigError where the checkpoint
+  // was written under a configuration that trains something else, FileError where none is whole.
+  std::optional<CheckpointReader> resume(Coordinator& coordinator);
+  void set_services(RunServices services) { services_ = std::move(services); }
+
+  void count_up(std::uint64_t bytes) noexcept { bytes_up_ += bytes; }
+  void count_down(std::uint64_t bytes) noexcept { bytes_down_ += bytes; }
+  void count_control(std::uint64_t bytes) noexcept { bytes_control_ += bytes; }
+
+  // What the earlier parts of a resumed run have used of the driver's clock.
+  Seconds time_offset() const noexcept { return recorder_.time_s(); }
+  // Returns the accuracy if this version was evaluated.
+  std::optional<double> commit(const Commit& commit, Coordinator& coordinator);
+  // Writes summary and model. `stopped_by`: rounds, target_accuracy, signal, or why the run failed.
+  RunSummary finish(Coordinator& coordinator, const std::string& stopped_by);
+
+  // Whether the checkpoint of this round is due at its commit: clients of other processes save theirs first.
+  bool checkpoint_due(Round round) const noexcept;
+  const RunFolder& folder() const noexcept { return folder_; }
+
+ private:
+  void checkpoint(Coordinator& coordinator);
+  double wall_s() const;
+
+  const Options& options_;
+  RunFolder folder_;
+  RunServices services_;
+  std::string clock_;
+  Progress& progress_;
+  RunRecorder recorder_;
+  std::chrono::steady_clock::time_point start_;
+  double wall_offset_ = 0;
+  Round rounds_, eval_every_, checkpoint_every_;
+  double target_accuracy_;
+  Round last_checkpoint_ = 0;
+  std::uint64_t bytes_up_ = 0, bytes_down_ = 0, bytes_control_ = 0;
+};
+
+}  // namespace gossamer

@@ -1,0 +1,227 @@
+#include "server/transport_driver.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "comms/codec.h"
+#include "core/error.h"
+
+namespace gossamer {
+namespace {
+
+constexpr std::chrono::milliseconds kPollInterval{200};  // how often a stop request and silence are looked for
+constexpr std::chrono::seconds kPingInterval{1};
+constexpr std::chrono::seconds kFlushTime{30};
+
+std::chrono::duration<double> seconds(Seconds s) { return std::chrono::duration<double>(s); }
+
+}  // namespace
+
+TransportDriver::TransportDriver(const Options& options, Transport& transport, LocalClients local,
+                                 TransportDriverSettings settings)
+    : options_(options),
+      transport_(transport),
+      local_(std::move(local)),
+      settings_(std::move(settings)),
+      run_id_(options.digest()) {}
+
+std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
+                                 const std::function<bool()>& stop_requested) {
+  coordinator_ = &coordinator;
+  keeper_ = &keeper;
+  start_ = Clock::now();
+  for (const ClientId client : local_.clients) perform(coordinator.joined(client, now()));
+  while (!finish_) {
+    if (stop_requested()) {
+      say_goodbye("signal");
+      return "signal";
+    }
+    if (deadline_ && now() >= deadline_->second) {
+      const Round round = deadline_->first;
+      deadline_.reset();
+      perform(coordinator.deadline(round, now()));
+      continue;
+    }
+    Clock::time_point wake = Clock::now() + (local_work_.empty() ? kPollInterval : std::chrono::milliseconds{0});
+    if (deadline_) wake = std::min(wake, Clock::now() + std::chrono::ceil<Clock::duration>(seconds(deadline_->second - now())));
+    auto message = transport_.receive(wake);
+    count_control();
+    if (message) {
+      handle(message.value());
+    } else if (message.fault().kind == FaultKind::disconnected) {
+      lose_rank(message.fault().peer, message.fault().reason);
+    } else if (message.fault().kind == FaultKind::malformed) {
+      spdlog::warn("dropped a frame: {}", message.fault().reason);
+    } else if (!local_work_.empty()) {
+      train_one_local_client();
+    } else {
+      watch_peers();
+    }
+  }
+  say_goodbye(finish_->reason);
+  if (!finish_->success) throw RunError(finish_->reason);
+  return finish_->reason;
+}
+
+void TransportDriver::perform(const Actions& first) {
+  Actions actions = first;
+  while (!actions.empty()) {
+    Actions next;
+    for (const Action& action : actions) {
+      if (const auto* send = std::get_if<SendModel>(&action)) start(*send);
+      if (const auto* commit = std::get_if<Commit>(&action)) {
+        deadline_.reset();
+        next = coordinator_->committed(keeper_->commit(*commit, *coordinator_), now());
+      }
+      if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
+    }
+    actions = std::move(next);
+  }
+}
+
+// The payload is hashed once; each client gets it with a header of its own.
+void TransportDriver::start(const SendModel& send) {
+  if (send.deadline) deadline_ = {send.round, *send.deadline};
+  const auto sequence = static_cast<std::uint64_t>(send.round);
+  const Frame model = encode_model(run_id_, send.round, send.clients.front(), sequence, send.model);
+  for (const ClientId client : send.clients) {
+    const Frame frame = readdress(model, client, sequence);
+    keeper_->count_down(frame.wire_bytes());
+    if (const auto peer = peers_.find(client); peer != peers_.end()) {
+      static_cast<void>(transport_.send(peer->second.rank, frame));  // a lost peer is reported by receive()
+    } else {
+      local_work_.push_back(frame);
+    }
+  }
+  // Before this process trains: a transport without a thread of its own sends only while it is called.
+  if (!local_work_.empty()) static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+}
+
+void TransportDriver::train_one_local_client() {
+  const Frame frame = std::move(local_work_.front());
+  local_work_.erase(local_work_.begin());
+  auto received = pass_through(frame);
+  auto update = received ? local_.answer(received.value()) : std::move(received);
+  if (update) update = pass_through(update.value());
+  if (!update) {
+    perform(coordinator_->left(frame.header.client, update.fault().reason, now()));
+  } else {
+    handle_update(update.value());
+  }
+}
+
+void TransportDriver::handle(const Message& message) {
+  const FrameHeader& header = message.frame.header;
+  for (auto& [client, peer] : peers_) {
+    if (peer.rank == message.from) peer.last_heard = Clock::now();
+  }
+  if (header.type == FrameType::hello) return admit(message);
+  const auto sender = peers_.find(header.client);
+  if (sender == peers_.end() || sender->second.rank != message.from) {
+    spdlog::warn("dropped a frame in the name of client {} from somebody else", header.client);
+    return;
+  }
+  if (header.type == FrameType::update) handle_update(message.frame);
+  if (header.type == FrameType::leave) {
+    const std::string reason = decode_text(message.frame).value_or("no reason given");
+    spdlog::warn("client {} leaves: {}", header.client, reason);
+    peers_.erase(sender);
+    perform(coordinator_->left(header.client, reason, now()));
+  }
+}
+
+void TransportDriver::admit(const Message& message) {
+  const auto refuse = [&](const std::string& reason) {
+    spdlog::warn("refused a client: {}", reason);
+    static_cast<void>(transport_.send(message.from, encode_text(FrameType::refuse, run_id_, 0, reason)));
+  };
+  const auto hello = decode_hello(message.frame);
+  if (!hello) return refuse(hello.fault().reason);
+  if (hello.value().layout_fingerprint != coordinator_->model()->layout->fingerprint()) {
+    return refuse("its model differs from the server's; start both with the same configuration");
+  }
+  if (hello.value().config_digest != options_.digest()) {
+    return refuse("its configuration differs from the server's; start both with the same file and flags");
+  }
+  ClientId client = message.frame.header.client;
+  if (client == kUnassignedClient) {
+    // A client that asks again has its number already.
+    const auto known = std::ranges::find_if(peers_, [&](const auto& p) { return p.second.rank == message.from; });
+    client = known != peers_.end() ? known->first : free_client();
+    if (client == kUnassignedClient) return refuse("all data.clients = " + std::to_string(coordinator_->population()) + " ids are taken");
+  }
+  if (client >= coordinator_->population()) {
+    return refuse("client.id = " + std::to_string(client) + " is not below data.clients = " +
+                  std::to_string(coordinator_->population()));
+  }
+  const auto taken = peers_.find(client);
+  if (taken != peers_.end() && taken->second.rank != message.from && coordinator_->is_present(client)) {
+    return refuse("client.id = " + std::to_string(client) + " is taken by another client");
+  }
+  peers_[client] = {message.from, Clock::now()};
+  Frame welcome = encode_text(FrameType::welcome, run_id_, client, settings_.shared_checkpoint_dir);
+  welcome.header.round = coordinator_->version();
+  static_cast<void>(transport_.send(message.from, welcome));
+  perform(coordinator_->joined(client, now()));
+}
+
+void TransportDriver::handle_update(const Frame& frame) {
+  keeper_->count_up(frame.wire_bytes());
+  const auto update = decode_update(frame);
+  if (!update) {
+    perform(coordinator_->left(frame.header.client, update.fault().reason, now()));
+    return;
+  }
+  perform(coordinator_->arrived(update.value(), now()));
+}
+
+void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
+  std::vector<ClientId> lost;
+  for (const auto& [client, peer] : peers_) {
+    if (peer.rank == rank) lost.push_back(client);
+  }
+  for (const ClientId client : lost) {
+    spdlog::warn("client {} is lost: {}", client, reason);
+    peers_.erase(client);
+    perform(coordinator_->left(client, reason, now()));
+  }
+}
+
+// Called when nothing is waiting to be read, so that a busy server does not take its own silence for theirs. A
+// ping to a peer that is gone comes back as a disconnection; one that hangs stops answering the transport's
+// own heartbeats, with the same end.
+void TransportDriver::watch_peers() {
+  if (!settings_.client_timeout || Clock::now() - last_ping_ < kPingInterval) return;
+  last_ping_ = Clock::now();
+  for (const auto& [client, peer] : peers_) {
+    static_cast<void>(transport_.send(peer.rank, encode_signal(FrameType::heartbeat, run_id_, client)));
+  }
+}
+
+void TransportDriver::say_goodbye(const std::string& reason) {
+  for (const auto& [client, peer] : peers_) {
+    static_cast<void>(transport_.send(peer.rank, encode_text(FrameType::finish, run_id_, client, reason)));
+  }
+  static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+}
+
+ClientId TransportDriver::free_client() const {
+  for (ClientId client = 0; client < coordinator_->population(); ++client) {
+    if (!peers_.contains(client)) return client;
+  }
+  return kUnassignedClient;
+}
+
+// Both directions: what this side sent, by the transport's own count, and what it received.
+void TransportDriver::count_control() {
+  const std::uint64_t sent = transport_.traffic().control_bytes;
+  keeper_->count_control(sent - control_counted_);
+  control_counted_ = sent;
+}
+
+Seconds TransportDriver::now() const {
+  return keeper_->time_offset_at_start() + std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+}  // namespace gossamer

@@ -1,0 +1,93 @@
+#include "simulation/simulation.h"
+
+#include "comms/codec.h"
+
+namespace gossamer {
+
+Simulation::Simulation(const Options& options, const FederatedData& data, TrainerPool& pool)
+    : data_(data),
+      pool_(pool),
+      devices_(options),
+      test_(data.test()),
+      run_id_(options.digest()),
+      keeps_state_(algorithms().make(options)->keeps_client_state()) {}
+
+std::string Simulation::run(Coordinator& coordinator, RunKeeper& keeper,
+                            const std::function<bool()>& stop_requested) {
+  now_ = keeper.time_offset();
+  for (ClientId client = 0; client < coordinator.population(); ++client) {
+    perform(coordinator.joined(client, now_), coordinator, keeper);
+  }
+  while (!finish_ && !events_.empty()) {
+    if (stop_requested()) return "signal";
+    const Event event = events_.top();
+    events_.pop();
+    now_ = std::max(now_, event.time);
+    perform(handle(event, coordinator, keeper), coordinator, keeper);
+  }
+  if (!finish_) throw std::logic_error("simulation: nothing left to happen, and the run has not finished");
+  if (!finish_->success) throw RunError(finish_->reason);
+  return finish_->reason;
+}
+
+void Simulation::perform(const Actions& first, Coordinator& coordinator, RunKeeper& keeper) {
+  Actions actions = first;
+  while (!actions.empty()) {
+    Actions next;
+    for (const Action& action : actions) {
+      if (const auto* send = std::get_if<SendModel>(&action)) start(*send, keeper);
+      if (const auto* commit = std::get_if<Commit>(&action)) {
+        next = coordinator.committed(keeper.commit(*commit, coordinator), now_);
+      }
+      if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
+    }
+    actions = std::move(next);
+  }
+}
+
+void Simulation::start(const SendModel& send, RunKeeper& keeper) {
+  if (send.deadline) schedule(*send.deadline, EventKind::deadline, send.round, 0);
+  for (const ClientId client : send.clients) {
+    const Frame frame =
+        encode_model(run_id_, send.round, client, static_cast<std::uint64_t>(send.round), send.model);
+    keeper.count_down(frame.wire_bytes());
+    ClientState* state = keeps_state_ ? &states_[client] : nullptr;
+    training_[{send.round, client}] = pool_.submit([frame, state](Client& worker) -> Result<Frame> {
+      auto received = pass_through(frame);
+      if (!received) return received;
+      return worker.take_part(received.value(), state);
+    });
+    const Seconds trained = now_ + devices_.download_seconds(frame.wire_bytes()) +
+                            devices_.training_seconds(data_.examples(client), client, send.round);
+    schedule(trained, EventKind::trained, send.round, client);
+  }
+}
+
+Actions Simulation::handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
+  if (event.kind == EventKind::deadline) return coordinator.deadline(event.round, now_);
+  const Work work{event.round, event.client};
+  if (event.kind == EventKind::trained) {
+    // Waits for the real training; its bytes are known only now.
+    Result<Frame> update = training_.at(work).get();
+    training_.erase(work);
+    if (!update) return coordinator.left(event.client, update.fault().reason, now_);
+    schedule(now_ + devices_.upload_seconds(update.value().wire_bytes()), EventKind::arrived, event.round,
+             event.client);
+    on_the_way_[work] = std::move(update).value();
+    return {};
+  }
+  const Frame frame = std::move(on_the_way_.at(work));
+  on_the_way_.erase(work);
+  keeper.count_up(frame.wire_bytes());
+  auto received = pass_through(frame);
+  if (!received) return coordinator.left(event.client, received.fault().reason, now_);
+  auto update = decode_update(received.value());
+  if (!update) return coordinator.left(event.client, update.fault().reason, now_);
+  return coordinator.arrived(update.value(), now_);
+}
+
+void Simulation::schedule(Seconds time, EventKind kind, Round round, ClientId client) {
+  events_.push({time, order_++, kind, round, client});
+}
+
+}  // namespace gossamer

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <functional>
+#include <future>
+#include <map>
+#include <queue>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "core/evaluator.h"
+#include "server/coordinator.h"
+#include "server/run_keeper.h"
+#include "simulation/device_model.h"
+#include "simulation/trainer_pool.h"
+
+namespace gossamer {
+
+// The driver of `gossamer simulate`: virtual clients in one process, on a virtual clock. Training really
+// runs, on the pool's threads; how long it would have taken comes from the device model. Events are handled
+// in the order of virtual time (then of their making), so a run does not depend on the number of threads. A
+// client exists only while it takes part: memory grows with the cohort, not with the population.
+class Simulation {
+ public:
+  // All references outlive the simulation.
+  Simulation(const Options& options, const FederatedData& data, TrainerPool& pool);
+
+  // Runs to the end. `stop_requested` is asked between events; when it says yes, the round under way is
+  // abandoned. Returns what ended the run, as summary.json's stopped_by says it. Throws RunError where the
+  // run could not finish.
+  std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
+
+  // Test accuracy and loss, on all trainer threads.
+  Evaluation evaluate(const Parameters& model);
+
+  // States that clients keep between rounds, for checkpoints.
+  void save_clients(CheckpointWriter& writer) const;
+  void restore_clients(const CheckpointReader& reader);
+
+ private:
+  enum class EventKind { trained, arrived, deadline };
+  struct Event {
+    Seconds time;
+    std::uint64_t order;
+    EventKind kind;
+    Round round;
+    ClientId client;
+    bool operator>(const Event& other) const {
+      return std::tie(time, order) > std::tie(other.time, other.order);
+    }
+  };
+
+  void perform(const Actions& actions, Coordinator& coordinator, RunKeeper& keeper);
+  void start(const SendModel& send, RunKeeper& keeper);
+  Actions handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
+  void schedule(Seconds time, EventKind kind, Round round, ClientId client);
+
+  const FederatedData& data_;
+  TrainerPool& pool_;
+  DeviceModel devices_;
+  std::shared_ptr<const ExampleSet> test_;
+  std::uint64_t run_id_;
+  bool keeps_state_;
+
+  Seconds now_ = 0;
+  std::uint64_t order_ = 0;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  using Work = std::pair<Round, ClientId>;  // a late client may be at work on two rounds
+  std::map<Work, std::future<Result<Frame>>> training_;
+  std::map<Work, Frame> on_the_way_;
+  std::map<ClientId, ClientState> states_;
+  std::optional<Finish> finish_;
+};
+
+}  // namespace gossamer

@@ -1,0 +1,271 @@
+#include "core/metrics.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/error.h"
+
+namespace gossamer {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json number(const std::optional<double>& value) { return value ? number(*value) : Json(nullptr); }
+
+std::optional<double> optional_number(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return std::nullopt;
+  return found->get<double>();
+}
+
+double number_or_nan(const Json& object, const char* key) {
+  return optional_number(object, key).value_or(std::numeric_limits<double>::quiet_NaN());
+}
+
+template <class T>
+T value_or_zero(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? T{} : found->get<T>();
+}
+
+Json object_of(const RunSummary& summary) {
+  return Json{{"rounds", summary.rounds},
+              {"final_test_accuracy", number(summary.final_test_accuracy)},
+              {"best_test_accuracy", number(summary.best_test_accuracy)},
+              {"rounds_to_target", number(summary.rounds_to_target)},
+              {"bytes_up", summary.bytes_up},
+              {"bytes_down", summary.bytes_down},
+              {"bytes_control", summary.bytes_control},
+              {"time_s", number(summary.time_s)},
+              {"wall_s", number(summary.wall_s)},
+              {"samples_per_s", number(summary.samples_per_s)},
+              {"peak_rss_mb", number(summary.peak_rss_mb)},
+              {"epsilon", number(summary.epsilon)},
+              {"model_sha256", summary.model_sha256},
+              {"stopped_by", summary.stopped_by}};
+}
+
+RunSummary summary_of(const Json& object) {
+  RunSummary summary;
+  summary.rounds = object.at("rounds").get<std::int64_t>();
+  summary.final_test_accuracy = optional_number(object, "final_test_accuracy");
+  summary.best_test_accuracy = optional_number(object, "best_test_accuracy");
+  summary.rounds_to_target = optional_number(object, "rounds_to_target");
+  summary.bytes_up = object.at("bytes_up").get<std::uint64_t>();
+  summary.bytes_down = object.at("bytes_down").get<std::uint64_t>();
+  summary.bytes_control = value_or_zero<std::uint64_t>(object, "bytes_control");
+  summary.time_s = number_or_nan(object, "time_s");
+  summary.wall_s = number_or_nan(object, "wall_s");
+  summary.samples_per_s = number_or_nan(object, "samples_per_s");
+  summary.peak_rss_mb = number_or_nan(object, "peak_rss_mb");
+  summary.epsilon = optional_number(object, "epsilon");
+  summary.model_sha256 = value_or_zero<std::string>(object, "model_sha256");
+  summary.stopped_by = value_or_zero<std::string>(object, "stopped_by");
+  return summary;
+}
+
+// Runs `read` on the object that `json` is; whatever is wrong with it is a FileError.
+template <class Read>
+auto read_object(std::string_view json, const char* what, const Read& read) {
+  try {
+    const Json object = Json::parse(json);
+    if (!object.is_object()) throw FileError(std::string("not ") + what + ": expected a JSON object");
+    return read(object);
+  } catch (const Json::exception& e) {
+    throw FileError(std::string("not ") + what + ": " + e.what());
+  }
+}
+
+// Calls visit(line number, line) for every line that has its end; says how many bytes those are.
+template <class Visit>
+std::size_t for_each_line(std::string_view text, const Visit& visit) {
+  std::size_t begin = 0;
+  for (std::size_t line = 1;; ++line) {
+    const std::size_t end = text.find('\n', begin);
+    if (end == std::string_view::npos) return begin;
+    visit(line, text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
+RoundMetrics round_at(const std::filesystem::path& path, std::size_t line, std::string_view json) {
+  try {
+    return round_from_json(json);
+  } catch (const FileError& e) {
+    throw FileError(path.string() + ":" + std::to_string(line) + ": " + e.what());
+  }
+}
+
+}  // namespace
+
+std::string to_json(const RoundMetrics& m) {
+  return Json{{"round", m.round},
+              {"time_s", number(m.time_s)},
+              {"wall_s", number(m.wall_s)},
+              {"test_accuracy", number(m.test_accuracy)},
+              {"test_loss", number(m.test_loss)},
+              {"train_loss", number(m.train_loss)},
+              {"clients", m.clients},
+              {"dropped", m.dropped},
+              {"rejected", m.rejected},
+              {"bytes_up", m.bytes_up},
+              {"bytes_down", m.bytes_down},
+              {"bytes_control", m.bytes_control},
+              {"staleness_mean", number(m.staleness_mean)},
+              {"staleness_max", m.staleness_max},
+              {"epsilon", number(m.epsilon)},
+              {"samples", m.samples},
+              {"clock", m.clock}}
+      .dump();
+}
+
+std::string to_json(const RunSummary& summary) { return object_of(summary).dump(2) + '\n'; }
+
+RoundMetrics round_from_json(std::string_view json) {
+  return read_object(json, "a round's metrics", [](const Json& object) {
+    RoundMetrics m;
+    m.round = object.at("round").get<Round>();
+    m.time_s = number_or_nan(object, "time_s");
+    m.wall_s = number_or_nan(object, "wall_s");
+    m.test_accuracy = optional_number(object, "test_accuracy");
+    m.test_loss = optional_number(object, "test_loss");
+    m.train_loss = number_or_nan(object, "train_loss");
+    m.clients = value_or_zero<std::int64_t>(object, "clients");
+    m.dropped = value_or_zero<std::int64_t>(object, "dropped");
+    m.rejected = value_or_zero<std::int64_t>(object, "rejected");
+    m.bytes_up = value_or_zero<std::uint64_t>(object, "bytes_up");
+    m.bytes_down = value_or_zero<std::uint64_t>(object, "bytes_down");
+    m.bytes_control = value_or_zero<std::uint64_t>(object, "bytes_control");
+    m.staleness_mean = value_or_zero<double>(object, "staleness_mean");
+    m.staleness_max = value_or_zero<std::int64_t>(object, "staleness_max");
+    m.epsilon = optional_number(object, "epsilon");
+    m.samples = value_or_zero<std::int64_t>(object, "samples");
+    m.clock = value_or_zero<std::string>(object, "clock");
+    return m;
+  });
+}
+
+RunSummary summary_from_json(std::string_view json) {
+  return read_object(json, "a run's summary", summary_of);
+}
+
+std::vector<RoundMetrics> read_metrics(const std::filesystem::path& path) {
+  const std::string text = read_text(path);
+  std::vector<RoundMetrics> rounds;
+  for_each_line(
+      text, [&](std::size_t line, std::string_view json) { rounds.push_back(round_at(path, line, json)); });
+  return rounds;
+}
+
+double peak_rss_mb() {
+  // VmHWM belongs to this program; ru_maxrss also remembers the process that started it.
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::strtod(line.c_str() + 6, nullptr) * 1024 / 1e6;
+  }
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
+}
+
+RunRecorder::RunRecorder(AppendFile file, std::optional<double> target_accuracy)
+    : file_(std::move(file)), target_accuracy_(target_accuracy) {}
+
+RunRecorder::RunRecorder(const std::filesystem::path& metrics_file, std::optional<double> target_accuracy)
+    : RunRecorder(AppendFile(metrics_file, AppendFile::Start::empty), target_accuracy) {}
+
+RunRecorder RunRecorder::resume(const std::filesystem::path& metrics_file,
+                                std::optional<double> target_accuracy, std::string_view state) {
+  const auto [totals, last_round, last_evaluated, samples] =
+      read_object(state, "a recorder's state", [](const Json& object) {
+        return std::tuple(summary_of(object), object.at("last_round").get<Round>(),
+                          object.at("last_evaluated").get<Round>(), object.at("samples").get<std::int64_t>());
+      });
+  std::vector<RoundMetrics> history;
+  if (std::filesystem::exists(metrics_file)) {
+    const std::string text = read_text(metrics_file);
+    std::string kept;
+    for_each_line(text, [&, last = last_round](std::size_t line, std::string_view json) {
+      RoundMetrics metrics = round_at(metrics_file, line, json);
+      if (metrics.round > last) return;
+      kept.append(json).append("\n");
+      history.push_back(std::move(metrics));
+    });
+    write_atomically(metrics_file, kept);
+  }
+  RunRecorder recorder(AppendFile(metrics_file, AppendFile::Start::at_end), target_accuracy);
+  recorder.totals_ = totals;
+  recorder.last_round_ = last_round;
+  recorder.last_evaluated_ = last_evaluated;
+  recorder.samples_ = samples;
+  recorder.follow_again(history);
+  return recorder;
+}
+
+void RunRecorder::add(const RoundMetrics& metrics) {
+  file_.append(to_json(metrics) + '\n');
+  last_round_ = metrics.round;
+  samples_ += metrics.samples;
+  totals_.rounds = metrics.round;
+  totals_.bytes_up += metrics.bytes_up;
+  totals_.bytes_down += metrics.bytes_down;
+  totals_.bytes_control += metrics.bytes_control;
+  totals_.time_s = metrics.time_s;
+  totals_.wall_s = metrics.wall_s;
+  totals_.epsilon = metrics.epsilon;
+  if (metrics.test_accuracy) follow_accuracy(metrics.round, *metrics.test_accuracy);
+}
+
+void RunRecorder::follow_accuracy(Round round, double accuracy) {
+  if (target_accuracy_ && !totals_.rounds_to_target && accuracy >= *target_accuracy_) {
+    double reached = static_cast<double>(round);
+    if (totals_.best_test_accuracy) {
+      const double before = *totals_.best_test_accuracy;
+      const double share =
+          before < *target_accuracy_ ? (*target_accuracy_ - before) / (accuracy - before) : 0;
+      reached = static_cast<double>(last_evaluated_) + share * static_cast<double>(round - last_evaluated_);
+    }
+    totals_.rounds_to_target = reached;
+  }
+  totals_.final_test_accuracy = accuracy;
+  totals_.best_test_accuracy = std::max(totals_.best_test_accuracy.value_or(accuracy), accuracy);
+  last_evaluated_ = round;
+}
+
+// The target may be another one than when the state was taken, so the crossing is looked for again where the
+// whole history is there.
+void RunRecorder::follow_again(const std::vector<RoundMetrics>& history) {
+  if (std::ssize(history) != totals_.rounds) return;
+  totals_.best_test_accuracy.reset();
+  totals_.rounds_to_target.reset();
+  for (const RoundMetrics& metrics : history) {
+    if (metrics.test_accuracy) follow_accuracy(metrics.round, *metrics.test_accuracy);
+  }
+}
+
+RunSummary RunRecorder::summary(std::string model_sha256, std::string stopped_by) const {
+  RunSummary summary = totals_;
+  summary.samples_per_s = summary.wall_s > 0 ? static_cast<double>(samples_) / summary.wall_s : 0;
+  summary.peak_rss_mb = gossamer::peak_rss_mb();
+  summary.model_sha256 = std::move(model_sha256);
+  summary.stopped_by = std::move(stopped_by);
+  return summary;
+}
+
+std::string RunRecorder::state() const {
+  Json object = object_of(totals_);
+  object["last_round"] = last_round_;
+  object["last_evaluated"] = last_evaluated_;
+  object["samples"] = samples_;
+  return object.dump();
+}
+
+}  // namespace gossamer

@@ -6,8 +6,7 @@
 
 namespace gossamer {
 
-void Model::adopt(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
-                  const std::vector<std::pair<std::string, at::Tensor>>& buffers) {
+void Model::adopt(const NamedTensors& parameters, const NamedTensors& buffers) {
   std::vector<TensorSpec> specs;
   std::vector<at::Tensor> tensors;
   for (const auto& [name, tensor] : parameters) {
@@ -15,7 +14,6 @@ void Model::adopt(const std::vector<std::pair<std::string, at::Tensor>>& paramet
     tensors.push_back(tensor);
   }
   for (const auto& [name, tensor] : buffers) {
-    if (tensor.scalar_type() != at::kFloat) continue;  // integer counters stay in the module
     specs.push_back({name, tensor.sizes().vec(), 0, 0, TensorRole::buffer});
     tensors.push_back(tensor);
   }
@@ -26,7 +24,8 @@ void Model::adopt(const std::vector<std::pair<std::string, at::Tensor>>& paramet
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const TensorSpec& spec = layout_->tensors()[i];
     const at::Tensor original = tensors[i].detach().contiguous();
-    if (spec.size > 0) std::memcpy(values_.data() + spec.offset, original.data_ptr<float>(), spec.size * sizeof(float));
+    if (spec.size > 0)
+      std::memcpy(values_.data() + spec.offset, original.data_ptr<float>(), spec.size * sizeof(float));
     const at::Tensor view = at::from_blob(values_.data() + spec.offset, spec.shape, at::kFloat);
     tensors[i].set_data(view);
     if (spec.role == TensorRole::parameter) parameters_.push_back(tensors[i]);

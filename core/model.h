@@ -1,16 +1,19 @@
 #pragma once
 
-#include <torch/nn/module.h>
+#include <ATen/core/Tensor.h>
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/layout.h"
+#include "core/rng.h"
 
 namespace gossamer {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 // A torch module whose parameters and float buffers are views into one flat vector (values()), in the order
 // of layout(). Reading or writing values() reads or writes the module; nothing is ever copied between them.
@@ -27,25 +30,38 @@ class Model {
   // The trained tensors, views into values(), in layout order. Their gradients are undefined between steps.
   std::vector<at::Tensor>& parameters() noexcept { return parameters_; }
 
-  // Logits, [batch, classes] or [batch * labels, classes], for a batch of features.
+  // Logits, [batch, classes] or [batch * labels, classes], for a contiguous batch of features,
+  // [batch, shape.features...]: floats for pixels and reals, 64-bit indices for tokens.
   virtual at::Tensor forward(const at::Tensor& features) = 0;
-  // Mean loss over the labels of a batch.
+  // Mean loss over the labels of a batch: logits from forward(), [batch] or [batch * labels] 64-bit labels.
   virtual at::Tensor loss(const at::Tensor& logits, const at::Tensor& labels) = 0;
+  // Training (the initial state) or evaluation: what dropout, random crops and batch norm do.
   virtual void set_training(bool training) = 0;
+  // The stream that dropout and random crops draw from until the next call. A trainer gives one per task, so
+  // that what a client draws depends neither on the thread nor on who trained on this replica before.
+  void set_randomness(const Rng& rng) noexcept { randomness_ = rng; }
+
   // Writes the module, with its current values, as a file that Python's torch.load() (a state_dict) or, for
-  // a TorchScript module, torch.jit.load() reads. Throws RunError where it cannot be written.
+  // a TorchScript module, torch.jit.load() reads. An existing file is replaced as a whole or, on failure,
+  // left alone. Throws RunError where it cannot be written.
   virtual void save(const std::string& path) const = 0;
+  // Reads values that save() wrote, or Python for the same module. Throws FileError for a file that is
+  // missing or corrupt, or whose tensors differ from this model's in name, shape or type; the model is then
+  // unchanged.
+  virtual void load(const std::string& path) = 0;
 
  protected:
   Model() = default;
-  // Moves every parameter and float buffer into one flat vector and leaves views behind.
-  void adopt(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
-             const std::vector<std::pair<std::string, at::Tensor>>& buffers);
+  // Moves every parameter and float buffer into one flat vector and leaves views behind. Called once, by the
+  // constructor of the concrete model, outside of InferenceMode.
+  void adopt(const NamedTensors& parameters, const NamedTensors& buffers);
+  Rng& randomness() noexcept { return randomness_; }
 
  private:
   std::shared_ptr<const ParameterLayout> layout_;
   FloatBuffer values_;
   std::vector<at::Tensor> parameters_;
+  Rng randomness_{0, Purpose::augmentation};
 };
 
 }  // namespace gossamer

@@ -1,0 +1,49 @@
+// The MNIST CNN of McMahan et al.: "Communication-efficient learning of deep networks from decentralized
+// data", AISTATS 2017: 5x5x32, pool 2, 5x5x64, pool 2 (convolutions padded to keep the size), dense 512,
+// dense.
+#include <torch/torch.h>
+
+#include "client/models/methods.h"
+#include "client/models/native_model.h"
+
+namespace gossamer {
+namespace {
+
+constexpr std::int64_t kChannels1 = 32, kChannels2 = 64, kHidden = 512;
+constexpr std::int64_t kKernel = 5, kPadding = 2, kPool = 2;
+
+class Cnn final : public NativeModel {
+ public:
+  Cnn(const Options& options, const ExampleShape& shape)
+      : NativeModel(options), extents_(image_extents("cnn", shape, kPool * kPool)) {
+    require_one_label("cnn", shape);
+    flat_ = kChannels2 * (extents_.height / kPool / kPool) * (extents_.width / kPool / kPool);
+    conv1_ = convolution("conv1", extents_.channels, kChannels1, kKernel);
+    conv2_ = convolution("conv2", kChannels1, kChannels2, kKernel);
+    fc1_ = dense("fc1", flat_, kHidden);
+    fc2_ = dense("fc2", kHidden, shape.classes);
+    seal();
+  }
+
+  at::Tensor forward(const at::Tensor& features) override {
+    at::Tensor x = features.view({-1, extents_.channels, extents_.height, extents_.width});
+    // max_pool(relu(x)) = relu(max_pool(x)), and the latter touches a quarter of the values.
+    x = at::max_pool2d(at::conv2d(x, conv1_.weight, conv1_.bias, 1, kPadding), kPool).relu_();
+    x = at::max_pool2d(at::conv2d(x, conv2_.weight, conv2_.bias, 1, kPadding), kPool).relu_();
+    x = at::linear(x.view({-1, flat_}), fc1_.weight, fc1_.bias).relu_();
+    return at::linear(x, fc2_.weight, fc2_.bias);
+  }
+
+ private:
+  ImageExtents extents_;
+  std::int64_t flat_;
+  Layer conv1_, conv2_, fc1_, fc2_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_cnn(const Options& options, const ExampleShape& shape) {
+  return std::make_unique<Cnn>(options, shape);
+}
+
+}  // namespace gossamer

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "client/models/models.h"
+
+namespace gossamer {
+
+// Factories of the models, one file each; the table is in registry.cpp. Each throws ConfigError for examples
+// that the model cannot read.
+std::unique_ptr<Model> make_logistic(const Options& options, const ExampleShape& shape);
+std::unique_ptr<Model> make_mlp(const Options& options, const ExampleShape& shape);
+std::unique_ptr<Model> make_cnn(const Options& options, const ExampleShape& shape);
+
+}  // namespace gossamer

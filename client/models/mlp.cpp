@@ -1,0 +1,41 @@
+// The 2NN of McMahan et al.: "Communication-efficient learning of deep networks from decentralized data",
+// AISTATS 2017: two hidden layers of 200 units with ReLU.
+#include <torch/torch.h>
+
+#include "client/models/methods.h"
+#include "client/models/native_model.h"
+
+namespace gossamer {
+namespace {
+
+constexpr std::int64_t kHidden = 200;
+
+class Mlp final : public NativeModel {
+ public:
+  Mlp(const Options& options, const ExampleShape& shape)
+      : NativeModel(options), inputs_(shape.feature_count()) {
+    require_one_label("mlp", shape);
+    fc1_ = dense("fc1", inputs_, kHidden);
+    fc2_ = dense("fc2", kHidden, kHidden);
+    fc3_ = dense("fc3", kHidden, shape.classes);
+    seal();
+  }
+
+  at::Tensor forward(const at::Tensor& features) override {
+    at::Tensor x = at::linear(features.view({-1, inputs_}), fc1_.weight, fc1_.bias).relu_();
+    x = at::linear(x, fc2_.weight, fc2_.bias).relu_();
+    return at::linear(x, fc3_.weight, fc3_.bias);
+  }
+
+ private:
+  std::int64_t inputs_;
+  Layer fc1_, fc2_, fc3_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_mlp(const Options& options, const ExampleShape& shape) {
+  return std::make_unique<Mlp>(options, shape);
+}
+
+}  // namespace gossamer

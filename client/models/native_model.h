@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "client/datasets/dataset.h"
+#include "client/models/losses.h"
+#include "core/model.h"
+#include "core/options.h"
+
+namespace gossamer {
+
+// Base of the models written here. A model declares its tensors in its constructor, with the names that the
+// same network has as a Python module, calls seal(), and computes forward() with plain functions on them.
+class NativeModel : public Model {
+ public:
+  at::Tensor loss(const at::Tensor& logits, const at::Tensor& labels) override {
+    return loss_(logits, labels);
+  }
+  void set_training(bool training) override { training_ = training; }
+  void save(const std::string& path) const override;
+  void load(const std::string& path) override;
+
+ protected:
+  // Reads run.seed and model.loss.
+  explicit NativeModel(const Options& options);
+
+  // A parameter drawn from U(-bound, bound), N(0, 1) or set to a constant. Each tensor has a random stream of
+  // its own, named by its position, so that values depend on run.seed alone.
+  at::Tensor uniform(const std::string& name, std::vector<std::int64_t> shape, double bound);
+  at::Tensor normal(const std::string& name, std::vector<std::int64_t> shape);
+  at::Tensor constant(const std::string& name, std::vector<std::int64_t> shape, float value);
+  // A float buffer, and an integer counter that stays out of the flat vector.
+  at::Tensor buffer(const std::string& name, std::vector<std::int64_t> shape, float value);
+  at::Tensor counter(const std::string& name);
+
+  // A dense layer [out, in] or a convolution [out, in, kernel, kernel], as <name>.weight and <name>.bias,
+  // both from U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default.
+  struct Layer {
+    at::Tensor weight, bias;
+  };
+  Layer dense(const std::string& name, std::int64_t in, std::int64_t out);
+  Layer convolution(const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel);
+
+  // Turns the declared tensors into views of the flat vector.
+  void seal();
+  bool training() const noexcept { return training_; }
+
+ private:
+  Rng next_stream();
+  at::Tensor declare(const std::string& name, at::Tensor tensor);
+
+  std::uint64_t seed_;
+  Loss loss_;
+  bool training_ = true;
+  NamedTensors parameters_;
+  NamedTensors buffers_;
+  NamedTensors state_;  // everything, in the order of declaration: the state_dict
+};
+
+// The extents of an image, {channels, height, width}. Throws ConfigError, naming the model, where examples
+// are not images of at least `smallest` x `smallest` pixels; {height, width} counts as one channel.
+struct ImageExtents {
+  std::int64_t channels, height, width;
+};
+ImageExtents image_extents(const std::string& model, const ExampleShape& shape, std::int64_t smallest);
+// Throws ConfigError, naming the model, for examples of tokens or with several labels.
+void require_one_label(const std::string& model, const ExampleShape& shape);
+
+}  // namespace gossamer

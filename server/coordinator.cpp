@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
 #include "core/straggler.h"
 
 namespace gossamer {
@@ -204,11 +205,19 @@ void Coordinator::save(CheckpointWriter& writer) {
 
 void Coordinator::restore(const CheckpointReader& reader) {
   version_ = reader.pod<Round>("version");
-  server_.restore(reader.floats("model", server_.model()->values.size()));
+  const auto values = reader.floats("model");
+  if (values.size() != server_.model()->values.size()) {
+    throw FileError("checkpoint: its model has " + std::to_string(values.size()) + " floats, this one has " +
+                    std::to_string(server_.model()->values.size()));
+  }
+  server_.restore({values.begin(), values.end()});
   auto& moments = server_.optimizer().state();
   moments.clear();
   const auto count = reader.pod<std::uint64_t>("moments");
-  for (std::uint64_t i = 0; i < count; ++i) moments.push_back(reader.floats("moment " + std::to_string(i)));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto moment = reader.floats("moment " + std::to_string(i));
+    moments.emplace_back(moment.begin(), moment.end());
+  }
 }
 
 }  // namespace gossamer

@@ -19,12 +19,10 @@ RunKeeper::RunKeeper(const Options& options, RunFolder folder, std::string clock
       folder_(std::move(folder)),
       clock_(std::move(clock)),
       progress_(progress),
-      recorder_(folder_.metrics(), target_of(options)),
+      schedule_(options),
       start_(std::chrono::steady_clock::now()),
       rounds_(options.integer("run.rounds")),
-      eval_every_(options.integer("run.eval_every")),
-      checkpoint_every_(options.integer("server.checkpoint_every")),
-      target_accuracy_(options.real("run.target_accuracy")) {}
+      eval_every_(options.integer("run.eval_every")) {}
 
 std::optional<double> RunKeeper::commit(const Commit& commit, Coordinator& coordinator) {
   RoundMetrics metrics = commit.metrics;
@@ -38,32 +36,31 @@ std::optional<double> RunKeeper::commit(const Commit& commit, Coordinator& coord
     metrics.test_loss = evaluation.loss();
   }
   metrics.wall_s = wall_s();
-  recorder_.add(metrics);
+  recorder_->add(metrics);
   progress_.show(metrics);
-  if (checkpoint_due(metrics.round)) checkpoint(coordinator);
+  if (schedule_.due(metrics.round)) checkpoint(coordinator);
   return metrics.test_accuracy;
-}
-
-bool RunKeeper::checkpoint_due(Round round) const noexcept {
-  return checkpoint_every_ > 0 && (round % checkpoint_every_ == 0 || round == rounds_);
 }
 
 RunSummary RunKeeper::finish(Coordinator& coordinator, const std::string& stopped_by) {
   progress_.finish();
   // Clients that keep a state may be in the middle of a round; what they had at the last commit is gone.
   const bool at_a_commit = !services_.save_clients;
-  if (at_a_commit && checkpoint_every_ > 0 && last_checkpoint_ < coordinator.version()) checkpoint(coordinator);
+  if (at_a_commit && schedule_.enabled() && last_checkpoint_ < coordinator.version()) checkpoint(coordinator);
   services_.save_model(*coordinator.model(), folder_.model());
-  RunSummary summary = recorder_.summary(sha256(coordinator.model()->values), stopped_by);
+  RunSummary summary = recorder_->summary(sha256(coordinator.model()->values), stopped_by);
   summary.wall_s = wall_s();
   write_atomically(folder_.summary(), to_json(summary) + "\n");
   return summary;
 }
 
 std::optional<CheckpointReader> RunKeeper::resume(Coordinator& coordinator) {
-  if (!options_.flag("run.resume")) return std::nullopt;
-  const std::optional<Round> round = latest_checkpoint(folder_.checkpoint_dir());
-  if (!round) return std::nullopt;
+  std::optional<Round> round;
+  if (options_.flag("run.resume")) round = latest_checkpoint(folder_.checkpoint_dir());
+  if (!round) {
+    recorder_.emplace(folder_.metrics(), target_of(options_));
+    return std::nullopt;
+  }
   CheckpointReader reader(checkpoint_path(folder_.checkpoint_dir(), *round));
   if (reader.pod<std::uint64_t>("config") != options_.digest()) {
     throw ConfigError("run.resume = true: " + folder_.path().string() +
@@ -71,7 +68,7 @@ std::optional<CheckpointReader> RunKeeper::resume(Coordinator& coordinator) {
   }
   coordinator.restore(reader);
   recorder_ = RunRecorder::resume(folder_.metrics(), target_of(options_), reader.text("history"));
-  wall_offset_ = recorder_.wall_s();
+  wall_offset_ = recorder_->wall_s();
   last_checkpoint_ = *round;
   return reader;
 }
@@ -79,7 +76,7 @@ std::optional<CheckpointReader> RunKeeper::resume(Coordinator& coordinator) {
 void RunKeeper::checkpoint(Coordinator& coordinator) {
   CheckpointWriter writer;
   writer.add_pod("config", options_.digest());
-  writer.add_text("history", recorder_.state());
+  writer.add_text("history", recorder_->state());
   coordinator.save(writer);
   if (services_.save_clients) services_.save_clients(writer);
   writer.commit(checkpoint_path(folder_.checkpoint_dir(), coordinator.version()));

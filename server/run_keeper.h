@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "core/checkpoint_schedule.h"
 #include "core/evaluator.h"
 #include "core/metrics.h"
 #include "core/progress.h"
@@ -29,7 +30,7 @@ class RunKeeper {
   // `clock` says which time the driver keeps: "virtual" or "wall". `options` and `progress` outlive the keeper.
   RunKeeper(const Options& options, RunFolder folder, std::string clock, Progress& progress);
 
-  // Where run.resume asks for it and the folder has a checkpoint: puts the coordinator and the history back and
+  // To be called first. Where run.resume asks for it and the folder has a checkpoint: puts the coordinator and the history back and
   // returns the checkpoint, from which the driver restores its clients. Throws ConfigError where the checkpoint
   // was written under a configuration that trains something else, FileError where none is whole.
   std::optional<CheckpointReader> resume(Coordinator& coordinator);
@@ -40,14 +41,12 @@ class RunKeeper {
   void count_control(std::uint64_t bytes) noexcept { bytes_control_ += bytes; }
 
   // What the earlier parts of a resumed run have used of the driver's clock.
-  Seconds time_offset() const noexcept { return recorder_.time_s(); }
+  Seconds time_offset() const noexcept { return recorder_->time_s(); }
   // Returns the accuracy if this version was evaluated.
   std::optional<double> commit(const Commit& commit, Coordinator& coordinator);
   // Writes summary and model. `stopped_by`: rounds, target_accuracy, signal, or why the run failed.
   RunSummary finish(Coordinator& coordinator, const std::string& stopped_by);
 
-  // Whether the checkpoint of this round is due at its commit: clients of other processes save theirs first.
-  bool checkpoint_due(Round round) const noexcept;
   const RunFolder& folder() const noexcept { return folder_; }
 
  private:
@@ -59,11 +58,11 @@ class RunKeeper {
   RunServices services_;
   std::string clock_;
   Progress& progress_;
-  RunRecorder recorder_;
+  CheckpointSchedule schedule_;
+  std::optional<RunRecorder> recorder_;  // from the constructor, or from resume()
   std::chrono::steady_clock::time_point start_;
   double wall_offset_ = 0;
-  Round rounds_, eval_every_, checkpoint_every_;
-  double target_accuracy_;
+  Round rounds_, eval_every_;
   Round last_checkpoint_ = 0;
   std::uint64_t bytes_up_ = 0, bytes_down_ = 0, bytes_control_ = 0;
 };

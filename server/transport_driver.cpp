@@ -31,6 +31,7 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
   coordinator_ = &coordinator;
   keeper_ = &keeper;
   start_ = Clock::now();
+  time_offset_ = keeper.time_offset();
   for (const ClientId client : local_.clients) perform(coordinator.joined(client, now()));
   while (!finish_) {
     if (stop_requested()) {
@@ -113,6 +114,7 @@ void TransportDriver::train_one_local_client() {
 
 void TransportDriver::handle(const Message& message) {
   const FrameHeader& header = message.frame.header;
+  if (header.type != FrameType::update) keeper_->count_control(message.frame.wire_bytes());
   for (auto& [client, peer] : peers_) {
     if (peer.rank == message.from) peer.last_heard = Clock::now();
   }
@@ -221,7 +223,7 @@ void TransportDriver::count_control() {
 }
 
 Seconds TransportDriver::now() const {
-  return keeper_->time_offset_at_start() + std::chrono::duration<double>(Clock::now() - start_).count();
+  return time_offset_ + std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
 }  // namespace gossamer

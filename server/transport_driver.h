@@ -66,6 +66,7 @@ class TransportDriver {
   Coordinator* coordinator_ = nullptr;
   RunKeeper* keeper_ = nullptr;
   Clock::time_point start_;
+  Seconds time_offset_ = 0;
   std::map<ClientId, Peer> peers_;
   std::vector<Frame> local_work_;
   std::optional<std::pair<Round, Seconds>> deadline_;

@@ -32,6 +32,19 @@ const CommandSpec& find_command(const std::vector<CommandSpec>& specs, std::stri
                     " (commands: " + joined_names(specs) + ")");
 }
 
+std::string_view long_name(char letter, const std::string& word) {
+  switch (letter) {
+    case 'h':
+      return "help";
+    case 'q':
+      return "quiet";
+    case 'v':
+      return "verbose";
+    default:
+      throw ConfigError(word + ": unknown flag; flags of one letter are -h, -q and -v");
+  }
+}
+
 bool is_flag_value(std::string_view word) {
   constexpr std::array<std::string_view, 8> kWords{"true", "false", "on", "off", "yes", "no", "1", "0"};
   return std::ranges::find(kWords, word) != kWords.end();
@@ -82,60 +95,67 @@ class Grammar {
   const OptionSchema& schema_;
 };
 
-// Takes one `--name`, `--name=value` or `--name value` off the front. Boost.Program_options calls this first
-// for every word; it would itself take a negative number for a flag and cannot leave a flag's value out.
-std::vector<po::option> take_long(const Grammar& grammar, std::vector<std::string>& words) {
+// Takes a flag with its value, if it has one, off the front: `-q`, `-vv`, `--name`, `--name=value` or `--name
+// value`. Boost.Program_options calls this for every word; on its own it would take a negative number for a
+// flag, and would not let the value of a true-or-false key be left out.
+std::vector<po::option> take_flag(const Grammar& grammar, std::vector<std::string>& words) {
   std::vector<po::option> taken;
   const std::string word = words.front();
-  if (!word.starts_with("--") || word.size() == 2) return taken;
+  if (word.size() < 2 || word.front() != '-' || word == "--") return taken;
+  words.erase(words.begin());
+  const auto take = [&](const std::string& name, const std::string& value) {
+    taken.emplace_back(name, std::vector<std::string>{value});
+  };
+  if (word[1] != '-') {
+    for (const char letter : word.substr(1)) take(std::string(long_name(letter, word)), "true");
+    return taken;
+  }
   const std::size_t equals = word.find('=');
   const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
-  std::optional<std::string> value;
-  if (equals != std::string::npos) value = word.substr(equals + 1);
-  words.erase(words.begin());
+  const bool has_value = equals != std::string::npos;
+  const std::string value = has_value ? word.substr(equals + 1) : "true";
+  const auto take_next = [&] {
+    take(name, words.front());
+    words.erase(words.begin());
+  };
   switch (grammar.kind_of(name)) {
     case WordKind::on_off_switch:
-      if (value) throw ConfigError("--" + name + " = " + *value + ": this flag takes no value");
+      if (has_value) throw ConfigError("--" + name + " = " + value + ": this flag takes no value");
+      take(name, value);
       break;
     case WordKind::flag_key:
-      if (!value && !words.empty() && is_flag_value(words.front())) {
-        value = words.front();
-        words.erase(words.begin());
+      if (!has_value && !words.empty() && is_flag_value(words.front())) {
+        take_next();
+      } else {
+        take(name, value);
       }
       break;
     case WordKind::valued:
-      // Words that begin with two dashes are flags; a value that does so is written --name=--value.
-      if (!value && (words.empty() || words.front().starts_with("--"))) {
+      if (has_value) {
+        take(name, value);
+      } else if (words.empty() || words.front().starts_with("--")) {
+        // A value that begins with two dashes has to be written --name=--value.
         throw ConfigError("--" + name + ": a value is missing");
-      }
-      if (!value) {
-        value = words.front();
-        words.erase(words.begin());
+      } else {
+        take_next();
       }
       break;
   }
-  taken.emplace_back(name, std::vector<std::string>{value.value_or("true")});
   return taken;
 }
 
 po::parsed_options parse_words(const std::vector<std::string>& arguments, const Grammar& grammar) {
   po::options_description known;
-  known.add_options()("help,h", "")("quiet,q", "")("verbose,v", "")("word",
-                                                                    po::value<std::vector<std::string>>());
+  known.add_options()("word", po::value<std::vector<std::string>>());
   po::positional_options_description words;
   words.add("word", -1);
-  using namespace po::command_line_style;
-  try {
-    return po::command_line_parser(arguments)
-        .options(known)
-        .positional(words)
-        .style(allow_short | short_allow_adjacent | allow_dash_for_short | allow_sticky)
-        .extra_style_parser([&](std::vector<std::string>& rest) { return take_long(grammar, rest); })
-        .allow_unregistered()
-        .run();
-  } catch (const po::error& e) {
-    throw ConfigError(e.what());
-  }
+  return po::command_line_parser(arguments)
+      .options(known)
+      .positional(words)
+      .style(po::command_line_style::allow_long | po::command_line_style::long_allow_adjacent)
+      .extra_style_parser([&](std::vector<std::string>& rest) { return take_flag(grammar, rest); })
+      .allow_unregistered()
+      .run();
 }
 
 // Control characters in a value could not be written to config.ini and read back.
@@ -244,18 +264,16 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments,
     const std::string value = option.value.empty() ? "" : option.value.front();
     if (option.position_key >= 0) {
       line.positional.push_back(value);
-    } else if (name == "help" || name == "-h") {
+    } else if (name == "help") {
       line.help = true;
     } else if (name == "version") {
       line.version = true;
     } else if (name == "dry-run") {
       line.dry_run = true;
-    } else if (name == "quiet" || name == "-q") {
+    } else if (name == "quiet") {
       --line.verbosity;
-    } else if (name == "verbose" || name == "-v") {
+    } else if (name == "verbose") {
       ++line.verbosity;
-    } else if (option.unregistered && name.starts_with('-')) {
-      throw ConfigError(name + ": unknown flag; flags of one letter are -q, -v and -h");
     } else if (grammar.command_flag(name) != nullptr) {
       line.extra[name] = value;
     } else {

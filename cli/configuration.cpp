@@ -97,9 +97,6 @@ void resolve(Options& options) {
   if (options.flag("run.resume") && options.flag("run.overwrite")) {
     refuse("run.resume = true: run.overwrite is given too; a run is either resumed or replaced");
   }
-  if (options.flag("run.resume") && options.text("run.out").empty()) {
-    refuse("run.resume = true: run.out must name the folder of the run to resume");
-  }
 }
 
 }  // namespace gossamer

@@ -15,7 +15,7 @@ namespace gossamer {
 namespace {
 
 // Keys that say where and how a run happens, not what it trains: peers may differ in them.
-constexpr std::array<std::string_view, 15> kLocalKeys{"run.out",
+constexpr std::array<std::string_view, 16> kLocalKeys{"run.out",
                                                       "run.name",
                                                       "run.threads",
                                                       "run.overwrite",
@@ -28,7 +28,7 @@ constexpr std::array<std::string_view, 15> kLocalKeys{"run.out",
                                                       "server.connect",
                                                       "server.checkpoint_every",
                                                       "server.client_timeout_s",
-                                                      "data.path",
+                                                      "data.path", "client.server_timeout_s",
                                                       "devices.speed"};
 constexpr std::array<std::string_view, 3> kLocalSections{"security.", "network.", "train."};
 

@@ -7,18 +7,13 @@
 #include "core/straggler.h"
 
 namespace gossamer {
-namespace {
-
 std::int64_t cohort_size(const Options& options) {
   const std::int64_t clients = options.integer("data.clients");
   const std::int64_t size = options.integer("cohort.size");
   if (size > 0) return std::min(size, clients);
-  // McMahan et al.: m = max(C * K, 1).
   const double share = options.real("cohort.fraction") * static_cast<double>(clients);
   return std::clamp<std::int64_t>(std::llround(share), 1, clients);
 }
-
-}  // namespace
 
 Coordinator::Coordinator(const Options& options, std::shared_ptr<const Parameters> initial)
     : sync_(sync_policies().make(options)),

@@ -38,6 +38,9 @@ struct Finish {
 using Action = std::variant<SendModel, Commit, Finish>;
 using Actions = std::vector<Action>;
 
+// How many clients a round asks for: cohort.size, or max(C * K, 1) (McMahan et al. 2017).
+std::int64_t cohort_size(const Options& options);
+
 // The state machine of a run: membership, cohorts, rounds. Events go in, each with the driver's time; actions
 // come out. Deterministic, and the same in simulation, under MPI and over ZeroMQ. Not thread-safe.
 class Coordinator {

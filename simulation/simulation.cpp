@@ -51,7 +51,7 @@ void Simulation::start(const SendModel& send, RunKeeper& keeper) {
     const Frame frame =
         encode_model(run_id_, send.round, client, static_cast<std::uint64_t>(send.round), send.model);
     keeper.count_down(frame.wire_bytes());
-    ClientState* state = keeps_state_ ? &states_[client] : nullptr;
+    ClientState* state = keeps_state_ ? &states_.of(client) : nullptr;
     training_[{send.round, client}] = pool_.submit([frame, state](Client& worker) -> Result<Frame> {
       auto received = pass_through(frame);
       if (!received) return received;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/client_states.h"
 #include "core/evaluator.h"
 #include "server/coordinator.h"
 #include "server/run_keeper.h"
@@ -34,9 +35,8 @@ class Simulation {
   // Test accuracy and loss, on all trainer threads.
   Evaluation evaluate(const Parameters& model);
 
-  // States that clients keep between rounds, for checkpoints.
-  void save_clients(CheckpointWriter& writer) const;
-  void restore_clients(const CheckpointReader& reader);
+  // What clients keep between rounds, for checkpoints.
+  ClientStates& states() noexcept { return states_; }
 
  private:
   enum class EventKind { trained, arrived, deadline };
@@ -69,7 +69,7 @@ class Simulation {
   using Work = std::pair<Round, ClientId>;  // a late client may be at work on two rounds
   std::map<Work, std::future<Result<Frame>>> training_;
   std::map<Work, Frame> on_the_way_;
-  std::map<ClientId, ClientState> states_;
+  ClientStates states_;
   std::optional<Finish> finish_;
 };
 

@@ -1,0 +1,26 @@
+// gossamer client: one client of a ZeroMQ server. Connects outwards only.
+#include "cli/commands.h"
+#include "cli/federation.h"
+#include "cli/zmq_limits.h"
+#include "client/participant.h"
+
+namespace gossamer {
+
+int client_command(const CommandLine& line) {
+  Federation federation(line);
+  const Options& options = federation.options;
+  const std::int64_t id = options.integer("client.id");
+
+  ZmqClientSettings settings;
+  settings.connect = options.text("server.connect");
+  settings.client = id < 0 ? kUnassignedClient : id;
+  settings.limits = zmq_limits(federation);
+  const auto transport = make_zmq_client(settings);
+  Participant participant(options, *federation.data);
+  const std::chrono::duration<double> patience(options.real("client.server_timeout_s"));
+  participant.serve(*transport, {settings.client}, std::chrono::ceil<std::chrono::seconds>(patience),
+                    [&] { return federation.stop.requested(); });
+  return 0;
+}
+
+}  // namespace gossamer

@@ -1,0 +1,96 @@
+#include "cli/federation.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstring>
+#include <iostream>
+
+#include "cli/configuration.h"
+#include "cli/plot.h"
+#include "client/trainers/trainer.h"
+#include "comms/frame.h"
+#include "core/error.h"
+#include "simulation/device_model.h"
+
+namespace gossamer {
+namespace {
+
+// Beyond the floats themselves: room for what a compressor may add to a small model.
+constexpr std::uint64_t kPayloadSlack = 1 << 16;
+
+}  // namespace
+
+Federation::Federation(const CommandLine& line) : options(line.options), verbosity(line.verbosity) {
+  resolve(options);
+  at::set_num_threads(1);
+  data = datasets().make(options);
+  options.set_default("data.clients", std::to_string(data->clients()));
+  model = make_model(options, data->shape());
+  auto values = std::make_shared<Parameters>();
+  values->layout = model->layout();
+  values->values.assign(model->values().begin(), model->values().end());
+  initial = std::move(values);
+}
+
+int run_federation(Federation& federation, RunFolder folder, Place place) {
+  Progress progress(federation.options.integer("run.rounds"), federation.verbosity);
+  RunKeeper keeper(federation.options, std::move(folder), place.clock, progress);
+  Coordinator coordinator(federation.options, federation.initial);
+  const std::optional<CheckpointReader> checkpoint = keeper.resume(coordinator);
+  if (checkpoint && place.restore_clients) place.restore_clients(*checkpoint);
+  place.services.save_model = [&](const Parameters& version, const std::filesystem::path& path) {
+    save_model(*federation.model, version, path);
+  };
+  keeper.set_services(std::move(place.services));
+
+  std::string stopped_by;
+  std::exception_ptr failure;
+  try {
+    stopped_by = place.drive(coordinator, keeper, [&] { return federation.stop.requested(); });
+  } catch (const RunError& error) {
+    // What was trained so far is kept, and the reason goes into the summary too.
+    failure = std::current_exception();
+    stopped_by = error.what();
+  }
+  const RunSummary summary = keeper.finish(coordinator, stopped_by);
+  draw_curve(keeper.folder());
+  if (failure) std::rethrow_exception(failure);
+  progress.report(summary, keeper.folder().path());
+  return 0;
+}
+
+void save_model(Model& model, const Parameters& version, const std::filesystem::path& path) {
+  std::ranges::copy(version.values, model.values().begin());
+  model.save(path.string());
+}
+
+std::uint64_t max_payload_bytes(const Parameters& model) {
+  return model.values.size() * sizeof(float) + kPayloadSlack;
+}
+
+int print_plan(const Federation& federation) {
+  const Options& options = federation.options;
+  const DeviceModel devices(options);
+  const std::int64_t clients = options.integer("data.clients");
+  const std::int64_t cohort = cohort_size(options);
+  const std::size_t floats = federation.initial->values.size();
+  const std::size_t frame = kFrameHeaderBytes + floats * sizeof(float);
+  Seconds slowest = 0;
+  for (ClientId client = 0; client < std::min<ClientId>(clients, 1000); ++client) {
+    slowest = std::max(slowest, devices.training_seconds(federation.data->examples(client), client, 1));
+  }
+  const Seconds round = devices.download_seconds(frame) + slowest + devices.upload_seconds(frame);
+  const auto states = algorithms().make(options)->keeps_client_state() ? clients : 0;
+  const double megabytes = static_cast<double>(frame) * 1e-6;
+  std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats
+            << " floats a model\n"
+            << "# bytes_down " << frame * static_cast<std::size_t>(cohort) << ", bytes_up "
+            << frame * static_cast<std::size_t>(cohort) << '\n'
+            << "# virtual time at most " << round << " s\n"
+            << "# memory: about " << static_cast<std::int64_t>(megabytes * static_cast<double>(cohort + 4 + states))
+            << " MB of models and updates at most\n";
+  return 0;
+}
+
+}  // namespace gossamer

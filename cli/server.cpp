@@ -1,0 +1,37 @@
+// gossamer server: coordinates clients that connect over ZeroMQ. Trains nothing itself.
+#include <spdlog/spdlog.h>
+
+#include "cli/commands.h"
+#include "cli/federation.h"
+#include "cli/zmq_limits.h"
+#include "client/evaluator.h"
+#include "server/transport_driver.h"
+
+namespace gossamer {
+
+int server_command(const CommandLine& line) {
+  Federation federation(line);
+  if (line.dry_run) return print_plan(federation);
+  const Options& options = federation.options;
+  const std::chrono::duration<double> client_timeout(options.real("server.client_timeout_s"));
+
+  ZmqServerSettings settings;
+  settings.listen = options.text("server.listen");
+  settings.insecure = options.flag("security.insecure");
+  settings.limits = zmq_limits(federation);
+  const auto transport = make_zmq_server(settings);
+  RunFolder folder = RunFolder::create(options);
+  spdlog::info("listening on {} for {} clients", transport->endpoint(), options.integer("data.clients"));
+
+  Evaluator evaluator(*federation.model, federation.data->test());
+  TransportDriver driver(options, *transport, {}, {client_timeout, ""});
+  Place place;
+  place.clock = "wall";
+  place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };
+  place.drive = [&](Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested) {
+    return driver.run(coordinator, keeper, stop_requested);
+  };
+  return run_federation(federation, std::move(folder), std::move(place));
+}
+
+}  // namespace gossamer

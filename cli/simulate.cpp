@@ -1,0 +1,34 @@
+// gossamer simulate: virtual clients in one process.
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/federation.h"
+#include "simulation/simulation.h"
+
+namespace gossamer {
+
+int simulate_command(const CommandLine& line) {
+  Federation federation(line);
+  if (line.dry_run) return print_plan(federation);
+  const Options& options = federation.options;
+  RunFolder folder = RunFolder::create(options);
+
+  const auto configured = static_cast<unsigned>(options.integer("run.threads"));
+  const unsigned threads = configured > 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
+  TrainerPool pool(options, *federation.data, static_cast<int>(threads));
+  Simulation simulation(options, *federation.data, pool);
+
+  Place place;
+  place.clock = "virtual";
+  place.services.evaluate = [&](const Parameters& model) { return simulation.evaluate(model); };
+  if (algorithms().make(options)->keeps_client_state()) {
+    place.services.save_clients = [&](CheckpointWriter& writer) { simulation.states().save(writer); };
+    place.restore_clients = [&](const CheckpointReader& reader) { simulation.states().load(reader); };
+  }
+  place.drive = [&](Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested) {
+    return simulation.run(coordinator, keeper, stop_requested);
+  };
+  return run_federation(federation, std::move(folder), std::move(place));
+}
+
+}  // namespace gossamer

@@ -1,0 +1,69 @@
+// gossamer train, under mpirun: client k lives on rank k mod N; rank 0 coordinates, and trains too unless told
+// otherwise.
+#include "cli/commands.h"
+#include "cli/federation.h"
+#include "client/evaluator.h"
+#include "client/participant.h"
+#include "comms/mpi_transport.h"
+#include "core/error.h"
+#include "server/transport_driver.h"
+
+namespace gossamer {
+namespace {
+
+constexpr std::chrono::seconds kPatience = std::chrono::hours(24 * 365);  // mpirun watches over the ranks
+
+std::vector<ClientId> clients_of(Rank rank, int world_size, const Options& options) {
+  const bool coordinator_trains = options.flag("train.coordinator_trains");
+  const int trainers = coordinator_trains ? world_size : world_size - 1;
+  const int first = coordinator_trains ? rank : rank - 1;
+  std::vector<ClientId> clients;
+  if (first < 0) return clients;
+  for (ClientId client = first; client < options.integer("data.clients"); client += trainers) clients.push_back(client);
+  return clients;
+}
+
+int coordinate(Federation& federation, Transport& transport, std::vector<ClientId> local_clients) {
+  const Options& options = federation.options;
+  RunFolder folder = RunFolder::create(options);
+  Participant participant(options, *federation.data);
+  Evaluator evaluator(participant.model(), federation.data->test());
+
+  LocalClients local{std::move(local_clients), [&](const Frame& frame) { return participant.answer(frame); }};
+  TransportDriver driver(options, transport, std::move(local),
+                         {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string()});
+  Place place;
+  place.clock = "wall";
+  place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };
+  if (algorithms().make(options)->keeps_client_state()) {
+    place.services.save_clients = [&](CheckpointWriter& writer) { participant.states().save(writer); };
+    place.restore_clients = [&](const CheckpointReader& reader) { participant.states().load(reader); };
+  }
+  place.drive = [&](Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested) {
+    return driver.run(coordinator, keeper, stop_requested);
+  };
+  return run_federation(federation, std::move(folder), std::move(place));
+}
+
+int follow(Federation& federation, Transport& transport, std::vector<ClientId> clients) {
+  Participant participant(federation.options, *federation.data);
+  participant.serve(transport, std::move(clients), kPatience, [&] { return federation.stop.requested(); });
+  return 0;
+}
+
+}  // namespace
+
+int train_command(const CommandLine& line) {
+  MpiSession session;
+  Federation federation(line);
+  if (line.dry_run) return session.rank() == 0 ? print_plan(federation) : 0;
+  if (session.world_size() == 1 && !federation.options.flag("train.coordinator_trains")) {
+    throw ConfigError("train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");
+  }
+  const auto transport = make_mpi_transport(session, max_payload_bytes(*federation.initial));
+  std::vector<ClientId> clients = clients_of(session.rank(), session.world_size(), federation.options);
+  return session.rank() == 0 ? coordinate(federation, *transport, std::move(clients))
+                             : follow(federation, *transport, std::move(clients));
+}
+
+}  // namespace gossamer

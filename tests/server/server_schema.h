@@ -1,0 +1,26 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "compression/compressor.h"
+#include "server/server_options.h"
+
+namespace gossamer {
+
+// The server's part of the configuration, with what it reads of the other parts.
+inline Options server_options(const std::map<std::string, std::string>& given) {
+  auto schema = std::make_shared<OptionSchema>();
+  schema->add(integer_option("run.seed", 1, ""));
+  schema->add(flag_option("run.resume", false, ""));
+  schema->add(integer_option("data.clients", 4, ""));
+  schema->add(text_option("algorithm.name", "fedavg", ""));
+  add_server_options(*schema);
+  add_methods(*schema, up_compressors().describe());
+  add_methods(*schema, down_compressors().describe());
+  Options options(schema);
+  for (const auto& [key, value] : given) options.set(key, value);
+  return options;
+}
+
+}  // namespace gossamer

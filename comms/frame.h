@@ -11,6 +11,8 @@
 
 namespace gossamer {
 
+// The byte layout of everything here is docs/wire_format.md.
+
 enum class FrameType : std::uint8_t {
   hello = 1,      // client -> server: I am `client`; payload: Hello (codec.h)
   welcome = 2,    // server -> client: you are in
@@ -33,9 +35,11 @@ struct FrameHeader {
   double weight = 0;
   double train_loss = 0;
   std::int64_t samples = 0;
-  std::uint64_t elements = 0;       // floats that the payload stands for
-  std::uint64_t payload_bytes = 0;  // set by encode_header()
-  std::uint64_t checksum = 0;       // XXH3-64 over header (this field zero) and payload; set by encode_header()
+  std::uint64_t elements = 0;          // floats that the payload stands for
+  std::uint64_t payload_bytes = 0;     // set by make_frame()
+  std::uint64_t payload_checksum = 0;  // XXH3-64 of the payload; set by make_frame()
+
+  bool operator==(const FrameHeader&) const = default;
 };
 
 struct Frame {
@@ -45,15 +49,25 @@ struct Frame {
   std::size_t wire_bytes() const noexcept;  // header + payload: what bytes_up and bytes_down count
 };
 
-// magic u32, version u16, type u8, zero u8, then the fields above in order, little-endian.
-inline constexpr std::size_t kFrameHeaderBytes = 88;
+// magic u32, version u16, type u8, zero u8, the fields above in order, then the header's own checksum
+// (XXH3-64 of the 88 bytes before it); little-endian, no padding.
+inline constexpr std::size_t kFrameHeaderBytes = 96;
+inline constexpr std::uint32_t kFrameMagic = 0x4D534F47;  // "GOSM" on the wire
 inline constexpr std::uint16_t kWireVersion = 1;
 using HeaderBytes = std::array<std::byte, kFrameHeaderBytes>;
 
-// Fills in payload_bytes and checksum and writes the header (by cereal; docs/wire_format.md).
-HeaderBytes encode_header(const Frame& frame);
+// Joins a header and a payload: fills in payload_bytes and payload_checksum, in one pass over the payload. A
+// frame made of another one by changing other fields of its header needs no second pass: that is how a model
+// is hashed once and sent to many (codec.h, readdress()).
+Frame make_frame(FrameHeader header, SharedBytes payload);
 
-// Checks length, magic, version, type and payload_bytes <= max_payload_bytes: before anything is allocated.
+// Writes the header (by cereal). Allocates nothing.
+HeaderBytes encode_header(const FrameHeader& header);
+
+// Checks length, magic, version, checksum, type, the zero byte and every field's range, and that
+// payload_bytes
+// <= max_payload_bytes: all before anything is allocated. Whatever the bytes, the result is a header that
+// encode_header() could have written, or `malformed`.
 Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_t max_payload_bytes);
 
 // Checks the payload's length and checksum against the header, and joins the two.

@@ -12,7 +12,7 @@
 
 namespace gossamer {
 
-// What entered Transport::send(), by kind of frame.
+// What entered Transport::send(), by kind of frame: header and payload.
 struct Traffic {
   std::uint64_t model_bytes = 0;
   std::uint64_t update_bytes = 0;
@@ -23,7 +23,7 @@ struct Traffic {
 
 struct Message {
   Rank from = 0;
-  Frame frame;
+  Frame frame;  // the payload is aligned as the sender's transport left it: not at all, in general
 };
 
 // Frames between processes. The coordinator is rank 0. All members are called from one thread (the one that
@@ -34,14 +34,19 @@ class Transport {
   virtual ~Transport() = default;
 
   virtual Rank self() const noexcept = 0;
+  // Where it listens or connects to, for people: "tcp://127.0.0.1:5555".
+  virtual std::string endpoint() const { return {}; }
 
-  // Queues the frame and never waits for the peer. `disconnected` where the peer is known to be gone.
+  // Queues the frame and never waits for the peer. `disconnected` where the peer is known to be gone,
+  // `timeout` where its queue is full; the frame is then dropped. A frame to oneself is received like any
+  // other.
   Result<std::monostate> send(Rank to, const Frame& frame) {
     traffic_.count(frame);
     return send_frame(to, frame);
   }
   // The next frame, in the order of arrival per peer. `timeout` at the deadline; `malformed` for a frame that
-  // was dropped (the reason says which peer and why); never blocks past the deadline.
+  // was dropped (once a frame; the reason says why); `disconnected` once for each loss of a peer, after the
+  // frames that it sent before. Fault::peer is the rank, where known. Never blocks past the deadline.
   virtual Result<Message> receive(Clock::time_point deadline) = 0;
   // Waits until everything that was queued has left this process, or the deadline has passed.
   virtual Result<std::monostate> flush(Clock::time_point deadline) = 0;

@@ -4,6 +4,8 @@
 #include <utility>
 #include <variant>
 
+#include "core/types.h"
+
 namespace gossamer {
 
 // What a peer can do to us. These are normal events, never exceptions.
@@ -12,6 +14,7 @@ enum class FaultKind { timeout, disconnected, malformed };
 struct Fault {
   FaultKind kind;
   std::string reason;
+  Rank peer = -1;  // whose fault, where the transport knows
 };
 
 // A value, or the fault of a peer that kept us from having one.

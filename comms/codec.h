@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "comms/frame.h"
+#include "core/result.h"
+#include "core/update.h"
+
+namespace gossamer {
+
+// What the two sides say to each other, as frames. Encoding shares the payload's storage and copies nothing;
+// decoding trusts nothing: a frame of another type, a length that does not fit or a value out of range is
+// `malformed`. All functions are pure and safe from any thread.
+
+// What a client says first. Two sides that differ in the first two would train different models.
+struct Hello {
+  std::uint64_t config_digest = 0;       // Options::digest()
+  std::uint64_t layout_fingerprint = 0;  // ParameterLayout::fingerprint()
+  double examples = 0;                   // how many examples the client holds; finite, at least 0
+  std::uint32_t version = 0;             // of the program, for messages
+
+  bool operator==(const Hello&) const = default;
+};
+inline constexpr std::size_t kHelloBytes = 28;
+
+Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello);
+Result<Hello> decode_hello(const Frame& frame);
+
+// A model for `client` to train in `round`. Hashes the payload once; for the next client, readdress() the
+// frame, which costs nothing. What `content` holds is checked by the compressor that decompresses it.
+Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t sequence,
+                   const Compressed& content);
+Frame readdress(Frame model, ClientId client, std::uint64_t sequence);
+Result<Compressed> decode_model(const Frame& frame);
+
+Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update);
+Result<CompressedUpdate> decode_update(const Frame& frame);
+
+// refuse, finish and leave carry their reason. Longer texts are cut at kMaxTextBytes when encoded and refused
+// when decoded; whatever is not printable ASCII is decoded as '?', so a reason can be shown on a terminal.
+inline constexpr std::size_t kMaxTextBytes = 4096;
+Frame encode_text(FrameType type, std::uint64_t run_id, ClientId client, std::string_view text);
+Result<std::string> decode_text(const Frame& frame);
+
+// welcome, ack and heartbeat: a header says it all.
+Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round round = 0,
+                    std::uint64_t sequence = 0);
+
+}  // namespace gossamer

@@ -1,0 +1,111 @@
+#include "comms/frame.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "comms/memory_stream.h"
+
+namespace gossamer {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "headers and payloads are little-endian on the wire");
+
+constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);
+constexpr std::size_t kCheckedBytes = kFrameHeaderBytes - kChecksumBytes;
+
+// The header as it lies on the wire: one member a field, in order.
+struct WireHeader {
+  std::uint32_t magic = kFrameMagic;
+  std::uint16_t version = kWireVersion;
+  std::uint8_t type = 0;
+  std::uint8_t zero = 0;
+  FrameHeader fields;
+  std::uint64_t checksum = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(magic, version, type, zero, fields.run_id, fields.round, fields.client, fields.sequence,
+            fields.weight, fields.train_loss, fields.samples, fields.elements, fields.payload_bytes,
+            fields.payload_checksum, checksum);
+  }
+};
+
+std::uint64_t checksum_of(std::span<const std::byte> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+bool known(std::uint8_t type) {
+  return type >= static_cast<std::uint8_t>(FrameType::hello) &&
+         type <= static_cast<std::uint8_t>(FrameType::leave);
+}
+
+Fault malformed(std::string reason) { return Fault{FaultKind::malformed, std::move(reason)}; }
+
+}  // namespace
+
+Frame make_frame(FrameHeader header, SharedBytes payload) {
+  header.payload_bytes = payload.size();
+  header.payload_checksum = checksum_of(payload.bytes);
+  return {header, std::move(payload)};
+}
+
+HeaderBytes encode_header(const FrameHeader& header) {
+  WireHeader wire;
+  wire.type = static_cast<std::uint8_t>(header.type);
+  wire.fields = header;
+
+  HeaderBytes bytes;
+  write_fields(bytes, wire);
+  const std::uint64_t checksum = checksum_of(std::span(bytes).first(kCheckedBytes));
+  const auto tail = std::bit_cast<std::array<std::byte, kChecksumBytes>>(checksum);
+  std::copy(tail.begin(), tail.end(), bytes.begin() + kCheckedBytes);
+  return bytes;
+}
+
+Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_t max_payload_bytes) {
+  if (bytes.size() != kFrameHeaderBytes) {
+    return malformed("header of " + std::to_string(bytes.size()) + " bytes; it has " +
+                     std::to_string(kFrameHeaderBytes));
+  }
+  const auto wire = read_fields<WireHeader>(bytes);
+  if (wire.magic != kFrameMagic) return malformed("not a frame of this program (magic)");
+  if (wire.version != kWireVersion) {
+    return malformed("wire version " + std::to_string(wire.version) + "; this program speaks " +
+                     std::to_string(kWireVersion));
+  }
+  if (wire.checksum != checksum_of(bytes.first(kCheckedBytes))) return malformed("header checksum is wrong");
+  if (!known(wire.type)) return malformed("unknown frame type " + std::to_string(wire.type));
+  if (wire.zero != 0) return malformed("reserved byte is not zero");
+
+  FrameHeader header = wire.fields;
+  header.type = static_cast<FrameType>(wire.type);
+  if (header.round < 0) return malformed("negative round");
+  if (header.client < 0) return malformed("negative client");
+  if (header.samples < 0) return malformed("negative samples");
+  if (!std::isfinite(header.weight) || header.weight < 0) {
+    return malformed("weight is not a finite number of at least 0");
+  }
+  if (!std::isfinite(header.train_loss)) return malformed("train_loss is not finite");
+  if (header.payload_bytes > max_payload_bytes) {
+    return malformed("payload of " + std::to_string(header.payload_bytes) + " bytes; at most " +
+                     std::to_string(max_payload_bytes) + " are accepted");
+  }
+  return header;
+}
+
+Result<Frame> decode_frame(const FrameHeader& header, SharedBytes payload) {
+  if (payload.size() != header.payload_bytes) {
+    return malformed("payload of " + std::to_string(payload.size()) + " bytes where the header says " +
+                     std::to_string(header.payload_bytes));
+  }
+  if (checksum_of(payload.bytes) != header.payload_checksum) return malformed("payload checksum is wrong");
+  return Frame{header, std::move(payload)};
+}
+
+}  // namespace gossamer

@@ -3,7 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
 #include <iostream>
 
 #include "cli/configuration.h"
@@ -18,6 +18,16 @@ namespace {
 
 // Beyond the floats themselves: room for what a compressor may add to a small model.
 constexpr std::uint64_t kPayloadSlack = 1 << 16;
+
+void print_outcome(const RunSummary& summary, const RunFolder& folder) {
+  std::cout << "done: " << summary.rounds << " rounds in " << readable_seconds(summary.wall_s);
+  if (summary.final_test_accuracy) {
+    std::cout << ", test accuracy " << std::lround(*summary.final_test_accuracy * 10000) / 100.0 << "%";
+  }
+  std::cout << ", " << readable_bytes(static_cast<double>(summary.bytes_up)) << " up, "
+            << readable_bytes(static_cast<double>(summary.bytes_down)) << " down\nresults: " << folder.path().string()
+            << "/ (curve.svg, metrics.jsonl, summary.json, model.pt)\n";
+}
 
 }  // namespace
 
@@ -34,7 +44,7 @@ Federation::Federation(const CommandLine& line) : options(line.options), verbosi
 }
 
 int run_federation(Federation& federation, RunFolder folder, Place place) {
-  Progress progress(federation.options.integer("run.rounds"), federation.verbosity);
+  ProgressPrinter progress(std::cout, progress_style(federation.verbosity), federation.options.integer("run.rounds"));
   RunKeeper keeper(federation.options, std::move(folder), place.clock, progress);
   Coordinator coordinator(federation.options, federation.initial);
   const std::optional<CheckpointReader> checkpoint = keeper.resume(coordinator);
@@ -56,7 +66,7 @@ int run_federation(Federation& federation, RunFolder folder, Place place) {
   const RunSummary summary = keeper.finish(coordinator, stopped_by);
   draw_curve(keeper.folder());
   if (failure) std::rethrow_exception(failure);
-  progress.report(summary, keeper.folder().path());
+  if (federation.verbosity >= 0) print_outcome(summary, keeper.folder());
   return 0;
 }
 

@@ -146,4 +146,11 @@ Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round
   return make_frame(header, {});
 }
 
+Result<Frame> pass_through(const Frame& frame) {
+  const HeaderBytes bytes = encode_header(frame.header);
+  const auto header = decode_header(bytes, frame.payload.size());
+  if (!header) return header.fault();
+  return decode_frame(header.value(), frame.payload);
+}
+
 }  // namespace gossamer

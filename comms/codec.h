@@ -44,6 +44,10 @@ inline constexpr std::size_t kMaxTextBytes = 4096;
 Frame encode_text(FrameType type, std::uint64_t run_id, ClientId client, std::string_view text);
 Result<std::string> decode_text(const Frame& frame);
 
+// What a frame is after its way over a wire, for a participant in the coordinator's own process: encoded and
+// decoded like any other, checks included. The payload's storage is shared.
+Result<Frame> pass_through(const Frame& frame);
+
 // welcome, ack and heartbeat: a header says it all.
 Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round round = 0,
                     std::uint64_t sequence = 0);

@@ -55,7 +55,7 @@ class Coordinator {
   // The driver has recorded the commit; `accuracy` where the version was evaluated.
   Actions committed(std::optional<double> accuracy, Seconds now);
 
-  Round round() const noexcept { return progress_.round; }
+  const Progress& progress() const noexcept { return progress_; }
   // Model versions made so far.
   Round version() const noexcept { return version_; }
   const std::shared_ptr<const Parameters>& model() const noexcept { return server_.model(); }

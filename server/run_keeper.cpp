@@ -14,7 +14,7 @@ std::optional<double> target_of(const Options& options) {
 
 }  // namespace
 
-RunKeeper::RunKeeper(const Options& options, RunFolder folder, std::string clock, Progress& progress)
+RunKeeper::RunKeeper(const Options& options, RunFolder folder, std::string clock, ProgressPrinter& progress)
     : options_(options),
       folder_(std::move(folder)),
       clock_(std::move(clock)),
@@ -37,7 +37,7 @@ std::optional<double> RunKeeper::commit(const Commit& commit, Coordinator& coord
   }
   metrics.wall_s = wall_s();
   recorder_->add(metrics);
-  progress_.show(metrics);
+  progress_.round_done(metrics);
   if (schedule_.due(metrics.round)) checkpoint(coordinator);
   return metrics.test_accuracy;
 }
@@ -70,6 +70,7 @@ std::optional<CheckpointReader> RunKeeper::resume(Coordinator& coordinator) {
   recorder_ = RunRecorder::resume(folder_.metrics(), target_of(options_), reader.text("history"));
   wall_offset_ = recorder_->wall_s();
   last_checkpoint_ = *round;
+  progress_.start_at(*round, wall_offset_);
   return reader;
 }
 

@@ -28,7 +28,7 @@ struct RunServices {
 class RunKeeper {
  public:
   // `clock` says which time the driver keeps: "virtual" or "wall". `options` and `progress` outlive the keeper.
-  RunKeeper(const Options& options, RunFolder folder, std::string clock, Progress& progress);
+  RunKeeper(const Options& options, RunFolder folder, std::string clock, ProgressPrinter& progress);
 
   // To be called first. Where run.resume asks for it and the folder has a checkpoint: puts the coordinator and the history back and
   // returns the checkpoint, from which the driver restores its clients. Throws ConfigError where the checkpoint
@@ -42,6 +42,8 @@ class RunKeeper {
 
   // What the earlier parts of a resumed run have used of the driver's clock.
   Seconds time_offset() const noexcept { return recorder_->time_s(); }
+  // Between commits: how far the round is.
+  void show(const Progress& round) { progress_.inside_round(round.round, round.arrived, round.started, wall_s()); }
   // Returns the accuracy if this version was evaluated.
   std::optional<double> commit(const Commit& commit, Coordinator& coordinator);
   // Writes summary and model. `stopped_by`: rounds, target_accuracy, signal, or why the run failed.
@@ -57,7 +59,7 @@ class RunKeeper {
   RunFolder folder_;
   RunServices services_;
   std::string clock_;
-  Progress& progress_;
+  ProgressPrinter& progress_;
   CheckpointSchedule schedule_;
   std::optional<RunRecorder> recorder_;  // from the constructor, or from resume()
   std::chrono::steady_clock::time_point start_;

@@ -175,7 +175,9 @@ void TransportDriver::handle_update(const Frame& frame) {
     perform(coordinator_->left(frame.header.client, update.fault().reason, now()));
     return;
   }
-  perform(coordinator_->arrived(update.value(), now()));
+  const Actions actions = coordinator_->arrived(update.value(), now());
+  keeper_->show(coordinator_->progress());
+  perform(actions);
 }
 
 void TransportDriver::lose_rank(Rank rank, const std::string& reason) {

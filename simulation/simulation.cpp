@@ -83,7 +83,9 @@ Actions Simulation::handle(const Event& event, Coordinator& coordinator, RunKeep
   if (!received) return coordinator.left(event.client, received.fault().reason, now_);
   auto update = decode_update(received.value());
   if (!update) return coordinator.left(event.client, update.fault().reason, now_);
-  return coordinator.arrived(update.value(), now_);
+  Actions actions = coordinator.arrived(update.value(), now_);
+  keeper.show(coordinator.progress());
+  return actions;
 }
 
 void Simulation::schedule(Seconds time, EventKind kind, Round round, ClientId client) {

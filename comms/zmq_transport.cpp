@@ -33,6 +33,13 @@ namespace {
 constexpr std::string_view kAddresses =
     "an address like tcp://127.0.0.1:5555 or ipc:///run/gossamer is expected";
 constexpr std::string_view kRoutingPrefix = "gossamer-client-";
+// A client that has an id takes over its own place after a restart; one that asks for an id is nobody yet.
+std::string routing_id(ClientId client) {
+  if (client != kUnassignedClient) return std::string(kRoutingPrefix) + std::to_string(client);
+  std::random_device entropy;
+  return std::string(kRoutingPrefix) + "new-" + std::to_string(entropy()) + "-" + std::to_string(entropy());
+}
+
 // ZMTP's own commands count as messages for ZMQ_MAXMSGSIZE; none of them is as large as this.
 constexpr std::int64_t kSmallestMessageLimit = 4096;
 // Complete frames that libzmq holds for one peer before it stops reading from that peer's connection.
@@ -418,7 +425,7 @@ class DealerWire final : public Wire {
     const Address address = parse_address("server.connect", settings.connect);
     endpoint_ = address.text;
     apply(socket_, settings.limits, address.ipv6);
-    socket_.set(zmq::sockopt::routing_id, std::string(kRoutingPrefix) + std::to_string(settings.client));
+    socket_.set(zmq::sockopt::routing_id, routing_id(settings.client));
     socket_.set(zmq::sockopt::reconnect_ivl, static_cast<int>(settings.reconnect_min.count()));
     socket_.set(zmq::sockopt::reconnect_ivl_max, static_cast<int>(settings.reconnect_max.count()));
     // Only a connection that stands has a queue, and the queue goes with it.

@@ -32,7 +32,8 @@ struct ZmqServerSettings {
 
 struct ZmqClientSettings {
   std::string connect = "tcp://127.0.0.1:5555";
-  ClientId client = 0;  // names the connection: a client that restarts takes over its own place
+  // Names the connection: a client that restarts takes over its own place. kUnassignedClient: one of its own.
+  ClientId client = 0;
   std::chrono::milliseconds reconnect_min{100};  // back-off between attempts, doubling
   std::chrono::milliseconds reconnect_max{5'000};
   ZmqLimits limits;

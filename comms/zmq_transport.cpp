@@ -16,6 +16,8 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <random>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>

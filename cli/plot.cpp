@@ -1,0 +1,646 @@
+#include "cli/plot.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <spdlog/spdlog.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <set>
+#include <system_error>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/metrics.h"
+
+namespace gossamer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// ---- fields -----------------------------------------------------------------------------------------------
+
+struct Run {
+  std::string label;
+  std::vector<RoundMetrics> rounds;
+  std::vector<double> bytes;  // up and down, summed over the rounds so far
+};
+
+enum class Unit { none, percent, bytes, seconds };
+
+struct Field {
+  std::string name;
+  std::string column;  // its heading in a CSV
+  std::string label;   // its axis, without the unit
+  Unit unit;
+  std::function<std::optional<double>(const Run&, std::size_t)> value;
+};
+
+template <class Member>
+Field metric(std::string name, std::string label, Unit unit, Member RoundMetrics::*member) {
+  auto value = [member](const Run& run, std::size_t i) -> std::optional<double> {
+    const Member& m = run.rounds[i].*member;
+    if constexpr (std::is_same_v<Member, std::optional<double>>) {
+      return m;
+    } else {
+      return static_cast<double>(m);
+    }
+  };
+  return {name, name, std::move(label), unit, std::move(value)};
+}
+
+const std::vector<Field>& x_fields() {
+  static const std::vector<Field> table{
+      metric("round", "round", Unit::none, &RoundMetrics::round),
+      {"bytes", "bytes", "traffic, up and down", Unit::bytes,
+       [](const Run& run, std::size_t i) { return std::optional(run.bytes[i]); }},
+      {"time", "time_s", "time", Unit::seconds,
+       [](const Run& run, std::size_t i) { return std::optional(run.rounds[i].time_s); }},
+      {"wall", "wall_s", "wall-clock time", Unit::seconds,
+       [](const Run& run, std::size_t i) { return std::optional(run.rounds[i].wall_s); }},
+  };
+  return table;
+}
+
+const std::vector<Field>& y_fields() {
+  static const std::vector<Field> table{
+      metric("test_accuracy", "test accuracy", Unit::percent, &RoundMetrics::test_accuracy),
+      metric("test_loss", "test loss", Unit::none, &RoundMetrics::test_loss),
+      metric("train_loss", "training loss", Unit::none, &RoundMetrics::train_loss),
+      metric("epsilon", "epsilon", Unit::none, &RoundMetrics::epsilon),
+      metric("clients", "clients a round", Unit::none, &RoundMetrics::clients),
+      metric("dropped", "clients dropped a round", Unit::none, &RoundMetrics::dropped),
+      metric("rejected", "updates rejected a round", Unit::none, &RoundMetrics::rejected),
+      metric("bytes_up", "sent up a round", Unit::bytes, &RoundMetrics::bytes_up),
+      metric("bytes_down", "sent down a round", Unit::bytes, &RoundMetrics::bytes_down),
+      metric("bytes_control", "control traffic a round", Unit::bytes, &RoundMetrics::bytes_control),
+      metric("staleness_mean", "mean staleness (rounds)", Unit::none, &RoundMetrics::staleness_mean),
+      metric("staleness_max", "largest staleness (rounds)", Unit::none, &RoundMetrics::staleness_max),
+      metric("samples", "samples a round", Unit::none, &RoundMetrics::samples),
+  };
+  return table;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+const Field& find_field(const char* flag, const std::string& name, const std::vector<Field>& fields) {
+  const auto found = std::ranges::find(fields, name, &Field::name);
+  if (found != fields.end()) return *found;
+  std::vector<std::string> names;
+  for (const Field& field : fields) names.push_back(field.name);
+  throw ConfigError(std::string(flag) + " = " + name + ": expected one of " + joined(names) +
+                    " (nearest: " + nearest_word(name, names) + ")");
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> words;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    words.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return words;
+}
+
+void check(const PlotRequest& request) {
+  for (const std::string& name : request.x) find_field("--x", name, x_fields());
+  for (const std::string& name : request.y) find_field("--y", name, y_fields());
+  const std::string ending = request.out.extension().string();
+  if (ending != ".svg" && ending != ".png" && ending != ".csv") {
+    throw ConfigError("--out = " + request.out.string() +
+                      ": expected a name that ends in .svg, .png or .csv");
+  }
+}
+
+// ---- runs -------------------------------------------------------------------------------------------------
+
+// Of "runs/a" and of "runs/a/": a; of ".": the name of the folder one is in.
+std::string folder_name(const fs::path& folder) {
+  const fs::path path = fs::absolute(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+Run load(const fs::path& folder) {
+  Run run;
+  run.label = folder_name(folder);
+  run.rounds = read_metrics(RunFolder(folder).metrics());
+  if (run.rounds.empty())
+    throw FileError(RunFolder(folder).metrics().string() + ": the run has no round yet");
+  double bytes = 0;
+  for (const RoundMetrics& round : run.rounds) {
+    bytes += static_cast<double>(round.bytes_up + round.bytes_down);
+    run.bytes.push_back(bytes);
+  }
+  return run;
+}
+
+std::vector<Run> load(const std::vector<fs::path>& folders) {
+  std::vector<Run> runs;
+  std::vector<std::string> names;
+  for (const fs::path& folder : folders) {
+    runs.push_back(load(folder));
+    names.push_back(runs.back().label);
+  }
+  // Folders of the same name are told apart by their whole path.
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (std::ranges::count(names, names[i]) > 1) runs[i].label = folders[i].string();
+  }
+  return runs;
+}
+
+bool has_values(const Field& field, const std::vector<Run>& runs) {
+  return std::ranges::any_of(runs, [&](const Run& run) {
+    for (std::size_t i = 0; i < run.rounds.size(); ++i) {
+      const auto value = field.value(run, i);
+      if (value && std::isfinite(*value)) return true;
+    }
+    return false;
+  });
+}
+
+// ---- CSV --------------------------------------------------------------------------------------------------
+
+std::string number(double value) {
+  std::array<char, 32> text{};
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
+}
+
+std::string csv_text(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + '"';
+}
+
+std::string csv_number(const std::optional<double>& value) {
+  return value && std::isfinite(*value) ? number(*value) : std::string();
+}
+
+// One line for each run and round in which a y field has a value; units as in metrics.jsonl.
+std::string to_csv(const std::vector<Run>& runs, const std::vector<Field>& xs, const std::vector<Field>& ys) {
+  std::string csv = "run,round";
+  for (const Field& x : xs) csv += x.name == "round" ? std::string() : ',' + x.column;
+  for (const Field& y : ys) csv += ',' + y.column;
+  csv += '\n';
+  for (const Run& run : runs) {
+    for (std::size_t i = 0; i < run.rounds.size(); ++i) {
+      std::string values;
+      for (const Field& y : ys) values += ',' + csv_number(y.value(run, i));
+      if (values.size() == ys.size()) continue;
+      csv += csv_text(run.label) + ',' + std::to_string(run.rounds[i].round);
+      for (const Field& x : xs) csv += x.name == "round" ? std::string() : ',' + csv_number(x.value(run, i));
+      csv += values + '\n';
+    }
+  }
+  return csv;
+}
+
+// ---- the picture ------------------------------------------------------------------------------------------
+
+struct Point {
+  double x;
+  double y;
+};
+
+struct Curve {
+  std::vector<Point> points;
+  std::size_t style;  // which colour and dash
+};
+
+struct Panel {
+  std::string x_label;
+  std::string y_label;
+  double x_max = 1;
+  std::optional<std::pair<double, double>> y_range;  // else gnuplot chooses
+  bool y_log = false;
+  std::vector<Curve> curves;
+};
+
+struct Picture {
+  std::size_t columns = 1;
+  std::vector<Panel> panels;        // row by row
+  std::vector<std::string> legend;  // one name for each style; empty: none is needed
+};
+
+struct Scale {
+  double divisor = 1;
+  std::string unit;
+};
+
+// The unit in which the largest value reads best.
+Scale scale_of(Unit unit, double largest) {
+  switch (unit) {
+    case Unit::none:
+      return {1, ""};
+    case Unit::percent:
+      return {0.01, "%"};
+    case Unit::bytes:
+      for (const auto& [size, name] : {std::pair{1e12, "TB"}, {1e9, "GB"}, {1e6, "MB"}, {1e3, "kB"}}) {
+        if (largest >= size) return {size, name};
+      }
+      return {1, "bytes"};
+    case Unit::seconds:
+      if (largest >= 3 * 3600.0) return {3600, "h"};
+      if (largest >= 300) return {60, "min"};
+      return {1, "s"};
+  }
+  return {};
+}
+
+std::string with_unit(const std::string& label, const Scale& scale) {
+  return scale.unit.empty() ? label : label + " (" + scale.unit + ")";
+}
+
+// "time" is virtual or wall; runs that are compared may differ.
+std::string x_label(const Field& field, const std::vector<Run>& runs) {
+  if (field.name != "time") return field.label;
+  std::set<std::string> clocks;
+  for (const Run& run : runs) clocks.insert(run.rounds.back().clock);
+  if (clocks.size() > 1) return field.label;
+  return *clocks.begin() == "wall" ? "wall-clock time" : *clocks.begin() + " time";
+}
+
+// More points than a picture has pixels only make its file large.
+constexpr std::size_t kMostPoints = 3000;
+
+std::vector<Point> thinned(std::vector<Point> points) {
+  if (points.size() <= kMostPoints) return points;
+  std::vector<Point> kept;
+  for (std::size_t i = 0; i < kMostPoints; ++i) {
+    kept.push_back(points[i * (points.size() - 1) / (kMostPoints - 1)]);
+  }
+  return kept;
+}
+
+std::vector<Point> points_of(const Run& run, const Field& x, const Field& y) {
+  std::vector<Point> points;
+  for (std::size_t i = 0; i < run.rounds.size(); ++i) {
+    const auto at = x.value(run, i);
+    const auto value = y.value(run, i);
+    if (at && value && std::isfinite(*at) && std::isfinite(*value)) points.push_back({*at, *value});
+  }
+  return thinned(std::move(points));
+}
+
+// Accuracy in percent: where the curves are, on round numbers. Of long curves the steep beginning is left to
+// run out of the picture, or the end, which is what one looks at, would be flat.
+std::pair<double, double> percent_range(std::vector<double> values) {
+  std::ranges::sort(values);
+  const double low = values[values.size() >= 30 ? values.size() / 20 : 0];
+  const double high = values.back();
+  const double span = high - low;
+  const double step = span > 25 ? 10 : span > 10 ? 5 : span > 4 ? 2 : 1;
+  const double bottom = std::max(0.0, std::floor(low / step) * step);
+  const double top = std::min(100.0, std::ceil((high + 0.02 * span) / step) * step);
+  return {std::min(bottom, top - step), top};
+}
+
+void choose_y_range(Panel& panel, Unit unit) {
+  std::vector<double> values;
+  for (const Curve& curve : panel.curves) {
+    for (const Point& point : curve.points) values.push_back(point.y);
+  }
+  if (values.empty()) return;
+  const auto [low, high] = std::ranges::minmax(values);
+  if (unit == Unit::percent) {
+    panel.y_range = percent_range(std::move(values));
+  } else if (low > 0 && high / low >= 50) {
+    panel.y_log = true;
+  } else if (low >= 0) {
+    // Counts, bytes and losses are read against zero.
+    panel.y_range = {0, high > 0 ? 1.05 * high : 1};
+  }
+}
+
+// A panel with one curve for each run and field; style = that of the pair.
+Panel make_panel(const std::vector<Run>& runs, const Field& x, const std::vector<Field>& ys,
+                 std::string y_name) {
+  Panel panel;
+  double x_largest = 0;
+  double y_largest = 0;
+  for (std::size_t r = 0; r < runs.size(); ++r) {
+    for (std::size_t f = 0; f < ys.size(); ++f) {
+      panel.curves.push_back({points_of(runs[r], x, ys[f]), r * ys.size() + f});
+      for (const Point& point : panel.curves.back().points) {
+        x_largest = std::max(x_largest, point.x);
+        y_largest = std::max(y_largest, std::abs(point.y));
+      }
+    }
+  }
+  const Scale x_scale = scale_of(x.unit, x_largest);
+  const Scale y_scale = scale_of(ys.front().unit, y_largest);
+  for (Curve& curve : panel.curves) {
+    for (Point& point : curve.points) point = {point.x / x_scale.divisor, point.y / y_scale.divisor};
+  }
+  panel.x_label = with_unit(x_label(x, runs), x_scale);
+  panel.y_label = with_unit(y_name, y_scale);
+  panel.x_max = x_largest > 0 ? x_largest / x_scale.divisor : 1;
+  choose_y_range(panel, ys.front().unit);
+  return panel;
+}
+
+// ---- gnuplot ----------------------------------------------------------------------------------------------
+
+// Okabe and Ito's colours, which people with any kind of colour vision tell apart; without the yellow, which
+// is too pale for a line.
+constexpr std::array kColours{"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"};
+constexpr std::array kDashes{"1", "'-'", "'.'", "'-.'"};
+
+std::string style(std::size_t index) {
+  return std::string("lw 2.2 dt ") + kDashes[index / kColours.size() % kDashes.size()] + " lc rgb '" +
+         kColours[index % kColours.size()] + "'";
+}
+
+// In gnuplot's single quotes nothing but the quote itself means anything.
+std::string quoted(const std::string& text) {
+  std::string inside;
+  for (const char c : text) {
+    if (c == '\'') inside += '\'';
+    inside += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+  }
+  return "'" + inside + "'";
+}
+
+// Pixels.
+constexpr double kLeft = 84;
+constexpr double kRight = 26;
+constexpr double kTop = 24;
+constexpr double kBottom = 62;
+constexpr double kLegendLine = 24;
+constexpr double kLetter = 8.2;
+
+struct Canvas {
+  double width;
+  double panel_width;
+  double panel_height;
+  double legend_height;
+  double height;
+  std::size_t legend_columns;
+};
+
+Canvas canvas_of(const Picture& picture) {
+  const auto columns = static_cast<double>(picture.columns);
+  const auto rows = static_cast<double>(picture.panels.size() / picture.columns);
+  Canvas canvas{};
+  canvas.panel_width = picture.columns == 1 ? 800 : 460;
+  canvas.panel_height = rows == 1 ? (picture.columns == 1 ? 480 : 380) : 300;
+  canvas.width = columns * canvas.panel_width;
+  std::size_t longest = 0;
+  for (const std::string& name : picture.legend) longest = std::max(longest, name.size());
+  const double entry = kLetter * static_cast<double>(longest) + 60;
+  const std::size_t fitting = static_cast<std::size_t>(std::max(1.0, (canvas.width - 60) / entry));
+  canvas.legend_columns = std::max<std::size_t>(1, std::min(fitting, picture.legend.size()));
+  const std::size_t lines = (picture.legend.size() + canvas.legend_columns - 1) / canvas.legend_columns;
+  canvas.legend_height = picture.legend.empty() ? 0 : kLegendLine * static_cast<double>(lines) + 16;
+  canvas.height = rows * canvas.panel_height + canvas.legend_height;
+  return canvas;
+}
+
+std::string data_name(std::size_t panel, std::size_t curve) {
+  return "$d" + std::to_string(panel) + "_" + std::to_string(curve);
+}
+
+std::string data_of(const Picture& picture) {
+  std::string script;
+  for (std::size_t p = 0; p < picture.panels.size(); ++p) {
+    for (std::size_t c = 0; c < picture.panels[p].curves.size(); ++c) {
+      script += data_name(p, c) + " << END\n";
+      for (const Point& point : picture.panels[p].curves[c].points) {
+        script += number(point.x) + " " + number(point.y) + "\n";
+      }
+      script += "END\n";
+    }
+  }
+  return script;
+}
+
+std::string panel_script(const Picture& picture, const Canvas& canvas, std::size_t index) {
+  const Panel& panel = picture.panels[index];
+  const double left = static_cast<double>(index % picture.columns) * canvas.panel_width;
+  const double top = static_cast<double>(index / picture.columns) * canvas.panel_height;
+  const auto across = [&](double pixel) { return " at screen " + number(pixel / canvas.width) + "\n"; };
+  const auto down = [&](double pixel) { return " at screen " + number(1 - pixel / canvas.height) + "\n"; };
+  std::string script;
+  script += "set lmargin" + across(left + kLeft);
+  script += "set rmargin" + across(left + canvas.panel_width - kRight);
+  script += "set tmargin" + down(top + kTop);
+  script += "set bmargin" + down(top + canvas.panel_height - kBottom);
+  script += "set xlabel " + quoted(panel.x_label) + "\nset ylabel " + quoted(panel.y_label) + "\n";
+  script += "set xrange [0:" + number(panel.x_max) + "]\n";
+  script += panel.y_log ? "set logscale y\n" : "unset logscale y\n";
+  script += panel.y_range
+                ? "set yrange [" + number(panel.y_range->first) + ":" + number(panel.y_range->second) + "]\n"
+                : std::string("set yrange [*:*]\n");
+  std::string curves;
+  for (std::size_t c = 0; c < panel.curves.size(); ++c) {
+    const Curve& curve = panel.curves[c];
+    if (curve.points.empty()) continue;
+    // Few points are marked, so that one sees where a run was evaluated.
+    const char* how = curve.points.size() <= 30 ? " with linespoints pt 7 ps 0.55 " : " with lines ";
+    curves += (curves.empty() ? "plot " : ", ") + data_name(index, c) + " using 1:2" + how +
+              style(curve.style) + " notitle";
+  }
+  if (curves.empty()) {
+    return script +
+           "set yrange [0:1]\nset label 1 'no data' at graph 0.5,0.5 center textcolor rgb '#777777'\n"
+           "plot NaN notitle\nunset label 1\n";
+  }
+  return script + curves + "\n";
+}
+
+std::string legend_script(const Picture& picture, const Canvas& canvas) {
+  if (picture.legend.empty()) return {};
+  std::string script =
+      "set lmargin at screen 0\nset rmargin at screen 1\nset bmargin at screen 0\nset tmargin at screen " +
+      number(canvas.legend_height / canvas.height) +
+      "\nunset border\nunset tics\nunset grid\nunset xlabel\nunset ylabel\nunset logscale\n"
+      "set xrange [0:1]\nset yrange [0:1]\n"
+      "set key center center horizontal maxcols " +
+      std::to_string(canvas.legend_columns) + " samplen 2.5 spacing 1.2 Left reverse\n";
+  for (std::size_t i = 0; i < picture.legend.size(); ++i) {
+    script += (i == 0 ? "plot NaN with lines " : ", NaN with lines ") + style(i) + " title " +
+              quoted(picture.legend[i]);
+  }
+  return script + "\n";
+}
+
+std::string script_of(const Picture& picture, const fs::path& out, bool png) {
+  const Canvas canvas = canvas_of(picture);
+  const std::string size = " size " + number(canvas.width) + "," + number(canvas.height);
+  std::string script = data_of(picture);
+  // A PNG is drawn at twice the size, for screens with fine pixels.
+  script += png ? "set terminal pngcairo noenhanced fontscale 2 linewidth 2 pointscale 2 font 'DejaVu "
+                  "Sans,11' size " +
+                      number(2 * canvas.width) + "," + number(2 * canvas.height) + " background '#ffffff'\n"
+                : "set terminal svg noenhanced font 'Helvetica,Arial,DejaVu Sans,sans-serif,15' background "
+                  "'#ffffff'" +
+                      size + "\n";
+  script += "set encoding utf8\nset output " + quoted(fs::absolute(out).string()) +
+            "\nset multiplot\nunset key\n"
+            "set border 3 lc rgb '#666666' lw 1\nset tics nomirror out scale 0.5 textcolor rgb '#333333'\n"
+            "set grid lc rgb '#dddddd' lt 1 lw 0.8\nset format '%g'\n"
+            "set xlabel textcolor rgb '#222222'\nset ylabel textcolor rgb '#222222' offset 0.5,0\n";
+  for (std::size_t i = 0; i < picture.panels.size(); ++i) script += panel_script(picture, canvas, i);
+  return script + legend_script(picture, canvas) + "unset multiplot\nset output\n";
+}
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, CloseFile>;
+
+File temporary_file() {
+  File file(std::tmpfile());
+  if (!file) throw RunError("cannot make a temporary file: " + std::generic_category().message(errno));
+  return file;
+}
+
+std::string first_line_with_text(std::FILE* file) {
+  std::rewind(file);
+  std::array<char, 512> line{};
+  while (std::fgets(line.data(), line.size(), file) != nullptr) {
+    std::string text = line.data();
+    text.erase(std::min(text.find_last_not_of(" \t\r\n") + 1, text.size()));
+    if (text.find_first_not_of(" \t^") != std::string::npos) return text;
+  }
+  return "no reason given";
+}
+
+// The script goes in by a file, not through a pipe or a shell: nothing in it is interpreted by anybody but
+// gnuplot, and nobody waits for anybody.
+void run_gnuplot(const std::string& script) {
+  const File input = temporary_file();
+  const File errors = temporary_file();
+  if (std::fwrite(script.data(), 1, script.size(), input.get()) != script.size() ||
+      std::fflush(input.get()) != 0) {
+    throw RunError("cannot write a temporary file: " + std::generic_category().message(errno));
+  }
+  std::rewind(input.get());
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ::fileno(input.get()), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, ::fileno(errors.get()), STDERR_FILENO);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  std::array<char, 8> program{"gnuplot"};
+  std::array<char, 3> no_settings{"-d"};
+  std::array<char*, 3> arguments{program.data(), no_settings.data(), nullptr};
+  pid_t child = 0;
+  const int error = ::posix_spawnp(&child, program.data(), &actions, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error == ENOENT) {
+    throw RunError(
+        "gnuplot is not installed: apt-get install gnuplot-nox (a .csv can be written without it)");
+  }
+  if (error != 0) throw RunError("cannot start gnuplot: " + std::generic_category().message(error));
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) throw RunError("cannot wait for gnuplot: " + std::generic_category().message(errno));
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    throw RunError("gnuplot failed: " + first_line_with_text(errors.get()));
+  }
+}
+
+// Deletes what was left half done.
+class TemporaryPath {
+ public:
+  explicit TemporaryPath(fs::path path) : path_(std::move(path)) {}
+  ~TemporaryPath() {
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+  }
+  TemporaryPath(const TemporaryPath&) = delete;
+  TemporaryPath& operator=(const TemporaryPath&) = delete;
+  const fs::path& path() const noexcept { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+void draw(const Picture& picture, const fs::path& out) {
+  const TemporaryPath temporary(temporary_path(out));
+  // gnuplot's own words on a place where it cannot write do not say why.
+  AppendFile(temporary.path(), AppendFile::Start::empty);
+  run_gnuplot(script_of(picture, temporary.path(), out.extension() == ".png"));
+  std::error_code error;
+  fs::rename(temporary.path(), out, error);
+  if (error) throw RunError("cannot write " + out.string() + ": " + error.message());
+}
+
+}  // namespace
+
+PlotRequest plot_request(const CommandLine& line) {
+  PlotRequest request;
+  request.runs.assign(line.positional.begin(), line.positional.end());
+  if (const auto x = line.extra.find("x"); x != line.extra.end()) request.x = split(x->second);
+  if (const auto y = line.extra.find("y"); y != line.extra.end()) request.y = split(y->second);
+  if (const auto out = line.extra.find("out"); out != line.extra.end()) request.out = out->second;
+  check(request);
+  return request;
+}
+
+void plot(const PlotRequest& request) {
+  check(request);
+  const std::vector<Run> runs = load(request.runs);
+  std::vector<Field> xs;
+  std::vector<Field> ys;
+  for (const std::string& name : request.x) xs.push_back(find_field("--x", name, x_fields()));
+  for (const std::string& name : request.y) {
+    ys.push_back(find_field("--y", name, y_fields()));
+    if (!has_values(ys.back(), runs))
+      throw ConfigError("--y = " + name + ": none of these runs has a value for it");
+  }
+  if (request.out.extension() == ".csv") {
+    write_atomically(request.out, to_csv(runs, xs, ys));
+    return;
+  }
+  Picture picture;
+  picture.columns = xs.size();
+  for (const Field& y : ys) {
+    for (const Field& x : xs) picture.panels.push_back(make_panel(runs, x, {y}, y.label));
+  }
+  if (runs.size() > 1) {
+    for (const Run& run : runs) picture.legend.push_back(run.label);
+  }
+  draw(picture, request.out);
+}
+
+void draw_curve(const RunFolder& folder) {
+  try {
+    const std::vector<Run> runs{load(folder.path())};
+    Picture picture;
+    picture.columns = 3;
+    const Field& accuracy = find_field("--y", "test_accuracy", y_fields());
+    const Field& test_loss = find_field("--y", "test_loss", y_fields());
+    const Field& train_loss = find_field("--y", "train_loss", y_fields());
+    const std::array<const char*, 3> against{"round", "bytes", "time"};
+    for (const char* x : against) {
+      picture.panels.push_back(
+          make_panel(runs, find_field("--x", x, x_fields()), {accuracy}, accuracy.label));
+    }
+    for (const char* x : against) {
+      picture.panels.push_back(
+          make_panel(runs, find_field("--x", x, x_fields()), {test_loss, train_loss}, "loss"));
+    }
+    picture.legend = {"test", "training"};
+    draw(picture, folder.curve());
+  } catch (const Error& e) {
+    spdlog::warn("{} was not drawn: {}", folder.curve().string(), e.what());
+  }
+}
+
+}  // namespace gossamer

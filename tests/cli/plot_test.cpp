@@ -1,0 +1,165 @@
+#include "cli/plot.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/metrics.h"
+
+namespace gossamer {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class Plot : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::path(::testing::TempDir()) / ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(root_);
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  // Accuracy is known every other round only.
+  fs::path make_run(const std::string& name, int rounds) {
+    fs::create_directories(root_ / name);
+    RunRecorder recorder(root_ / name / "metrics.jsonl", std::nullopt);
+    for (int round = 1; round <= rounds; ++round) {
+      RoundMetrics m;
+      m.round = round;
+      m.time_s = 10.0 * round;
+      m.wall_s = 0.5 * round;
+      m.bytes_up = 1000;
+      m.bytes_down = 3000;
+      m.train_loss = 2.0 / round;
+      if (round % 2 == 0) {
+        m.test_accuracy = 1 - 0.5 / round;
+        m.test_loss = 1.5 / round;
+      }
+      recorder.add(m);
+    }
+    return root_ / name;
+  }
+
+  std::string refusal(const PlotRequest& request) {
+    try {
+      plot(request);
+    } catch (const Error& e) {
+      EXPECT_THAT(e.what(), ::testing::Not(HasSubstr("\n")));
+      return std::to_string(e.exit_code()) + ": " + e.what();
+    }
+    return "drawn";
+  }
+
+  fs::path root_;
+};
+
+TEST_F(Plot, CsvHasOneLineForEachEvaluatedRound) {
+  PlotRequest request{{make_run("a", 4), make_run("b, c", 2)},
+                      {"round", "bytes", "time"},
+                      {"test_accuracy"},
+                      root_ / "c.csv"};
+  plot(request);
+  EXPECT_EQ(read_text(request.out),
+            "run,round,bytes,time_s,test_accuracy\n"
+            "a,2,8000,20,0.75\n"
+            "a,4,16000,40,0.875\n"
+            "\"b, c\",2,8000,20,0.75\n");
+}
+
+TEST_F(Plot, CsvLeavesUnknownValuesEmpty) {
+  PlotRequest request{{make_run("a", 2)}, {"wall"}, {"test_accuracy", "train_loss"}, root_ / "c.csv"};
+  plot(request);
+  EXPECT_EQ(read_text(request.out), "run,round,wall_s,test_accuracy,train_loss\na,1,0.5,,2\na,2,1,0.75,1\n");
+}
+
+TEST_F(Plot, RunsOfTheSameNameAreToldApart) {
+  const fs::path first = make_run("x/run", 2);
+  const fs::path second = make_run("y/run", 2);
+  PlotRequest request{{first, second / ""}, {"round"}, {"test_accuracy"}, root_ / "c.csv"};
+  plot(request);
+  EXPECT_THAT(read_text(request.out), HasSubstr("\n" + first.string() + ",2,"));
+}
+
+TEST_F(Plot, SvgHoldsACurveForEachRunAndALegend) {
+  PlotRequest request{{make_run("it's <odd>", 40), make_run("b", 40)},
+                      {"round", "bytes"},
+                      {"test_accuracy"},
+                      root_ / "it's.svg"};
+  plot(request);
+  const std::string svg = read_text(request.out);
+  EXPECT_THAT(svg, HasSubstr("</svg>"));
+  EXPECT_THAT(svg, HasSubstr("test accuracy (%)"));
+  EXPECT_THAT(svg, HasSubstr("traffic, up and down (kB)"));
+  EXPECT_THAT(svg, HasSubstr("it's &lt;odd"));
+  EXPECT_FALSE(fs::exists(temporary_path(request.out)));
+}
+
+TEST_F(Plot, PngIsAPicture) {
+  PlotRequest request{{make_run("a", 5)}, {"time"}, {"train_loss"}, root_ / "c.png"};
+  plot(request);
+  EXPECT_THAT(read_text(request.out), StartsWith("\x89PNG"));
+}
+
+TEST_F(Plot, CurveShowsAccuracyAndLossAgainstRoundsBytesAndTime) {
+  const RunFolder folder(make_run("a", 10));
+  draw_curve(folder);
+  const std::string svg = read_text(folder.curve());
+  for (const char* text :
+       {"test accuracy (%)", "loss", "round", "traffic, up and down (kB)", "virtual time (s)"}) {
+    EXPECT_THAT(svg, HasSubstr(text));
+  }
+}
+
+TEST_F(Plot, FaultsAreOneLine) {
+  const fs::path run = make_run("a", 2);
+  const fs::path svg = root_ / "c.svg";
+  EXPECT_THAT(refusal({{run}, {"rounds"}, {"test_accuracy"}, svg}),
+              StartsWith("2: --x = rounds: expected one of round, bytes, time, wall (nearest: round)"));
+  EXPECT_THAT(refusal({{run}, {"round"}, {"accuracy"}, svg}), HasSubstr("(nearest: test_accuracy)"));
+  EXPECT_THAT(refusal({{run}, {"round"}, {"test_accuracy"}, root_ / "c.pdf"}),
+              HasSubstr("ends in .svg, .png or .csv"));
+  EXPECT_THAT(refusal({{run}, {"round"}, {"epsilon"}, svg}),
+              HasSubstr("2: --y = epsilon: none of these runs"));
+  EXPECT_THAT(refusal({{root_ / "none"}, {"round"}, {"test_accuracy"}, svg}),
+              StartsWith("4: cannot read " + (root_ / "none" / "metrics.jsonl").string()));
+  EXPECT_THAT(refusal({{run}, {"round"}, {"test_accuracy"}, root_ / "no_folder" / "c.svg"}),
+              StartsWith("3: cannot write"));
+  EXPECT_THAT(refusal({{run}, {"round"}, {"test_accuracy"}, root_ / "no_folder" / "c.csv"}),
+              StartsWith("3: cannot write"));
+}
+
+TEST_F(Plot, WithoutGnuplotOnlyPicturesAreMissing) {
+  const fs::path run = make_run("a", 2);
+  const std::string path = std::getenv("PATH");
+  ASSERT_EQ(::setenv("PATH", "/nonexistent", 1), 0);
+  const std::string reason = refusal({{run}, {"round"}, {"test_accuracy"}, root_ / "c.svg"});
+  const std::string csv = refusal({{run}, {"round"}, {"test_accuracy"}, root_ / "c.csv"});
+  draw_curve(RunFolder(run));
+  ASSERT_EQ(::setenv("PATH", path.c_str(), 1), 0);
+  EXPECT_THAT(reason, HasSubstr("apt-get install gnuplot-nox"));
+  EXPECT_EQ(csv, "drawn");
+  EXPECT_FALSE(fs::exists(run / "curve.svg"));
+  EXPECT_FALSE(fs::exists(temporary_path(run / "curve.svg")));
+}
+
+TEST_F(Plot, RequestComesFromTheCommandLine) {
+  const auto schema = std::make_shared<OptionSchema>();
+  const PlotRequest request = plot_request(parse_command_line(
+      {"plot", "a", "b", "--x", "round,bytes", "--y=train_loss", "--out", "p.png"}, commands(), schema));
+  EXPECT_EQ(request.runs, (std::vector<fs::path>{"a", "b"}));
+  EXPECT_EQ(request.x, (std::vector<std::string>{"round", "bytes"}));
+  EXPECT_EQ(request.y, (std::vector<std::string>{"train_loss"}));
+  EXPECT_EQ(request.out, "p.png");
+  EXPECT_THROW(plot_request(parse_command_line({"plot", "a", "--x", "round,"}, commands(), schema)),
+               ConfigError);
+}
+
+}  // namespace
+}  // namespace gossamer

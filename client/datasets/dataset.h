@@ -39,7 +39,8 @@ class ExampleSet {
   // `indices.size() * labels` class indices. Requires 0 <= index < size(). The overload that fits
   // shape().kind works (floats for pixels and reals, tokens for tokens); the other throws std::logic_error.
   virtual void gather(std::span<const std::int64_t> indices, float* features, std::int64_t* labels) const;
-  virtual void gather(std::span<const std::int64_t> indices, std::int64_t* tokens, std::int64_t* labels) const;
+  virtual void gather(std::span<const std::int64_t> indices, std::int64_t* tokens,
+                      std::int64_t* labels) const;
 };
 
 // A data set divided among clients, and its held-out test examples. Immutable and thread-safe; what a

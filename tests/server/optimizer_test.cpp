@@ -1,6 +1,7 @@
 // Closed-form oracles of Reddi et al. 2020 and of FedAvg's server step.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "server/optimizers/server_optimizer.h"

@@ -295,12 +295,17 @@ std::vector<Point> points_of(const Run& run, const Field& x, const Field& y) {
   return thinned(std::move(points));
 }
 
-// Accuracy in percent: where the curves are, on round numbers. Of long curves the steep beginning is left to
-// run out of the picture, or the end, which is what one looks at, would be flat.
-std::pair<double, double> percent_range(std::vector<double> values) {
-  std::ranges::sort(values);
-  const double low = values[values.size() >= 30 ? values.size() / 20 : 0];
-  const double high = values.back();
+// Accuracy in percent, on round numbers. Of long curves the steep beginning runs out of the picture, or the
+// end, which is what one looks at, would be flat: below the worst final value there is room for four times
+// what that one lacks to 100%.
+std::pair<double, double> percent_range(const std::vector<Curve>& curves, double low, double high) {
+  std::size_t points = 0;
+  double worst_final = 100;
+  for (const Curve& curve : curves) {
+    points += curve.points.size();
+    if (!curve.points.empty()) worst_final = std::min(worst_final, curve.points.back().y);
+  }
+  if (points >= 30) low = std::max(low, 100 - 5 * (100 - worst_final));
   const double span = high - low;
   const double step = span > 25 ? 10 : span > 10 ? 5 : span > 4 ? 2 : 1;
   const double bottom = std::max(0.0, std::floor(low / step) * step);
@@ -309,14 +314,17 @@ std::pair<double, double> percent_range(std::vector<double> values) {
 }
 
 void choose_y_range(Panel& panel, Unit unit) {
-  std::vector<double> values;
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
   for (const Curve& curve : panel.curves) {
-    for (const Point& point : curve.points) values.push_back(point.y);
+    for (const Point& point : curve.points) {
+      low = std::min(low, point.y);
+      high = std::max(high, point.y);
+    }
   }
-  if (values.empty()) return;
-  const auto [low, high] = std::ranges::minmax(values);
+  if (low > high) return;  // no points
   if (unit == Unit::percent) {
-    panel.y_range = percent_range(std::move(values));
+    panel.y_range = percent_range(panel.curves, low, high);
   } else if (low > 0 && high / low >= 50) {
     panel.y_log = true;
   } else if (low >= 0) {

@@ -46,12 +46,14 @@ TEST(Options, DefaultsAndGivenValues) {
 
 TEST(Options, RefusalsNameKeyValueAndWhatIsAccepted) {
   Options options = make_options();
-  EXPECT_THAT(refusal(options, "client.learning_rate", "1"), HasSubstr("client.learning_rate = 1: unknown key"));
+  EXPECT_THAT(refusal(options, "client.learning_rate", "1"),
+              HasSubstr("client.learning_rate = 1: unknown key"));
   EXPECT_THAT(refusal(options, "client.bach_size", "1"), HasSubstr("nearest known one is client.batch_size"));
   EXPECT_THAT(refusal(options, "client.lr", "0"), HasSubstr("client.lr = 0: expected a number above 0"));
   EXPECT_THAT(refusal(options, "client.lr", "nan"), HasSubstr("expected a number above 0"));
   EXPECT_THAT(refusal(options, "client.batch_size", "2.5"), HasSubstr("expected an integer of at least 0"));
-  EXPECT_THAT(refusal(options, "algorithm.name", "fedprx"), HasSubstr("one of fedavg, fedprox (nearest: fedprox)"));
+  EXPECT_THAT(refusal(options, "algorithm.name", "fedprx"),
+              HasSubstr("one of fedavg, fedprox (nearest: fedprox)"));
   EXPECT_THAT(refusal(options, "run.overwrite", "maybe"), HasSubstr("expected true or false"));
 }
 

@@ -20,7 +20,8 @@ TEST(Rng, EveryPartOfTheNameMatters) {
   for (std::uint64_t seed : {1ULL, 1ULL << 40U}) {
     for (Purpose purpose : {Purpose::shuffle, Purpose::cohort}) {
       for (std::uint64_t client : {0ULL, 1ULL, 1ULL << 33U}) {
-        for (std::uint64_t round : {0ULL, 1ULL, 1ULL << 50U}) first.insert(Rng(seed, purpose, client, round).bits64());
+        for (std::uint64_t round : {0ULL, 1ULL, 1ULL << 50U})
+          first.insert(Rng(seed, purpose, client, round).bits64());
       }
     }
   }

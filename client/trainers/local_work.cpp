@@ -1,0 +1,115 @@
+#include "client/trainers/local_work.h"
+
+#include <torch/torch.h>
+
+#include "client/trainers/vectors.h"
+#include "core/straggler.h"
+
+namespace gossamer {
+
+LocalWork::LocalWork(const Options& options, std::unique_ptr<Model> model)
+    : settings_{static_cast<std::uint64_t>(options.integer("run.seed")), options.integer("client.batch_size"),
+                options.integer("client.local_epochs"), options.integer("client.local_steps"),
+                static_cast<float>(options.real("client.weight_decay"))},
+      model_(std::move(model)),
+      optimizer_(client_optimizers().make(options, model_->layout()->parameter_count())),
+      gradients_(make_autograd_gradients(*model_)) {}
+
+void LocalWork::begin(const TrainTask& task) {
+  // One thread a trainer; the setting belongs to the calling thread.
+  if (at::get_num_threads() != 1) at::set_num_threads(1);
+  task_ = task;
+  samples_ = 0;
+  loss_sum_ = 0;
+  epoch_steps_ = 0;
+  if (task.examples->size() == 0) return;
+  const auto client = static_cast<std::uint64_t>(task.client);
+  const auto round = static_cast<std::uint64_t>(task.round);
+  batches_.start(task.examples, settings_.batch_size, Rng(settings_.seed, Purpose::shuffle, client, round));
+  epoch_steps_ = batches_.batches_per_epoch();
+  optimizer_->reset();
+  model_->set_training(true);
+  model_->set_randomness(Rng(settings_.seed, Purpose::dropout, client, round));
+}
+
+std::int64_t LocalWork::steps() const {
+  return settings_.steps > 0 && epoch_steps_ > 0 ? settings_.steps : settings_.epochs * epoch_steps_;
+}
+
+std::int64_t LocalWork::straggler_steps() const {
+  const bool by_steps = settings_.steps > 0 && epoch_steps_ > 0;
+  const std::int64_t done = straggler_epochs(settings_.seed, task_.client, task_.round,
+                                             by_steps ? settings_.steps : settings_.epochs);
+  return by_steps ? done : done * epoch_steps_;
+}
+
+std::span<float> LocalWork::part_of(std::size_t tensor) {
+  const TensorSpec& spec = model_->layout()->tensors()[tensor];
+  return weights().subspan(spec.offset, spec.size);
+}
+
+void LocalWork::step(float mu, std::span<const float> anchor) {
+  optimizer_->begin_step();
+  if (const auto descent = optimizer_->plain_descent(); descent && mu == 0 && batches_.next_is_whole()) {
+    const Minibatches::Part& part = batches_.next();
+    if (const auto loss = gradients_->descend(part.features, part.labels, *descent)) {
+      count(part, *loss);
+      return;
+    }
+    count(part, gradients_->compute(part.features, part.labels, 1, false));
+  } else {
+    compute_batch();
+  }
+  for (std::size_t i = 0; i < model_->parameters().size(); ++i) {
+    const std::span<float> gradient = gradients_->of(i);
+    if (gradient.empty()) continue;
+    const std::span<float> w = part_of(i);
+    const std::size_t offset = model_->layout()->tensors()[i].offset;
+    if (mu != 0) add_proximal(gradient, mu, w, anchor.subspan(offset, w.size()));
+    optimizer_->step(w, gradient, offset);
+  }
+}
+
+void LocalWork::gradient_step(const Use& use) {
+  compute_batch();
+  for (std::size_t i = 0; i < model_->parameters().size(); ++i) {
+    const std::span<float> gradient = gradients_->of(i);
+    if (gradient.empty()) continue;
+    const std::span<float> w = part_of(i);
+    if (settings_.weight_decay != 0) add_scaled(gradient, settings_.weight_decay, w);
+    use(w, gradient, model_->layout()->tensors()[i].offset);
+  }
+}
+
+void LocalWork::compute_batch() {
+  bool last = false;
+  while (!last) {
+    const Minibatches::Part& part = batches_.next();
+    const float share = static_cast<float>(part.examples) / static_cast<float>(part.batch_examples);
+    count(part, gradients_->compute(part.features, part.labels, share, !part.first));
+    last = part.last;
+  }
+}
+
+void LocalWork::count(const Minibatches::Part& part, float loss) {
+  samples_ += part.examples;
+  loss_sum_ += static_cast<double>(loss) * static_cast<double>(part.examples);
+}
+
+UpdateInfo LocalWork::info() const {
+  UpdateInfo info;
+  info.client = task_.client;
+  info.round = task_.round;
+  info.weight = static_cast<double>(task_.examples->size());
+  info.samples = samples_;
+  info.train_loss = samples_ == 0 ? 0 : loss_sum_ / static_cast<double>(samples_);
+  return info;
+}
+
+Update difference_update(LocalWork& work, std::span<const float> global) {
+  Update update{work.info(), FloatBuffer(global.size())};
+  subtract(work.weights(), global, update.values);
+  return update;
+}
+
+}  // namespace gossamer

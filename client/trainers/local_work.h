@@ -1,0 +1,65 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "client/trainers/gradients.h"
+#include "client/trainers/minibatches.h"
+#include "client/trainers/trainer.h"
+
+namespace gossamer {
+
+// The loop that the algorithms share: gradient steps on one client's examples, with the client's optimizer.
+// Holds the model replica. The weights are model().values(): an algorithm sets them before begin(), and may
+// change them between steps. Nothing is allocated in a step by us. Not thread-safe.
+class LocalWork {
+ public:
+  LocalWork(const Options& options, std::unique_ptr<Model> model);
+
+  Model& model() noexcept { return *model_; }
+  std::span<float> weights() noexcept { return model_->values(); }
+
+  // Opens the work of one (client, round): fresh optimizer, its own order of examples and random stream.
+  void begin(const TrainTask& task);
+  // What client.local_epochs or client.local_steps ask of this client; 0 for one without examples.
+  std::int64_t steps() const;
+  // The same for a straggler, who does x ~ U{1 .. local epochs} (or steps, where these are configured).
+  std::int64_t straggler_steps() const;
+
+  // One optimizer step on the next batch. With `anchor`, mu * (w - anchor) is added to the gradient.
+  void step(float mu = 0, std::span<const float> anchor = {});
+  // The gradient of the next batch, for an algorithm that makes the step itself: `use` gets each parameter
+  // tensor's part of the weights, its gradient (weight decay included) and its offset.
+  using Use = std::function<void(std::span<float> w, std::span<const float> gradient, std::size_t offset)>;
+  void gradient_step(const Use& use);
+
+  // What was done since begin(), for the update.
+  UpdateInfo info() const;
+
+ private:
+  struct Settings {
+    std::uint64_t seed;
+    std::int64_t batch_size, epochs, steps;
+    float weight_decay;
+  };
+  void compute_batch();
+  void count(const Minibatches::Part& part, float loss);
+  std::span<float> part_of(std::size_t tensor);
+
+  Settings settings_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<ClientOptimizer> optimizer_;
+  std::unique_ptr<Gradients> gradients_;
+  Minibatches batches_;
+
+  TrainTask task_;
+  std::int64_t epoch_steps_ = 0;
+  std::int64_t samples_ = 0;
+  double loss_sum_ = 0;
+};
+
+// The update of an algorithm that trains from the global model: weights - global.
+Update difference_update(LocalWork& work, std::span<const float> global);
+
+}  // namespace gossamer

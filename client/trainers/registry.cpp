@@ -1,0 +1,48 @@
+#include "client/trainers/elastic.h"
+#include "client/trainers/methods.h"
+
+namespace gossamer {
+namespace {
+
+const char* const kFedAvg =
+    "McMahan, Moore, Ramage, Hampson, Aguera y Arcas: Communication-efficient learning of deep networks from "
+    "decentralized data, 2017";
+const char* const kElastic = "Zhang, Choromanska, LeCun: Deep learning with elastic averaging SGD, 2015";
+
+std::vector<OptionSpec> eamsgd_options() {
+  std::vector<OptionSpec> options = elastic_options("eamsgd");
+  options.push_back(
+      real_option("algorithm.eamsgd.momentum", 0.99, "delta, Nesterov momentum of the clients").at_least(0).at_most(1));
+  return options;
+}
+
+}  // namespace
+
+const Registry<Algorithm>& algorithms() {
+  static const Registry<Algorithm> table{
+      "algorithms",
+      "algorithm.name",
+      "fedavg",
+      "how clients train and what they exchange",
+      {
+          {{"fedavg", "epochs of local SGD, models averaged by examples", kFedAvg, {}}, make_fedavg},
+          {{"fedsgd", "one full-batch gradient step a round", kFedAvg, {}}, make_fedsgd},
+          {{"fedprox",
+            "fedavg with a proximal term; partial work of stragglers is kept",
+            "Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith: Federated optimization in heterogeneous networks, 2020",
+            {real_option("algorithm.fedprox.mu", 1, "weight of the proximal term").at_least(0)}},
+           make_fedprox},
+          {{"local_sgd",
+            "client.local_steps steps on every worker, then the plain mean",
+            "Stich: Local SGD converges fast and communicates little, 2019",
+            {}},
+           make_local_sgd},
+          {{"easgd", "clients with models of their own, tied elastically to a centre", kElastic,
+            elastic_options("easgd")},
+           make_easgd},
+          {{"eamsgd", "easgd with Nesterov momentum on the clients", kElastic, eamsgd_options()}, make_eamsgd},
+      }};
+  return table;
+}
+
+}  // namespace gossamer

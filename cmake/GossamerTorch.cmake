@@ -14,6 +14,6 @@ target_compile_options(gossamer_torch INTERFACE ${GOSSAMER_TORCH_FLAGS})
 file(REAL_PATH /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libblas.so.3 GOSSAMER_BLAS)
 get_target_property(GOSSAMER_TORCH_LOCATION torch_cpu LOCATION)
 if(GOSSAMER_TORCH_LOCATION MATCHES "^/usr/lib" AND GOSSAMER_BLAS MATCHES "/blas/libblas")
-  message(WARNING "libtorch uses the reference BLAS (${GOSSAMER_BLAS}), which trains 3 to 4 times slower. "
+  message(WARNING " libtorch uses the reference BLAS (${GOSSAMER_BLAS}), which trains 3 to 4 times slower. "
                   "Install OpenBLAS with: apt-get install libopenblas0-pthread")
 endif()

@@ -1,6 +1,7 @@
-# libtorch: the distribution's (1.13 on Debian 12) or any newer one that Torch_DIR or CMAKE_PREFIX_PATH names.
+# libtorch: the distribution's (1.13 on Debian 12), what scripts/install_deps.sh unpacked where the distribution
+# has none, or any newer one that Torch_DIR or CMAKE_PREFIX_PATH names.
 # Imported as gossamer_torch with system headers, so that warnings as errors stop at our own code.
-find_package(Torch QUIET)
+find_package(Torch QUIET HINTS ${CMAKE_SOURCE_DIR}/.libtorch)
 if(NOT Torch_FOUND)
   gossamer_missing("libtorch" "libtorch-dev libopenblas0-pthread")
 endif()

@@ -1,8 +1,9 @@
 # Every package that the build needs. A missing one ends the configuration with one line that says which
 # package of the distribution brings it.
 
+# The blank at the start keeps CMake from wrapping the line.
 function(gossamer_missing what package)
-  message(FATAL_ERROR "${what} was not found. Install it with: apt-get install ${package}")
+  message(FATAL_ERROR " ${what} was not found. Install it with: apt-get install ${package}")
 endfunction()
 
 find_package(Threads REQUIRED)

@@ -65,7 +65,7 @@ function(gossamer_test name)
                        PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${ARG_ENVIRONMENT}")
 endfunction()
 
-# gossamer_fuzzer(NAME SOURCES ... LINKS ...): a libFuzzer target, registered for scripts/fuzz.sh.
+# gossamer_fuzzer(NAME SOURCES ... LINKS ...): a libFuzzer target for scripts/fuzz.sh, built by the target `fuzzers`.
 function(gossamer_fuzzer name)
   if(NOT GOSSAMER_BUILD_FUZZERS)
     return()
@@ -74,4 +74,8 @@ function(gossamer_fuzzer name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE gossamer_flags ${ARG_LINKS} -fsanitize=fuzzer)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)
+  endif()
+  add_dependencies(fuzzers ${name})
 endfunction()

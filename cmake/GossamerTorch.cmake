@@ -1,6 +1,7 @@
-# libtorch: the distribution's (1.13 on Debian 12) or any newer one that Torch_DIR or CMAKE_PREFIX_PATH names.
+# libtorch: the distribution's (1.13 on Debian 12), what scripts/install_deps.sh unpacked where the distribution
+# has none, or any newer one that Torch_DIR or CMAKE_PREFIX_PATH names.
 # Imported as gossamer_torch with system headers, so that warnings as errors stop at our own code.
-find_package(Torch QUIET)
+find_package(Torch QUIET HINTS ${CMAKE_SOURCE_DIR}/.libtorch)
 if(NOT Torch_FOUND)
   gossamer_missing("libtorch" "libtorch-dev libopenblas0-pthread")
 endif()
@@ -14,6 +15,6 @@ target_compile_options(gossamer_torch INTERFACE ${GOSSAMER_TORCH_FLAGS})
 file(REAL_PATH /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libblas.so.3 GOSSAMER_BLAS)
 get_target_property(GOSSAMER_TORCH_LOCATION torch_cpu LOCATION)
 if(GOSSAMER_TORCH_LOCATION MATCHES "^/usr/lib" AND GOSSAMER_BLAS MATCHES "/blas/libblas")
-  message(WARNING "libtorch uses the reference BLAS (${GOSSAMER_BLAS}), which trains 3 to 4 times slower. "
+  message(WARNING " libtorch uses the reference BLAS (${GOSSAMER_BLAS}), which trains 3 to 4 times slower. "
                   "Install OpenBLAS with: apt-get install libopenblas0-pthread")
 endif()

@@ -1,0 +1,52 @@
+#include "client/evaluator.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace gossamer {
+
+Evaluator::Evaluator(Model& model, std::shared_ptr<const ExampleSet> examples)
+    : model_(model), examples_(std::move(examples)), indices_(kBatch) {
+  const ExampleShape& shape = examples_->shape();
+  std::vector<std::int64_t> extents{kBatch};
+  extents.insert(extents.end(), shape.features.begin(), shape.features.end());
+  features_ = at::empty(extents, shape.kind == FeatureKind::tokens ? at::kLong : at::kFloat);
+  labels_ = at::empty({kBatch * shape.labels}, at::kLong);
+}
+
+void Evaluator::load(std::span<const float> values) { std::ranges::copy(values, model_.values().begin()); }
+
+Evaluation Evaluator::evaluate_batch(std::int64_t batch) {
+  const c10::InferenceMode inference;
+  const std::int64_t begin = batch * kBatch;
+  const std::int64_t count = std::min(kBatch, examples_->size() - begin);
+  std::iota(indices_.begin(), indices_.end(), begin);
+  const std::span<const std::int64_t> indices(indices_.data(), static_cast<std::size_t>(count));
+  if (examples_->shape().kind == FeatureKind::tokens) {
+    examples_->gather(indices, features_.data_ptr<std::int64_t>(), labels_.data_ptr<std::int64_t>());
+  } else {
+    examples_->gather(indices, features_.data_ptr<float>(), labels_.data_ptr<std::int64_t>());
+  }
+  model_.set_training(false);
+  const at::Tensor labels = labels_.narrow(0, 0, count * examples_->shape().labels);
+  const at::Tensor logits = model_.forward(features_.narrow(0, 0, count));
+  const double loss = model_.loss(logits, labels).item<double>();
+  const std::int64_t correct = logits.argmax(-1).eq(labels).sum().item<std::int64_t>();
+  model_.set_training(true);
+  return {loss * static_cast<double>(labels.numel()), correct, labels.numel()};
+}
+
+Evaluation Evaluator::evaluate(std::span<const float> values) {
+  load(values);
+  return evaluate();
+}
+
+Evaluation Evaluator::evaluate() {
+  Evaluation sum;
+  for (std::int64_t batch = 0; batch < batches(); ++batch) sum += evaluate_batch(batch);
+  return sum;
+}
+
+}  // namespace gossamer

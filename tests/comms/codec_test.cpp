@@ -88,10 +88,18 @@ TEST(Codec, OneModelGoesToManyClients) {
 }
 
 TEST(Codec, TextIsBoundedAndPrintable) {
-  const Frame frame = travel(encode_text(FrameType::refuse, 1, 2, "no: \x1b[31mred\n\x07\xc2\x9b"));
+  const Frame frame = travel(encode_text(FrameType::refuse, 1, 2, "no: \x1b[31mred\n\x07\xc2\x9b\x7f"));
   const auto text = decode_text(frame);
   ASSERT_TRUE(text.ok());
-  EXPECT_EQ(text.value(), "no: ?[31mred????");
+  EXPECT_EQ(text.value(), "no: ?[31mred?????");
+
+  const auto decoded = [](std::string_view t) {
+    return decode_text(encode_text(FrameType::welcome, 1, 2, t)).value();
+  };
+  EXPECT_EQ(decoded("/büro/日本/😀"), "/büro/日本/😀");
+  EXPECT_EQ(decoded("\xe2\x80\xae"), "???");            // turns the rest of a line around
+  EXPECT_EQ(decoded("\xc0\xaf\xed\xa0\x80"), "?????");  // overlong, surrogate
+  EXPECT_EQ(decoded("a\xe6\x97"), "a??");               // cut off
 
   const std::string longest(kMaxTextBytes, 'a');
   EXPECT_EQ(decode_text(encode_text(FrameType::finish, 1, 2, longest + "bcd")).value(), longest);
@@ -115,7 +123,7 @@ TEST(Codec, AFrameOfAnotherTypeIsMalformed) {
 
 TEST(Codec, MisuseIsAFaultOfTheProgram) {
   EXPECT_THROW((void)encode_text(FrameType::ack, 1, 2, "x"), std::logic_error);
-  EXPECT_THROW((void)encode_signal(FrameType::update, 1, 2), std::logic_error);
+  EXPECT_THROW((void)encode_signal(FrameType::welcome, 1, 2), std::logic_error);
 }
 
 }  // namespace

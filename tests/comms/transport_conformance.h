@@ -98,7 +98,7 @@ inline std::map<ClientId, Rank> meet(Transport& transport, int index, int size) 
       ranks[message->frame.header.client] = message->from;
     }
     for (const auto& [client, rank] : ranks) {
-      expect_sent(transport, rank, encode_signal(FrameType::welcome, 1, client));
+      expect_sent(transport, rank, encode_text(FrameType::welcome, 1, client, ""));
     }
   } else {
     expect_sent(transport, 0, encode_hello(1, index, Hello{1, 2, 3, 4}));

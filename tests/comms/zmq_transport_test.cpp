@@ -285,7 +285,7 @@ TEST(ZmqTransport, AClientThatRestartsKeepsItsRank) {
     const auto message = expect_message(*server);
     ASSERT_TRUE(message);
     EXPECT_EQ(message->from, rank);
-    expect_sent(*server, rank, encode_signal(FrameType::welcome, 1, 2));
+    expect_sent(*server, rank, encode_text(FrameType::welcome, 1, 2, ""));
     const auto welcome = expect_message(*client);
     ASSERT_TRUE(welcome);
     EXPECT_EQ(welcome->frame.header.type, FrameType::welcome);

@@ -1,1 +1,1 @@
-gossamer_fuzzer(fuzz_decoder SOURCES decoder.cpp LINKS gossamer_comms)
+gossamer_fuzzer(decoder_fuzz SOURCES decoder_fuzz.cpp LINKS gossamer_comms)

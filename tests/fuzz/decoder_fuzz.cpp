@@ -37,7 +37,7 @@ void decode_payload(const Frame& frame) {
   }
   if (const auto text = decode_text(frame)) {
     require(text.value().size() == frame.payload.size());
-    for (const char c : text.value()) require(c >= ' ' && c <= '~');
+    for (const char c : text.value()) require((c < 0 || c >= ' ') && c != '\x7f');
   }
 }
 

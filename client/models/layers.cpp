@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <stdexcept>
 
+#include "core/simd.h"
+
 namespace gossamer {
 namespace {
 
@@ -52,6 +54,7 @@ bool wins(float challenger, float best) {
 float larger(float a, float b) { return wins(b, a) ? b : a; }
 float relu(float x) { return x < 0 ? 0 : x; }
 
+GOSSAMER_MULTIVERSION
 void pool_row(const float* __restrict upper, const float* __restrict lower, std::int64_t columns,
               float* __restrict out) {
   for (std::int64_t j = 0; j < columns; ++j) {
@@ -62,6 +65,7 @@ void pool_row(const float* __restrict upper, const float* __restrict lower, std:
 // Which of the four values an output came from, row by row, or kNoWinner where the ReLU stopped it.
 constexpr std::int32_t kNoWinner = 4;
 
+GOSSAMER_MULTIVERSION
 void pool_row(const float* __restrict upper, const float* __restrict lower, std::int64_t columns,
               float* __restrict out, std::int32_t* __restrict winners) {
   for (std::int64_t j = 0; j < columns; ++j) {
@@ -76,6 +80,7 @@ void pool_row(const float* __restrict upper, const float* __restrict lower, std:
   }
 }
 
+GOSSAMER_MULTIVERSION
 void unpool_row(const float* __restrict gradient, const std::int32_t* __restrict winners,
                 std::int64_t columns, float* __restrict upper, float* __restrict lower) {
   for (std::int64_t j = 0; j < columns; ++j) {

@@ -95,7 +95,11 @@ class ScriptModel final : public Model {
   at::Tensor loss(const at::Tensor& logits, const at::Tensor& labels) override {
     return loss_(logits, labels);
   }
-  void set_training(bool training) override { module_.train(training); }
+  void set_training(bool training) override {
+    for (torch::jit::Module part : module_.modules()) {
+      if (part.hasattr("training")) part.setattr("training", training);
+    }
+  }
 
   void save(const std::string& path) const override {
     std::ostringstream bytes;

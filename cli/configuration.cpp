@@ -2,9 +2,10 @@
 
 #include "client/datasets/data_options.h"
 #include "client/datasets/dataset.h"
+#include "client/datasets/partition.h"
 #include "client/models/model_options.h"
 #include "client/models/models.h"
-#include "client/optimizers/client_optimizer.h"
+#include "client/optimizers/optimizer.h"
 #include "client/trainers/client_options.h"
 #include "client/trainers/trainer.h"
 #include "compression/compressor.h"
@@ -46,7 +47,7 @@ void refuse(const std::string& what) { throw ConfigError(what); }
 }  // namespace
 
 std::vector<MethodGroup> all_methods() {
-  return {datasets().describe(),          models().describe(),
+  return {datasets().describe(),          partitions().describe(),    models().describe(),
           algorithms().describe(),        client_optimizers().describe(),
           aggregators().describe(),       server_optimizers().describe(),
           cohort_samplers().describe(),   sync_policies().describe(),
@@ -74,7 +75,6 @@ std::shared_ptr<const OptionSchema> full_schema() {
 }
 
 void resolve(Options& options) {
-  options.check_methods();
   const std::unique_ptr<Algorithm> algorithm = algorithms().make(options);
   algorithm->preset(options);
   if (options.given("cohort.size") && options.integer("cohort.size") > 0 &&

@@ -15,7 +15,8 @@ std::vector<MethodGroup> all_methods();
 std::shared_ptr<const OptionSchema> full_schema();
 
 // Applies what the chosen algorithm implies and refuses what cannot work together, with one line that says
-// why and what to use instead. Call once, after all keys have been set. Throws ConfigError.
+// why and what to use instead. Call once, after all keys have been set and the data has been loaded (which
+// settles data.clients). Throws ConfigError.
 void resolve(Options& options);
 
 }  // namespace gossamer

@@ -8,6 +8,7 @@
 
 #include "cli/configuration.h"
 #include "cli/plot.h"
+#include "client/datasets/data_options.h"
 #include "client/trainers/trainer.h"
 #include "comms/frame.h"
 #include "core/error.h"
@@ -32,10 +33,10 @@ void print_outcome(const RunSummary& summary, const RunFolder& folder) {
 }  // namespace
 
 Federation::Federation(const CommandLine& line) : options(line.options), verbosity(line.verbosity) {
-  resolve(options);
   at::set_num_threads(1);
-  data = datasets().make(options);
-  options.set_default("data.clients", std::to_string(data->clients()));
+  options.check_methods();
+  data = make_dataset(options);
+  resolve(options);
   model = make_model(options, data->shape());
   auto values = std::make_shared<Parameters>();
   values->layout = model->layout();

@@ -3,7 +3,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <stdexcept>
 
@@ -22,6 +21,7 @@ std::int64_t count_correct(const at::Tensor& logits, const at::Tensor& labels) {
   return correct;
 }
 
+// Back to training even where a data set throws.
 class EvaluationMode {
  public:
   explicit EvaluationMode(Model& model) : model_(model) { model_.set_training(false); }
@@ -35,42 +35,47 @@ class EvaluationMode {
 
 }  // namespace
 
-Evaluation Evaluator::evaluate(std::span<const float> values, const ExampleSet& examples, std::int64_t begin,
-                               std::int64_t end, std::int64_t batch) {
-  const std::span<float> own = model_.values();
-  if (values.size() != own.size()) throw std::logic_error("evaluate: values do not fit the model");
-  if (values.data() != own.data()) std::memcpy(own.data(), values.data(), values.size_bytes());
-
-  const ExampleShape& shape = examples.shape();
-  const bool tokens = shape.kind == FeatureKind::tokens;
-  std::vector<std::int64_t> extents{batch};
+Evaluator::Evaluator(Model& model, std::shared_ptr<const ExampleSet> examples)
+    : model_(model), examples_(std::move(examples)), indices_(kBatch) {
+  const ExampleShape& shape = examples_->shape();
+  std::vector<std::int64_t> extents{kBatch};
   extents.insert(extents.end(), shape.features.begin(), shape.features.end());
-  if (!features_.defined() || features_.sizes() != at::IntArrayRef(extents) ||
-      features_.scalar_type() != (tokens ? at::kLong : at::kFloat)) {
-    features_ = at::empty(extents, tokens ? at::kLong : at::kFloat);
-  }
-  if (!labels_.defined() || labels_.numel() != batch * shape.labels) {
-    labels_ = at::empty({batch * shape.labels}, at::kLong);
-  }
+  features_ = at::empty(extents, shape.kind == FeatureKind::tokens ? at::kLong : at::kFloat);
+  labels_ = at::empty({kBatch * shape.labels}, at::kLong);
+}
 
+void Evaluator::load(std::span<const float> values) {
+  if (values.size() != model_.values().size())
+    throw std::logic_error("evaluate: values do not fit the model");
+  std::ranges::copy(values, model_.values().begin());
+}
+
+Evaluation Evaluator::evaluate_batch(std::int64_t batch) {
   const c10::InferenceMode inference;
-  const EvaluationMode evaluation_mode(model_);
-  Evaluation sum;
-  for (std::int64_t first = begin; first < end; first += batch) {
-    const std::int64_t n = std::min(batch, end - first);
-    indices_.resize(static_cast<std::size_t>(n));
-    std::iota(indices_.begin(), indices_.end(), first);
-    if (tokens) {
-      examples.gather(indices_, features_.data_ptr<std::int64_t>(), labels_.data_ptr<std::int64_t>());
-    } else {
-      examples.gather(indices_, features_.data_ptr<float>(), labels_.data_ptr<std::int64_t>());
-    }
-    const at::Tensor labels = labels_.narrow(0, 0, n * shape.labels);
-    const at::Tensor logits = model_.forward(features_.narrow(0, 0, n));
-    const std::int64_t count = n * shape.labels;
-    sum += {model_.loss(logits, labels).item<double>() * static_cast<double>(count),
-            count_correct(logits, labels), count};
+  const std::int64_t begin = batch * kBatch;
+  const std::int64_t count = std::min(kBatch, examples_->size() - begin);
+  std::iota(indices_.begin(), indices_.end(), begin);
+  const std::span<const std::int64_t> indices(indices_.data(), static_cast<std::size_t>(count));
+  if (examples_->shape().kind == FeatureKind::tokens) {
+    examples_->gather(indices, features_.data_ptr<std::int64_t>(), labels_.data_ptr<std::int64_t>());
+  } else {
+    examples_->gather(indices, features_.data_ptr<float>(), labels_.data_ptr<std::int64_t>());
   }
+  const EvaluationMode evaluation_mode(model_);
+  const at::Tensor labels = labels_.narrow(0, 0, count * examples_->shape().labels);
+  const at::Tensor logits = model_.forward(features_.narrow(0, 0, count));
+  const double loss = model_.loss(logits, labels).item<double>();
+  return {loss * static_cast<double>(labels.numel()), count_correct(logits, labels), labels.numel()};
+}
+
+Evaluation Evaluator::evaluate(std::span<const float> values) {
+  load(values);
+  return evaluate();
+}
+
+Evaluation Evaluator::evaluate() {
+  Evaluation sum;
+  for (std::int64_t batch = 0; batch < batches(); ++batch) sum += evaluate_batch(batch);
   return sum;
 }
 

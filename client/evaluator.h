@@ -1,35 +1,40 @@
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "client/datasets/dataset.h"
+#include "client/models/models.h"
 #include "core/evaluator.h"
-#include "core/model.h"
 
 namespace gossamer {
 
-// Tests a model on examples, in a replica and with batch buffers that are reused from call to call. Not
-// thread-safe: one a thread, which may share the replica with the thread's trainer.
+// Accuracy and loss of a model on labelled examples, in batches of fixed bounds: batch i is the examples
+// [i * kBatch, (i + 1) * kBatch), so parts that are evaluated on different threads and added up in the order
+// of their batches give the same sums as one pass. Uses the replica it was given, which it leaves in training
+// mode; one thread at a time.
 class Evaluator {
  public:
-  explicit Evaluator(Model& model) : model_(model) {}
+  static constexpr std::int64_t kBatch = 500;
 
-  // Copies `values` (layout().size() floats) into the model, unless they are the model's own values(), and
-  // evaluates examples [begin, end) in batches of `batch` from `begin` on. The sums depend on `begin`, `end`
-  // and `batch` but on no thread; to split a test set among threads without changing its result, split it
-  // into the same ranges always and add these up in order. Leaves the model in training mode.
-  Evaluation evaluate(std::span<const float> values, const ExampleSet& examples, std::int64_t begin,
-                      std::int64_t end, std::int64_t batch = kDefaultBatch);
+  // `model` outlives the evaluator.
+  Evaluator(Model& model, std::shared_ptr<const ExampleSet> examples);
 
-  // 256 images of 28x28 as floats are 800 kB, which a core's cache holds.
-  static constexpr std::int64_t kDefaultBatch = 256;
+  std::int64_t batches() const { return (examples_->size() + kBatch - 1) / kBatch; }
+  // The replica takes these values over, for the calls of evaluate_batch() that follow.
+  void load(std::span<const float> values);
+  Evaluation evaluate_batch(std::int64_t batch);
+
+  // All batches, with these values or with those that the replica has.
+  Evaluation evaluate(std::span<const float> values);
+  Evaluation evaluate();
 
  private:
   Model& model_;
-  at::Tensor features_, labels_;
+  std::shared_ptr<const ExampleSet> examples_;
   std::vector<std::int64_t> indices_;
+  at::Tensor features_, labels_;
 };
 
 }  // namespace gossamer

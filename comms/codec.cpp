@@ -1,7 +1,10 @@
 #include "comms/codec.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -21,11 +24,35 @@ struct WireHello {
 };
 
 bool carries_text(FrameType type) {
-  return type == FrameType::refuse || type == FrameType::finish || type == FrameType::leave;
+  return type == FrameType::welcome || type == FrameType::refuse || type == FrameType::finish ||
+         type == FrameType::leave;
 }
 
-bool is_signal(FrameType type) {
-  return type == FrameType::welcome || type == FrameType::ack || type == FrameType::heartbeat;
+bool is_signal(FrameType type) { return type == FrameType::ack || type == FrameType::heartbeat; }
+
+// How many bytes the character at the start of `text` has, if it is UTF-8 and safe to show; else 0. Not safe
+// are control characters (a terminal obeys them) and those that change the direction of the text.
+std::size_t printable_length(std::span<const std::byte> text) {
+  const auto byte = [&](std::size_t i) { return std::to_integer<std::uint32_t>(text[i]); };
+  const std::uint32_t first = byte(0);
+  const std::size_t length = first < 0x80   ? 1
+                             : first < 0xC2 ? 0
+                             : first < 0xE0 ? 2
+                             : first < 0xF0 ? 3
+                             : first < 0xF5 ? 4
+                                            : 0;
+  if (length == 0 || length > text.size()) return 0;
+  std::uint32_t code = length == 1 ? first : first & (0x7FU >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80) return 0;
+    code = code << 6U | (byte(i) & 0x3FU);
+  }
+  constexpr std::array<std::uint32_t, 5> kSmallest{0, 0, 0x80, 0x800, 0x10000};
+  const bool valid = code >= kSmallest[length] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
+  const bool control = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
+  const bool directs = code == 0x200E || code == 0x200F || (code >= 0x202A && code <= 0x202E) ||
+                       (code >= 0x2066 && code <= 0x2069);
+  return valid && !control && !directs ? length : 0;
 }
 
 Fault unexpected(FrameType type) {
@@ -127,9 +154,14 @@ Result<std::string> decode_text(const Frame& frame) {
   }
   std::string text;
   text.reserve(frame.payload.size());
-  for (const std::byte byte : frame.payload.bytes) {
-    const char c = static_cast<char>(byte);
-    text.push_back(c >= ' ' && c <= '~' ? c : '?');
+  for (auto rest = frame.payload.bytes; !rest.empty();) {
+    const std::size_t length = printable_length(rest);
+    if (length == 0) {
+      text.push_back('?');
+    } else {
+      text.append(reinterpret_cast<const char*>(rest.data()), length);
+    }
+    rest = rest.subspan(std::max<std::size_t>(length, 1));
   }
   return text;
 }

@@ -14,13 +14,14 @@ namespace gossamer {
 // The byte layout of everything here is docs/wire_format.md.
 
 enum class FrameType : std::uint8_t {
-  hello = 1,      // client -> server: I am `client`; payload: Hello (codec.h)
-  welcome = 2,    // server -> client: you are in
-  refuse = 3,     // server -> client: payload is the reason, as text; do not come back unchanged
-  model = 4,      // server -> client: train this model for `round`; payload: the compressed model
-  update = 5,     // client -> server: the outcome of `round`; payload: the compressed update
-  ack = 6,        // server -> client: your update `sequence` is held, or was, or is not wanted any more
-  heartbeat = 7,  // client -> server: alive
+  hello = 1,    // client -> server: I am `client` (or kUnassignedClient: number me); payload: Hello (codec.h)
+  welcome = 2,  // server -> client: you are in, as `client`; payload: the folder of checkpoints that the
+                // server shares with it, as text, or nothing
+  refuse = 3,   // server -> client: payload is the reason, as text; do not come back unchanged
+  model = 4,    // server -> client: train this model for `round`; payload: the compressed model
+  update = 5,   // client -> server: the outcome of `round`; payload: the compressed update
+  ack = 6,      // server -> client: your update `sequence` is held, or was, or is not wanted any more
+  heartbeat = 7,  // either way: alive
   finish = 8,     // server -> client: the run is over; payload is the reason, as text
   leave = 9,      // client -> server: going away; payload is the reason, as text
 };

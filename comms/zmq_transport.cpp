@@ -1,11 +1,9 @@
 #include "comms/zmq_transport.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <condition_variable>
@@ -15,485 +13,24 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <optional>
-#include <random>
-#include <string>
-#include <string_view>
 #include <system_error>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
-#include <zmq.hpp>
 
+#include "comms/zmq_wire.h"
 #include "core/error.h"
 
 namespace gossamer {
 namespace {
 
-constexpr std::string_view kAddresses =
-    "an address like tcp://127.0.0.1:5555 or ipc:///run/gossamer is expected";
-constexpr std::string_view kRoutingPrefix = "gossamer-client-";
-// A client that has an id takes over its own place after a restart; one that asks for an id is nobody yet.
-std::string routing_id(ClientId client) {
-  if (client != kUnassignedClient) return std::string(kRoutingPrefix) + std::to_string(client);
-  std::random_device entropy;
-  return std::string(kRoutingPrefix) + "new-" + std::to_string(entropy()) + "-" + std::to_string(entropy());
-}
-
-// ZMTP's own commands count as messages for ZMQ_MAXMSGSIZE; none of them is as large as this.
-constexpr std::int64_t kSmallestMessageLimit = 4096;
-// Complete frames that libzmq holds for one peer before it stops reading from that peer's connection.
-constexpr int kReceiveHighWater = 16;
 // How often a frame is offered again to a peer whose queue inside libzmq is full: a ROUTER does not say when
 // it has room again.
 constexpr std::chrono::milliseconds kRetryInterval{2};
+// Then writing gets its turn.
 constexpr int kReadsPerTurn = 64;
-
-// ------------------------------------------------------------------------------------------ addresses
-
-struct Address {
-  std::string text;
-  bool loopback = false;
-  bool ipv6 = false;
-};
-
-// Accepts tcp://HOST:PORT and ipc://PATH. `key` is the configuration key to name in an error.
-Address parse_address(const std::string& key, const std::string& text) {
-  const auto refuse = [&]() -> Address {
-    throw ConfigError(key + " = " + text + ": " + std::string(kAddresses));
-  };
-  if (text.starts_with("ipc://")) return text.size() > 6 ? Address{text, true, false} : refuse();
-  if (!text.starts_with("tcp://")) return refuse();
-  const std::size_t colon = text.rfind(':');
-  if (colon <= 6 || colon + 1 == text.size()) return refuse();
-  std::string host = text.substr(6, colon - 6);
-  const std::string port = text.substr(colon + 1);
-  if (port != "*" && (port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
-                      std::stoi(port) > 65535)) {
-    return refuse();
-  }
-  // libzmq binds to addresses and interfaces, not to names.
-  if (host == "localhost") host = "127.0.0.1";
-  in_addr ipv4{};
-  const bool is_ipv4 = inet_pton(AF_INET, host.c_str(), &ipv4) == 1;
-  const bool loopback = host == "[::1]" || host == "lo" || (is_ipv4 && host.starts_with("127."));
-  return {"tcp://" + host + ":" + port, loopback, host.starts_with('[')};
-}
-
-// ----------------------------------------------------------------------------------------- departures
-
-// How many frames were accepted by send() and have not left this process.
-class Departures {
- public:
-  void add() {
-    const std::lock_guard lock(mutex_);
-    ++waiting_;
-  }
-  void remove() {
-    const std::lock_guard lock(mutex_);
-    if (--waiting_ == 0) none_.notify_all();
-  }
-  bool wait(Transport::Clock::time_point deadline) {
-    std::unique_lock lock(mutex_);
-    return none_.wait_until(lock, deadline, [this] { return waiting_ == 0; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable none_;
-  std::size_t waiting_ = 0;
-};
-
-// Held by everything that still needs the frame; the last holder lets it go.
-class Departure {
- public:
-  explicit Departure(std::shared_ptr<Departures> all) : all_(std::move(all)) { all_->add(); }
-  ~Departure() { all_->remove(); }
-  Departure(const Departure&) = delete;
-  Departure& operator=(const Departure&) = delete;
-
- private:
-  std::shared_ptr<Departures> all_;
-};
-
-struct Outgoing {
-  Rank to = 0;
-  Frame frame;
-  std::shared_ptr<const Departure> departure;
-};
-
-// The memory behind a message part that libzmq sends without copying it.
-struct Kept {
-  HeaderBytes header;
-  SharedBytes payload;
-  std::shared_ptr<const Departure> departure;
-};
-
-void release_kept(void*, void* kept) { std::unique_ptr<Kept>(static_cast<Kept*>(kept)).reset(); }
-
-// The parts of a frame: the header, then the payload if there is one. The last part keeps the frame.
-std::vector<zmq::message_t> parts_of(const Outgoing& outgoing) {
-  auto kept = std::make_unique<Kept>(
-      Kept{encode_header(outgoing.frame.header), outgoing.frame.payload, outgoing.departure});
-  std::span<const std::byte> last = kept->header;
-  std::vector<zmq::message_t> parts;
-  if (kept->payload.size() > 0) {
-    parts.emplace_back(kept->header.data(), kept->header.size());
-    last = kept->payload.bytes;
-  }
-  // libzmq takes a mutable pointer and does not write through it on tcp and ipc.
-  parts.emplace_back(const_cast<std::byte*>(last.data()), last.size(), release_kept, kept.get());
-  (void)kept.release();  // now libzmq's, until release_kept()
-  return parts;
-}
-
-// ------------------------------------------------------------------------------------------- receiving
-
-using Sink = std::function<void(Result<Message>)>;
-
-// Reads what follows the first part of a message that is already here. Parts beyond the second are dropped.
-struct Parts {
-  zmq::message_t header;
-  zmq::message_t payload;
-  std::size_t count = 0;
-};
-
-void receive_part(zmq::socket_t& socket, zmq::message_t& part) {
-  if (!socket.recv(part, zmq::recv_flags::dontwait)) throw TransportError("ZeroMQ: half a message");
-}
-
-Parts receive_parts(zmq::socket_t& socket, zmq::message_t first) {
-  Parts parts;
-  parts.header = std::move(first);
-  parts.count = 1;
-  for (bool more = parts.header.more(); more; ++parts.count) {
-    zmq::message_t part;
-    receive_part(socket, part);
-    more = part.more();
-    if (parts.count == 1) parts.payload = std::move(part);
-  }
-  return parts;
-}
-
-// An empty payload has no part of its own.
-Result<Frame> decode(Parts parts, std::uint64_t max_payload_bytes) {
-  if (parts.count > 2) {
-    return Fault{FaultKind::malformed, "message of " + std::to_string(parts.count) + " parts"};
-  }
-  if (parts.count == 2 && parts.payload.size() == 0) {
-    return Fault{FaultKind::malformed, "empty second part"};
-  }
-  auto header = decode_header({parts.header.data<std::byte>(), parts.header.size()}, max_payload_bytes);
-  if (!header) return header.fault();
-  SharedBytes payload;
-  if (parts.count == 2) {
-    auto message = std::make_shared<zmq::message_t>(std::move(parts.payload));
-    const std::span<const std::byte> bytes{message->data<std::byte>(), message->size()};
-    payload = {std::move(message), bytes};
-  }
-  return decode_frame(header.value(), std::move(payload));
-}
-
-// -------------------------------------------------------------------------------------------- watching
-
-struct Event {
-  int kind = 0;
-  int fd = -1;
-};
-
-// libzmq's own account of a socket's connections, in the order in which they came and went.
-class Monitor {
- public:
-  Monitor(zmq::context_t& context, zmq::socket_t& watched, int kinds)
-      : watched_(watched), socket_(context, zmq::socket_type::pair) {
-    const std::string address = "inproc://monitor";
-    socket_.set(zmq::sockopt::rcvhwm,
-                0);  // an event must never wait for us: libzmq's I/O thread would wait too
-    socket_.set(zmq::sockopt::linger, 0);
-    if (zmq_socket_monitor(watched.handle(), address.c_str(), kinds) != 0) throw zmq::error_t();
-    socket_.connect(address);
-  }
-  ~Monitor() { zmq_socket_monitor(watched_.handle(), nullptr, 0); }
-  Monitor(const Monitor&) = delete;
-  Monitor& operator=(const Monitor&) = delete;
-
-  std::optional<Event> next() {
-    zmq::message_t what;
-    if (!socket_.recv(what, zmq::recv_flags::dontwait)) return std::nullopt;
-    zmq::message_t where;
-    receive_part(socket_, where);
-    std::uint16_t kind = 0;
-    std::uint32_t value = 0;
-    if (what.size() != sizeof(kind) + sizeof(value))
-      throw TransportError("ZeroMQ: monitor event of another size");
-    std::memcpy(&kind, what.data(), sizeof(kind));
-    std::memcpy(&value, what.data<char>() + sizeof(kind), sizeof(value));
-    return Event{kind, static_cast<int>(value)};
-  }
-  zmq::socket_t& socket() noexcept { return socket_; }
-
- private:
-  zmq::socket_t& watched_;
-  zmq::socket_t socket_;
-};
-
-void apply(zmq::socket_t& socket, const ZmqLimits& limits, bool ipv6) {
-  const auto ms = [](std::chrono::milliseconds time) { return static_cast<int>(time.count()); };
-  socket.set(zmq::sockopt::linger, ms(limits.linger));
-  socket.set(zmq::sockopt::sndhwm, static_cast<int>(limits.queue_frames));
-  socket.set(zmq::sockopt::rcvhwm, kReceiveHighWater);
-  socket.set(zmq::sockopt::maxmsgsize,
-             std::max(kSmallestMessageLimit, static_cast<std::int64_t>(limits.max_payload_bytes)));
-  socket.set(zmq::sockopt::heartbeat_ivl, ms(limits.heartbeat_interval));
-  socket.set(zmq::sockopt::heartbeat_timeout, ms(limits.heartbeat_timeout));
-  socket.set(zmq::sockopt::ipv6, ipv6);
-}
-
-// -------------------------------------------------------------------------------------------- the ends
-
-enum class Sent { yes, blocked, gone };
-
-// One end's socket. Made on the caller's thread, then used by the I/O thread only. All calls return at once.
-class Wire {
- public:
-  virtual ~Wire() = default;
-
-  virtual Rank self() const noexcept = 0;
-  virtual std::string endpoint() const = 0;
-  virtual Sent write(const Outgoing& outgoing) = 0;
-  // Hands the next message, or the reason why it was dropped, to the sink. False where none waits.
-  virtual bool read(const Sink& sink) = 0;
-  // Connections come and go: note_events() learns of it, report_losses() says so, once everything that those
-  // peers had sent before has been read.
-  virtual void note_events() = 0;
-  virtual void report_losses(const Sink& sink) = 0;
-  virtual zmq::socket_t& socket() noexcept = 0;
-  virtual Monitor& monitor() noexcept = 0;
-  // Does the socket say when a blocked write may go on?
-  virtual bool tells_writable() const noexcept = 0;
-};
-
-class RouterWire final : public Wire {
- public:
-  RouterWire(zmq::context_t& context, const ZmqServerSettings& settings)
-      : settings_(settings),
-        socket_(context, zmq::socket_type::router),
-        monitor_(context, socket_, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) {
-    const Address address = parse_address("server.listen", settings.listen);
-    if (!address.loopback && !settings.insecure) {
-      throw ConfigError("server.listen = " + settings.listen +
-                        ": listening beyond loopback without keys needs security.insecure = true; "
-                        "tcp://127.0.0.1:PORT does not");
-    }
-    apply(socket_, settings.limits, address.ipv6);
-    socket_.set(zmq::sockopt::router_mandatory, true);
-    socket_.set(zmq::sockopt::router_handover, true);
-    socket_.set(zmq::sockopt::backlog, 1024);
-    try {
-      socket_.bind(address.text);
-    } catch (const zmq::error_t& error) {
-      throw TransportError("server.listen = " + settings.listen + ": " + error.what());
-    }
-    endpoint_ = socket_.get(zmq::sockopt::last_endpoint);
-  }
-
-  Rank self() const noexcept override { return 0; }
-  std::string endpoint() const override { return endpoint_; }
-  zmq::socket_t& socket() noexcept override { return socket_; }
-  Monitor& monitor() noexcept override { return monitor_; }
-  bool tells_writable() const noexcept override { return false; }
-
-  Sent write(const Outgoing& outgoing) override {
-    const std::string& name = names_.at(static_cast<std::size_t>(outgoing.to) - 1);
-    try {
-      const auto more = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
-      if (!socket_.send(zmq::buffer(name), more)) return Sent::blocked;
-      // Room was found with the first part: the others cannot block.
-      auto parts = parts_of(outgoing);
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        (void)socket_.send(parts[i], i + 1 < parts.size() ? more : zmq::send_flags::dontwait);
-      }
-      return Sent::yes;
-    } catch (const zmq::error_t& error) {
-      if (error.num() == EHOSTUNREACH) return Sent::gone;
-      throw;
-    }
-  }
-
-  bool read(const Sink& sink) override {
-    zmq::message_t id;
-    if (!socket_.recv(id, zmq::recv_flags::dontwait)) return false;
-    zmq::message_t first;
-    receive_part(socket_, first);
-    const int fd = first.get(ZMQ_SRCFD);
-    Parts parts = receive_parts(socket_, std::move(first));
-
-    // A descriptor is reused as soon as it is free. If this message came over a new connection with an old
-    // number, then libzmq told us before that the old one was lost and the new one accepted.
-    note_events();
-    if (const auto change = changes_.find(fd); change != changes_.end() && change->second.accepted > 0) {
-      --change->second.accepted;
-      --change->second.lost;
-      report_loss(fd, sink);
-    }
-
-    auto frame = decode(std::move(parts), settings_.limits.max_payload_bytes);
-    const std::string name = id.to_string();
-    auto known = ranks_.find(name);
-    if (known == ranks_.end() && frame && names_.size() < settings_.max_peers) {
-      names_.push_back(name);
-      known = ranks_.emplace(name, static_cast<Rank>(names_.size())).first;
-    }
-    const Rank rank = known == ranks_.end() ? -1 : known->second;
-    if (!frame) {
-      sink(Fault{FaultKind::malformed, printable(name) + ": " + frame.fault().reason, rank});
-    } else if (rank < 0) {
-      sink(Fault{FaultKind::malformed,
-                 printable(name) + ": more than " + std::to_string(settings_.max_peers) + " peers"});
-    } else {
-      hold(fd, rank);
-      sink(Message{rank, std::move(frame).value()});
-    }
-    return true;
-  }
-
-  void note_events() override {
-    while (const auto event = monitor_.next()) {
-      if (event->kind == ZMQ_EVENT_DISCONNECTED) {
-        ++changes_[event->fd].lost;
-      } else if (const auto change = changes_.find(event->fd); change != changes_.end()) {
-        ++change->second.accepted;
-      }
-    }
-  }
-
-  void report_losses(const Sink& sink) override {
-    for (const auto& [fd, change] : changes_) {
-      if (change.lost > 0) report_loss(fd, sink);
-    }
-    changes_.clear();
-  }
-
- private:
-  // What became of a descriptor since the last report: it was lost, perhaps accepted anew, lost again, ...
-  struct Change {
-    int lost = 0;
-    int accepted = 0;
-  };
-
-  static std::string printable(const std::string& name) {
-    std::string text = name.substr(0, 64);
-    std::replace_if(
-        text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-    return text;
-  }
-
-  // Remembers over which connection the peer spoke last.
-  void hold(int fd, Rank rank) {
-    const auto [entry, is_new] = holders_.try_emplace(fd, rank);
-    if (!is_new && entry->second == rank) return;
-    entry->second = rank;
-    std::erase_if(holders_, [&](const auto& other) { return other.second == rank && other.first != fd; });
-  }
-
-  void report_loss(int fd, const Sink& sink) {
-    const auto holder = holders_.find(fd);
-    if (holder == holders_.end()) return;  // it never said anything, or speaks over a newer connection
-    const Rank rank = holder->second;
-    holders_.erase(holder);
-    sink(Fault{FaultKind::disconnected,
-               "connection to " + printable(names_.at(static_cast<std::size_t>(rank) - 1)) + " was lost",
-               rank});
-  }
-
-  ZmqServerSettings settings_;
-  zmq::socket_t socket_;
-  Monitor monitor_;
-  std::string endpoint_;
-  std::vector<std::string> names_;  // routing ids; rank r is names_[r - 1]
-  std::unordered_map<std::string, Rank> ranks_;
-  std::unordered_map<int, Rank> holders_;  // connection -> the peer that speaks over it
-  std::unordered_map<int, Change> changes_;
-};
-
-class DealerWire final : public Wire {
- public:
-  DealerWire(zmq::context_t& context, const ZmqClientSettings& settings)
-      : settings_(settings),
-        socket_(context, zmq::socket_type::dealer),
-        monitor_(context, socket_, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) {
-    const Address address = parse_address("server.connect", settings.connect);
-    endpoint_ = address.text;
-    apply(socket_, settings.limits, address.ipv6);
-    socket_.set(zmq::sockopt::routing_id, routing_id(settings.client));
-    socket_.set(zmq::sockopt::reconnect_ivl, static_cast<int>(settings.reconnect_min.count()));
-    socket_.set(zmq::sockopt::reconnect_ivl_max, static_cast<int>(settings.reconnect_max.count()));
-    // Only a connection that stands has a queue, and the queue goes with it.
-    socket_.set(zmq::sockopt::immediate, true);
-    try {
-      socket_.connect(address.text);
-    } catch (const zmq::error_t& error) {
-      throw ConfigError("server.connect = " + settings.connect + ": " + error.what() + "; " +
-                        std::string(kAddresses));
-    }
-  }
-
-  Rank self() const noexcept override { return 1; }
-  std::string endpoint() const override { return endpoint_; }
-  zmq::socket_t& socket() noexcept override { return socket_; }
-  Monitor& monitor() noexcept override { return monitor_; }
-  bool tells_writable() const noexcept override { return true; }
-
-  Sent write(const Outgoing& outgoing) override {
-    if ((socket_.get(zmq::sockopt::events) & ZMQ_POLLOUT) == 0) return Sent::blocked;
-    auto parts = parts_of(outgoing);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const auto last = i + 1 == parts.size() ? zmq::send_flags::none : zmq::send_flags::sndmore;
-      if (!socket_.send(parts[i], last | zmq::send_flags::dontwait)) return Sent::blocked;
-    }
-    return Sent::yes;
-  }
-
-  bool read(const Sink& sink) override {
-    zmq::message_t first;
-    if (!socket_.recv(first, zmq::recv_flags::dontwait)) return false;
-    auto frame = decode(receive_parts(socket_, std::move(first)), settings_.limits.max_payload_bytes);
-    if (frame) {
-      sink(Message{0, std::move(frame).value()});
-    } else {
-      sink(Fault{FaultKind::malformed, "server: " + frame.fault().reason, 0});
-    }
-    return true;
-  }
-
-  void note_events() override {
-    while (const auto event = monitor_.next()) {
-      if (event->kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
-        connected_ = true;
-      } else if (std::exchange(connected_, false)) {
-        lost_ = true;
-      }
-    }
-  }
-
-  void report_losses(const Sink& sink) override {
-    if (std::exchange(lost_, false)) {
-      sink(Fault{FaultKind::disconnected, "connection to " + endpoint_ + " was lost", 0});
-    }
-  }
-
- private:
-  ZmqClientSettings settings_;
-  zmq::socket_t socket_;
-  Monitor monitor_;
-  std::string endpoint_;
-  bool connected_ = false;
-  bool lost_ = false;
-};
-
-// -------------------------------------------------------------------------------------- the transport
 
 // A descriptor that poll() sees.
 class Bell {
@@ -636,7 +173,6 @@ class ZmqTransport final : public Transport {
   }
 
   void write_waiting() {
-    std::vector<Rank> gone;
     for (auto& [rank, frames] : waiting_) {
       Sent sent = Sent::yes;
       std::size_t written = 0;
@@ -645,12 +181,13 @@ class ZmqTransport final : public Transport {
         if (sent != Sent::yes) break;
         frames.pop_front();
       }
-      if (sent == Sent::gone) gone.push_back(rank);
+      if (sent == Sent::gone) {
+        gone_.insert(rank);
+        written += frames.size();
+        frames.clear();
+      }
       const std::lock_guard lock(mutex_);
       queued_[rank] -= written;
-    }
-    for (const Rank rank : gone) {
-      accept(Fault{FaultKind::disconnected, "rank " + std::to_string(rank) + " is not there any more", rank});
     }
     std::erase_if(waiting_, [](const auto& queue) { return queue.second.empty(); });
   }
@@ -665,17 +202,25 @@ class ZmqTransport final : public Transport {
         if (inbox_full()) return false;
       }
       if (!wire_->read(sink)) {
-        wire_->report_losses(sink);
+        report_losses(sink);
         break;
       }
     }
     return true;
   }
 
+  void report_losses(const Sink& sink) {
+    wire_->report_losses(sink);
+    for (const Rank rank : std::exchange(gone_, {})) {
+      accept(Fault{FaultKind::disconnected, "rank " + std::to_string(rank) + " is not there any more", rank});
+    }
+  }
+
   void accept(Result<Message> item) {
     const std::lock_guard lock(mutex_);
     if (item) {
       connected_.insert(item.value().from);
+      gone_.erase(item.value().from);
     } else if (item.fault().kind == FaultKind::disconnected) {
       const Rank peer = item.fault().peer;
       waiting_.erase(peer);
@@ -698,7 +243,7 @@ class ZmqTransport final : public Transport {
       }
     }
     std::array<zmq::pollitem_t, 3> items{{{wire_->socket().handle(), 0, events, 0},
-                                          {wire_->monitor().socket().handle(), 0, ZMQ_POLLIN, 0},
+                                          {wire_->monitor().handle(), 0, ZMQ_POLLIN, 0},
                                           {nullptr, bell_.fd(), ZMQ_POLLIN, 0}}};
     try {
       zmq::poll(items.data(), items.size(), patience);
@@ -725,22 +270,22 @@ class ZmqTransport final : public Transport {
   bool stopping_ = false;
   std::exception_ptr failure_;
 
-  std::map<Rank, std::deque<Outgoing>> waiting_;  // the I/O thread's: taken from outbox_, not yet written
-  std::jthread thread_;                           // last, so that it sees all the others
+  // The I/O thread's own: taken from outbox_ but not yet written; found missing when written to.
+  std::map<Rank, std::deque<Outgoing>> waiting_;
+  std::unordered_set<Rank> gone_;
+  std::jthread thread_;  // last, so that it sees all the others
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> make_zmq_server(const ZmqServerSettings& settings) {
-  return std::make_unique<ZmqTransport>(settings.limits, [&](zmq::context_t& context) {
-    return std::make_unique<RouterWire>(context, settings);
-  });
+  return std::make_unique<ZmqTransport>(
+      settings.limits, [&](zmq::context_t& context) { return make_router_wire(context, settings); });
 }
 
 std::unique_ptr<Transport> make_zmq_client(const ZmqClientSettings& settings) {
-  return std::make_unique<ZmqTransport>(settings.limits, [&](zmq::context_t& context) {
-    return std::make_unique<DealerWire>(context, settings);
-  });
+  return std::make_unique<ZmqTransport>(
+      settings.limits, [&](zmq::context_t& context) { return make_dealer_wire(context, settings); });
 }
 
 }  // namespace gossamer

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/client_states.h"
+#include "client/evaluator.h"
 #include "core/evaluator.h"
 #include "server/coordinator.h"
 #include "server/run_keeper.h"
@@ -32,7 +33,7 @@ class Simulation {
   // run could not finish.
   std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
 
-  // Test accuracy and loss, on all trainer threads.
+  // Test accuracy and loss, on all trainer threads; the sums do not depend on their number.
   Evaluation evaluate(const Parameters& model);
 
   // What clients keep between rounds, for checkpoints.
@@ -59,7 +60,7 @@ class Simulation {
   const FederatedData& data_;
   TrainerPool& pool_;
   DeviceModel devices_;
-  std::shared_ptr<const ExampleSet> test_;
+  std::map<const Client*, Evaluator> evaluators_;  // one a trainer thread, on its replica
   std::uint64_t run_id_;
   bool keeps_state_;
 

@@ -23,6 +23,8 @@ class TrainerPool {
   TrainerPool(const TrainerPool&) = delete;
   TrainerPool& operator=(const TrainerPool&) = delete;
 
+  // For set-up, while no work is under way.
+  const std::vector<std::unique_ptr<Client>>& clients() noexcept { return clients_; }
   int threads() const noexcept { return static_cast<int>(threads_.size()); }
 
   // Runs `work` on one of the threads' clients. An exception of the work comes out of the future.

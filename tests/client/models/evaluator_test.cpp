@@ -45,56 +45,54 @@ INSTANTIATE_TEST_SUITE_P(Models, EveryModelEvaluated, ::testing::ValuesIn(models
 
 TEST_P(EveryModelEvaluated, AgreesWithOneForwardPass) {
   const ExampleShape shape = shape_for(GetParam());
-  const Examples examples(shape, 11);
+  constexpr std::int64_t kExamples = 11;
+  const auto examples = std::make_shared<Examples>(shape, kExamples);
   const auto reference = make(GetParam(), "3");
   reference->set_training(false);
-  const at::Tensor logits = reference->forward(examples.batch().features).detach();
-  const double loss = reference->loss(logits, examples.batch().labels).item<double>();
-  const auto correct = (logits.argmax(1) == examples.batch().labels).sum().item<std::int64_t>();
+  const at::Tensor logits = reference->forward(examples->batch().features).detach();
+  const double loss = reference->loss(logits, examples->batch().labels).item<double>();
+  const auto correct = (logits.argmax(1) == examples->batch().labels).sum().item<std::int64_t>();
 
   const auto model = make(GetParam(), "4");
-  Evaluator evaluator(*model);
-  for (std::int64_t batch : {4, 11, 256}) {
-    const Evaluation whole = evaluator.evaluate(reference->values(), examples, 0, examples.size(), batch);
-    EXPECT_EQ(whole.count, 11 * shape.labels);
-    EXPECT_EQ(whole.correct, correct);
-    EXPECT_NEAR(whole.loss(), loss, 1e-5);
-  }
+  const Evaluation whole = Evaluator(*model, examples).evaluate(reference->values());
+  EXPECT_EQ(whole.count, kExamples * shape.labels);
+  EXPECT_EQ(whole.correct, correct);
+  EXPECT_NEAR(whole.loss(), loss, 1e-5);
   EXPECT_TRUE(std::equal(reference->values().begin(), reference->values().end(), model->values().begin()));
 }
 
-TEST(Evaluator, PartsAddUpToTheWholeBitForBit) {
-  const Examples examples(shape_for("mlp"), 50);
+TEST(Evaluator, BatchesAddUpToTheWholeBitForBit) {
+  const auto examples = std::make_shared<Examples>(shape_for("mlp"), 2 * Evaluator::kBatch + 17);
   const auto model = make("mlp");
-  Evaluator evaluator(*model);
-  const auto part = [&](std::int64_t begin, std::int64_t end) {
-    return evaluator.evaluate(model->values(), examples, begin, end, 10);
-  };
-  const Evaluation whole = part(0, 50);
-  Evaluation sum;
-  for (std::int64_t begin = 0; begin < 50; begin += 10) sum += part(begin, begin + 10);
+  Evaluator evaluator(*model, examples);
+  ASSERT_EQ(evaluator.batches(), 3);
+  const Evaluation whole = evaluator.evaluate();
+  const auto replica = make("mlp", "5");
+  Evaluator other(*replica, examples);
+  other.load(model->values());
+  Evaluation sum = evaluator.evaluate_batch(0);
+  sum += other.evaluate_batch(1);
+  sum += evaluator.evaluate_batch(2);
   EXPECT_EQ(sum.loss_sum, whole.loss_sum);
   EXPECT_EQ(sum.correct, whole.correct);
-  EXPECT_EQ(sum.count, whole.count);
-  EXPECT_EQ(part(7, 7).count, 0);
+  EXPECT_EQ(sum.count, examples->size());
 }
 
 TEST(Evaluator, LeavesTheModelReadyToTrain) {
-  const ExampleShape shape = shape_for("resnet18");
-  const Examples examples(shape, 4);
+  const auto examples = std::make_shared<Examples>(shape_for("resnet18"), 4);
   const auto used = make("resnet18");
   const auto fresh = make("resnet18");
-  Evaluator(*used).evaluate(fresh->values(), examples, 0, 4, 2);
+  Evaluator(*used, examples).evaluate(fresh->values());
   EXPECT_TRUE(std::equal(used->values().begin(), used->values().end(), fresh->values().begin()));
-  EXPECT_EQ(testing::step(*used, examples.batch(), 0.1F), testing::step(*fresh, examples.batch(), 0.1F));
+  EXPECT_EQ(testing::step(*used, examples->batch(), 0.1F), testing::step(*fresh, examples->batch(), 0.1F));
   EXPECT_TRUE(std::equal(used->values().begin(), used->values().end(), fresh->values().begin()));
 }
 
 TEST(Evaluator, RefusesValuesOfAnotherModel) {
-  const Examples examples(shape_for("mlp"), 4);
   const auto model = make("mlp");
   const std::vector<float> values(10);
-  EXPECT_THROW(Evaluator(*model).evaluate(values, examples, 0, 4), std::logic_error);
+  EXPECT_THROW(Evaluator(*model, std::make_shared<Examples>(shape_for("mlp"), 4)).evaluate(values),
+               std::logic_error);
 }
 
 }  // namespace

@@ -1,0 +1,130 @@
+#include "comms/codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+namespace gossamer {
+namespace {
+
+SharedBytes some_bytes(std::size_t size) {
+  ByteBuffer buffer(size);
+  for (std::size_t i = 0; i < size; ++i) buffer[i] = static_cast<std::byte>(i * 7 + 1);
+  return SharedBytes::of(std::move(buffer));
+}
+
+// Over the wire and back.
+Frame travel(const Frame& frame) {
+  auto header = decode_header(encode_header(frame.header), frame.payload.size());
+  EXPECT_TRUE(header.ok());
+  auto arrived = decode_frame(header.value(), frame.payload);
+  EXPECT_TRUE(arrived.ok());
+  return std::move(arrived).value();
+}
+
+TEST(Codec, HelloRoundTrips) {
+  const Hello hello{0xFEDCBA9876543210, 77, 612.5, 3};
+  const Frame frame = travel(encode_hello(5, 12, hello));
+  EXPECT_EQ(frame.header.run_id, 5U);
+  EXPECT_EQ(frame.header.client, 12);
+  EXPECT_EQ(frame.payload.size(), kHelloBytes);
+  const auto decoded = decode_hello(frame);
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(decoded.value(), hello);
+}
+
+TEST(Codec, HelloOfAnotherSizeOrWithoutAnExampleCountIsRefused) {
+  FrameHeader header;
+  header.type = FrameType::hello;
+  for (const std::size_t size : {std::size_t{0}, kHelloBytes - 1, kHelloBytes + 1}) {
+    EXPECT_FALSE(decode_hello(make_frame(header, some_bytes(size))).ok()) << size;
+  }
+  for (const double examples : {std::nan(""), -1.0, std::numeric_limits<double>::infinity()}) {
+    EXPECT_FALSE(decode_hello(encode_hello(1, 1, Hello{1, 2, examples, 1})).ok()) << examples;
+  }
+}
+
+TEST(Codec, UpdateRoundTrips) {
+  UpdateInfo info;
+  info.client = 3;
+  info.round = 8;
+  info.sequence = 21;
+  info.weight = 60;
+  info.train_loss = 0.75;
+  info.samples = 300;
+  const SharedBytes payload = some_bytes(41);
+  const auto decoded = decode_update(travel(encode_update(99, {info, {10, payload}})));
+  ASSERT_TRUE(decoded.ok());
+  const CompressedUpdate& update = decoded.value();
+  EXPECT_EQ(update.info.client, info.client);
+  EXPECT_EQ(update.info.round, info.round);
+  EXPECT_EQ(update.info.sequence, info.sequence);
+  EXPECT_EQ(update.info.weight, info.weight);
+  EXPECT_EQ(update.info.train_loss, info.train_loss);
+  EXPECT_EQ(update.info.samples, info.samples);
+  EXPECT_EQ(update.content.elements, 10U);
+  EXPECT_EQ(update.content.payload.bytes.data(), payload.bytes.data());
+  EXPECT_EQ(update.content.payload.owner, payload.owner);
+}
+
+TEST(Codec, OneModelGoesToManyClients) {
+  const SharedBytes payload = some_bytes(1000);
+  const Frame first = encode_model(4, 2, 0, 1, {250, payload});
+  for (ClientId client = 0; client < 3; ++client) {
+    const Frame frame = readdress(first, client, 100 + static_cast<std::uint64_t>(client));
+    EXPECT_EQ(frame.payload.bytes.data(), payload.bytes.data());
+    const Frame arrived = travel(frame);
+    EXPECT_EQ(arrived.header.client, client);
+    EXPECT_EQ(arrived.header.sequence, 100U + static_cast<std::uint64_t>(client));
+    EXPECT_EQ(arrived.header.round, 2);
+    const auto model = decode_model(arrived);
+    ASSERT_TRUE(model.ok());
+    EXPECT_EQ(model.value().elements, 250U);
+  }
+}
+
+TEST(Codec, TextIsBoundedAndPrintable) {
+  const Frame frame = travel(encode_text(FrameType::refuse, 1, 2, "no: \x1b[31mred\n\x07\xc2\x9b\x7f"));
+  const auto text = decode_text(frame);
+  ASSERT_TRUE(text.ok());
+  EXPECT_EQ(text.value(), "no: ?[31mred?????");
+
+  const auto decoded = [](std::string_view t) {
+    return decode_text(encode_text(FrameType::welcome, 1, 2, t)).value();
+  };
+  EXPECT_EQ(decoded("/büro/日本/😀"), "/büro/日本/😀");
+  EXPECT_EQ(decoded("\xe2\x80\xae"), "???");            // turns the rest of a line around
+  EXPECT_EQ(decoded("\xc0\xaf\xed\xa0\x80"), "?????");  // overlong, surrogate
+  EXPECT_EQ(decoded("a\xe6\x97"), "a??");               // cut off
+
+  const std::string longest(kMaxTextBytes, 'a');
+  EXPECT_EQ(decode_text(encode_text(FrameType::finish, 1, 2, longest + "bcd")).value(), longest);
+  EXPECT_EQ(decode_text(encode_text(FrameType::leave, 1, 2, "")).value(), "");
+
+  FrameHeader header;
+  header.type = FrameType::leave;
+  EXPECT_FALSE(decode_text(make_frame(header, some_bytes(kMaxTextBytes + 1))).ok());
+}
+
+TEST(Codec, AFrameOfAnotherTypeIsMalformed) {
+  const Frame signal = encode_signal(FrameType::ack, 1, 2, 3, 4);
+  EXPECT_EQ(signal.header.round, 3);
+  EXPECT_EQ(signal.header.sequence, 4U);
+  EXPECT_EQ(signal.wire_bytes(), kFrameHeaderBytes);
+  EXPECT_EQ(decode_hello(signal).fault().kind, FaultKind::malformed);
+  EXPECT_EQ(decode_model(signal).fault().kind, FaultKind::malformed);
+  EXPECT_EQ(decode_update(signal).fault().kind, FaultKind::malformed);
+  EXPECT_EQ(decode_text(signal).fault().kind, FaultKind::malformed);
+}
+
+TEST(Codec, MisuseIsAFaultOfTheProgram) {
+  EXPECT_THROW((void)encode_text(FrameType::ack, 1, 2, "x"), std::logic_error);
+  EXPECT_THROW((void)encode_signal(FrameType::welcome, 1, 2), std::logic_error);
+}
+
+}  // namespace
+}  // namespace gossamer

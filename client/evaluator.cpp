@@ -4,8 +4,36 @@
 
 #include <algorithm>
 #include <numeric>
+#include <stdexcept>
 
 namespace gossamer {
+namespace {
+
+std::int64_t count_correct(const at::Tensor& logits, const at::Tensor& labels) {
+  const at::Tensor rows = logits.contiguous();
+  const std::int64_t n = rows.size(0), classes = rows.size(1);
+  const float* row = rows.data_ptr<float>();
+  const std::int64_t* label = labels.data_ptr<std::int64_t>();
+  std::int64_t correct = 0;
+  for (std::int64_t i = 0; i < n; ++i, row += classes) {
+    correct += std::max_element(row, row + classes) - row == label[i] ? 1 : 0;
+  }
+  return correct;
+}
+
+// Back to training even where a data set throws.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(Model& model) : model_(model) { model_.set_training(false); }
+  ~EvaluationMode() { model_.set_training(true); }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  Model& model_;
+};
+
+}  // namespace
 
 Evaluator::Evaluator(Model& model, std::shared_ptr<const ExampleSet> examples)
     : model_(model), examples_(std::move(examples)), indices_(kBatch) {
@@ -16,7 +44,11 @@ Evaluator::Evaluator(Model& model, std::shared_ptr<const ExampleSet> examples)
   labels_ = at::empty({kBatch * shape.labels}, at::kLong);
 }
 
-void Evaluator::load(std::span<const float> values) { std::ranges::copy(values, model_.values().begin()); }
+void Evaluator::load(std::span<const float> values) {
+  if (values.size() != model_.values().size())
+    throw std::logic_error("evaluate: values do not fit the model");
+  std::ranges::copy(values, model_.values().begin());
+}
 
 Evaluation Evaluator::evaluate_batch(std::int64_t batch) {
   const c10::InferenceMode inference;
@@ -29,13 +61,11 @@ Evaluation Evaluator::evaluate_batch(std::int64_t batch) {
   } else {
     examples_->gather(indices, features_.data_ptr<float>(), labels_.data_ptr<std::int64_t>());
   }
-  model_.set_training(false);
+  const EvaluationMode evaluation_mode(model_);
   const at::Tensor labels = labels_.narrow(0, 0, count * examples_->shape().labels);
   const at::Tensor logits = model_.forward(features_.narrow(0, 0, count));
   const double loss = model_.loss(logits, labels).item<double>();
-  const std::int64_t correct = logits.argmax(-1).eq(labels).sum().item<std::int64_t>();
-  model_.set_training(true);
-  return {loss * static_cast<double>(labels.numel()), correct, labels.numel()};
+  return {loss * static_cast<double>(labels.numel()), count_correct(logits, labels), labels.numel()};
 }
 
 Evaluation Evaluator::evaluate(std::span<const float> values) {

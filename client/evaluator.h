@@ -11,8 +11,9 @@
 namespace gossamer {
 
 // Accuracy and loss of a model on labelled examples, in batches of fixed bounds: batch i is the examples
-// [i * kBatch, (i + 1) * kBatch), so parts that are evaluated on different threads and added up in the order of
-// their batches give the same sums as one pass. Uses the replica it was given; one thread at a time.
+// [i * kBatch, (i + 1) * kBatch), so parts that are evaluated on different threads and added up in the order
+// of their batches give the same sums as one pass. Uses the replica it was given, which it leaves in training
+// mode; one thread at a time.
 class Evaluator {
  public:
   static constexpr std::int64_t kBatch = 500;

@@ -1,0 +1,53 @@
+// LeNet with 6 and 16 channels, as NIID-Bench trains it (Li, Diao, Chen, He: "Federated learning on non-IID
+// data silos", ICDE 2022), after LeCun, Bottou, Bengio, Haffner: "Gradient-based learning applied to document
+// recognition", 1998: 5x5x6, pool 2, 5x5x16, pool 2 (no padding), dense 120, 84, classes.
+#include <torch/torch.h>
+
+#include "client/models/layers.h"
+#include "client/models/methods.h"
+#include "client/models/native_model.h"
+
+namespace gossamer {
+namespace {
+
+constexpr std::int64_t kChannels1 = 6, kChannels2 = 16, kHidden1 = 120, kHidden2 = 84;
+constexpr std::int64_t kKernel = 5, kSmallestImage = 16;
+
+std::int64_t after_convolution_and_pool(std::int64_t extent) { return (extent - kKernel + 1) / 2; }
+
+class LeNet final : public NativeModel {
+ public:
+  LeNet(const Options& options, const ExampleShape& shape)
+      : NativeModel(options), extents_(image_extents("lenet", shape, kSmallestImage)) {
+    flat_ = kChannels2 * after_convolution_and_pool(after_convolution_and_pool(extents_.height)) *
+            after_convolution_and_pool(after_convolution_and_pool(extents_.width));
+    conv1_ = convolution_layer("conv1", extents_.channels, kChannels1, kKernel);
+    conv2_ = convolution_layer("conv2", kChannels1, kChannels2, kKernel);
+    fc1_ = dense_layer("fc1", flat_, kHidden1);
+    fc2_ = dense_layer("fc2", kHidden1, kHidden2);
+    fc3_ = dense_layer("fc3", kHidden2, shape.classes);
+    seal();
+  }
+
+  at::Tensor forward(const at::Tensor& features) override {
+    at::Tensor x = features.view({-1, extents_.channels, extents_.height, extents_.width});
+    x = max_pool2_relu(at::conv2d(x, conv1_.weight, conv1_.bias));
+    x = max_pool2_relu(at::conv2d(x, conv2_.weight, conv2_.bias));
+    x = dense_relu(x.view({-1, flat_}), fc1_.weight, fc1_.bias);
+    x = dense_relu(x, fc2_.weight, fc2_.bias);
+    return dense(x, fc3_.weight, fc3_.bias);
+  }
+
+ private:
+  ImageExtents extents_;
+  std::int64_t flat_;
+  Layer conv1_, conv2_, fc1_, fc2_, fc3_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_lenet(const Options& options, const ExampleShape& shape) {
+  return std::make_unique<LeNet>(options, shape);
+}
+
+}  // namespace gossamer

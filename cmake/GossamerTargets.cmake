@@ -45,6 +45,7 @@ function(gossamer_precompile_torch name)
     target_precompile_headers(${name} PRIVATE <torch/torch.h>)
   else()
     target_precompile_headers(${name} REUSE_FROM gossamer_model)
+    target_compile_options(${name} PRIVATE -fPIC)  # executables too: what the header was compiled with
   endif()
 endfunction()
 

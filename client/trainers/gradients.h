@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "client/optimizers/optimizer.h"
+#include "client/optimizers/client_optimizer.h"
 #include "core/model.h"
 
 namespace gossamer {

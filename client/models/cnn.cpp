@@ -3,6 +3,7 @@
 // dense.
 #include <torch/torch.h>
 
+#include "client/models/layers.h"
 #include "client/models/methods.h"
 #include "client/models/native_model.h"
 
@@ -18,20 +19,19 @@ class Cnn final : public NativeModel {
       : NativeModel(options), extents_(image_extents("cnn", shape, kPool * kPool)) {
     require_one_label("cnn", shape);
     flat_ = kChannels2 * (extents_.height / kPool / kPool) * (extents_.width / kPool / kPool);
-    conv1_ = convolution("conv1", extents_.channels, kChannels1, kKernel);
-    conv2_ = convolution("conv2", kChannels1, kChannels2, kKernel);
-    fc1_ = dense("fc1", flat_, kHidden);
-    fc2_ = dense("fc2", kHidden, shape.classes);
+    conv1_ = convolution_layer("conv1", extents_.channels, kChannels1, kKernel);
+    conv2_ = convolution_layer("conv2", kChannels1, kChannels2, kKernel);
+    fc1_ = dense_layer("fc1", flat_, kHidden);
+    fc2_ = dense_layer("fc2", kHidden, shape.classes);
     seal();
   }
 
   at::Tensor forward(const at::Tensor& features) override {
     at::Tensor x = features.view({-1, extents_.channels, extents_.height, extents_.width});
-    // max_pool(relu(x)) = relu(max_pool(x)), and the latter touches a quarter of the values.
-    x = at::max_pool2d(at::conv2d(x, conv1_.weight, conv1_.bias, 1, kPadding), kPool).relu_();
-    x = at::max_pool2d(at::conv2d(x, conv2_.weight, conv2_.bias, 1, kPadding), kPool).relu_();
-    x = at::linear(x.view({-1, flat_}), fc1_.weight, fc1_.bias).relu_();
-    return at::linear(x, fc2_.weight, fc2_.bias);
+    x = max_pool2_relu(at::conv2d(x, conv1_.weight, conv1_.bias, 1, kPadding));
+    x = max_pool2_relu(at::conv2d(x, conv2_.weight, conv2_.bias, 1, kPadding));
+    x = dense_relu(x.view({-1, flat_}), fc1_.weight, fc1_.bias);
+    return dense(x, fc2_.weight, fc2_.bias);
   }
 
  private:

@@ -1,6 +1,7 @@
 // Multinomial logistic regression.
 #include <torch/torch.h>
 
+#include "client/models/layers.h"
 #include "client/models/methods.h"
 #include "client/models/native_model.h"
 
@@ -12,12 +13,12 @@ class Logistic final : public NativeModel {
   Logistic(const Options& options, const ExampleShape& shape)
       : NativeModel(options), inputs_(shape.feature_count()) {
     require_one_label("logistic", shape);
-    fc_ = dense("fc", inputs_, shape.classes);
+    fc_ = dense_layer("fc", inputs_, shape.classes);
     seal();
   }
 
   at::Tensor forward(const at::Tensor& features) override {
-    return at::linear(features.view({-1, inputs_}), fc_.weight, fc_.bias);
+    return dense(features.view({-1, inputs_}), fc_.weight, fc_.bias);
   }
 
  private:

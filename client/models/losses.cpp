@@ -4,12 +4,10 @@
 
 #include <stdexcept>
 
+#include "client/models/layers.h"
+
 namespace gossamer {
 namespace {
-
-at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels) {
-  return at::nll_loss(at::log_softmax(logits, 1), labels);
-}
 
 at::Tensor nll(const at::Tensor& log_probabilities, const at::Tensor& labels) {
   return at::nll_loss(log_probabilities, labels);
@@ -25,7 +23,7 @@ struct NamedLoss {
   const char* name;
   at::Tensor (*compute)(const at::Tensor&, const at::Tensor&);
 };
-constexpr NamedLoss kLosses[] = {{"cross_entropy", cross_entropy}, {"mse", mse}, {"nll", nll}};
+constexpr NamedLoss kLosses[] = {{"cross_entropy", softmax_cross_entropy}, {"mse", mse}, {"nll", nll}};
 
 }  // namespace
 

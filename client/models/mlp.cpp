@@ -2,6 +2,7 @@
 // AISTATS 2017: two hidden layers of 200 units with ReLU.
 #include <torch/torch.h>
 
+#include "client/models/layers.h"
 #include "client/models/methods.h"
 #include "client/models/native_model.h"
 
@@ -15,16 +16,16 @@ class Mlp final : public NativeModel {
   Mlp(const Options& options, const ExampleShape& shape)
       : NativeModel(options), inputs_(shape.feature_count()) {
     require_one_label("mlp", shape);
-    fc1_ = dense("fc1", inputs_, kHidden);
-    fc2_ = dense("fc2", kHidden, kHidden);
-    fc3_ = dense("fc3", kHidden, shape.classes);
+    fc1_ = dense_layer("fc1", inputs_, kHidden);
+    fc2_ = dense_layer("fc2", kHidden, kHidden);
+    fc3_ = dense_layer("fc3", kHidden, shape.classes);
     seal();
   }
 
   at::Tensor forward(const at::Tensor& features) override {
-    at::Tensor x = at::linear(features.view({-1, inputs_}), fc1_.weight, fc1_.bias).relu_();
-    x = at::linear(x, fc2_.weight, fc2_.bias).relu_();
-    return at::linear(x, fc3_.weight, fc3_.bias);
+    at::Tensor x = dense_relu(features.view({-1, inputs_}), fc1_.weight, fc1_.bias);
+    x = dense_relu(x, fc2_.weight, fc2_.bias);
+    return dense(x, fc3_.weight, fc3_.bias);
   }
 
  private:

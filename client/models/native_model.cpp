@@ -63,14 +63,14 @@ at::Tensor NativeModel::counter(const std::string& name) {
   return tensor;
 }
 
-NativeModel::Layer NativeModel::dense(const std::string& name, std::int64_t in, std::int64_t out) {
+NativeModel::Layer NativeModel::dense_layer(const std::string& name, std::int64_t in, std::int64_t out) {
   const double bound = default_bound(in);
   at::Tensor weight = uniform(name + ".weight", {out, in}, bound);
   return {weight, uniform(name + ".bias", {out}, bound)};
 }
 
-NativeModel::Layer NativeModel::convolution(const std::string& name, std::int64_t in, std::int64_t out,
-                                            std::int64_t kernel) {
+NativeModel::Layer NativeModel::convolution_layer(const std::string& name, std::int64_t in, std::int64_t out,
+                                                  std::int64_t kernel) {
   const double bound = default_bound(in * kernel * kernel);
   at::Tensor weight = uniform(name + ".weight", {out, in, kernel, kernel}, bound);
   return {weight, uniform(name + ".bias", {out}, bound)};

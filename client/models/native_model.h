@@ -40,8 +40,8 @@ class NativeModel : public Model {
   struct Layer {
     at::Tensor weight, bias;
   };
-  Layer dense(const std::string& name, std::int64_t in, std::int64_t out);
-  Layer convolution(const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel);
+  Layer dense_layer(const std::string& name, std::int64_t in, std::int64_t out);
+  Layer convolution_layer(const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel);
 
   // Turns the declared tensors into views of the flat vector.
   void seal();

@@ -1,0 +1,210 @@
+#include "client/models/layers.h"
+
+#include <torch/torch.h>
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <stdexcept>
+
+namespace gossamer {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+template <bool kRelu>
+Tensor dense_forward(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  Tensor y = at::addmm(bias, x, weight.t());
+  if (kRelu) y.relu_();
+  return y;
+}
+
+template <bool kRelu>
+struct Dense : torch::autograd::Function<Dense<kRelu>> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+    Tensor y = dense_forward<kRelu>(x, weight, bias);
+    ctx->saved_data["input_gradient"] = x.requires_grad();
+    if (kRelu) {
+      ctx->save_for_backward({x, weight, y});
+    } else {
+      ctx->save_for_backward({x, weight});
+    }
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    const Tensor g = kRelu ? at::threshold_backward(gradients[0], saved[2], 0) : gradients[0];
+    Tensor gx;
+    if (ctx->saved_data["input_gradient"].toBool()) gx = at::mm(g, saved[1]);
+    return {gx, at::mm(g.t(), saved[0]), g.sum(0)};
+  }
+};
+
+// The loops below are written for the vectoriser: no branches, no pointers that may alias, 4-byte elements
+// throughout. NaN wins a comparison, as in ATen, so that a diverged model shows.
+bool wins(float challenger, float best) {
+  return static_cast<bool>(static_cast<int>(challenger > best) | static_cast<int>(challenger != challenger));
+}
+float larger(float a, float b) { return wins(b, a) ? b : a; }
+float relu(float x) { return x < 0 ? 0 : x; }
+
+void pool_row(const float* __restrict upper, const float* __restrict lower, std::int64_t columns,
+              float* __restrict out) {
+  for (std::int64_t j = 0; j < columns; ++j) {
+    out[j] = relu(larger(larger(larger(upper[2 * j], upper[2 * j + 1]), lower[2 * j]), lower[2 * j + 1]));
+  }
+}
+
+// Which of the four values an output came from, row by row, or kNoWinner where the ReLU stopped it.
+constexpr std::int32_t kNoWinner = 4;
+
+void pool_row(const float* __restrict upper, const float* __restrict lower, std::int64_t columns,
+              float* __restrict out, std::int32_t* __restrict winners) {
+  for (std::int64_t j = 0; j < columns; ++j) {
+    const float a = upper[2 * j], b = upper[2 * j + 1], c = lower[2 * j], d = lower[2 * j + 1];
+    const float ab = larger(a, b), abc = larger(ab, c), best = larger(abc, d);
+    // The last comparison that changed the maximum names the winner.
+    std::int32_t winner = wins(b, a) ? 1 : 0;
+    winner = wins(c, ab) ? 2 : winner;
+    winner = wins(d, abc) ? 3 : winner;
+    winners[j] = best <= 0 ? kNoWinner : winner;
+    out[j] = relu(best);
+  }
+}
+
+void unpool_row(const float* __restrict gradient, const std::int32_t* __restrict winners,
+                std::int64_t columns, float* __restrict upper, float* __restrict lower) {
+  for (std::int64_t j = 0; j < columns; ++j) {
+    const auto bits = std::bit_cast<std::uint32_t>(gradient[j]);
+    const std::int32_t winner = winners[j];
+    // A mask in place of a choice, which the compiler would turn into a jump.
+    const auto if_winner = [&](std::int32_t i) {
+      return std::bit_cast<float>(bits & (0U - static_cast<std::uint32_t>(winner == i)));
+    };
+    upper[2 * j] = if_winner(0);
+    upper[2 * j + 1] = if_winner(1);
+    lower[2 * j] = if_winner(2);
+    lower[2 * j + 1] = if_winner(3);
+  }
+}
+
+Tensor pool_forward(const Tensor& x, Tensor* winners) {
+  const Tensor input = x.contiguous();
+  const std::int64_t planes = input.size(0) * input.size(1), height = input.size(2), width = input.size(3);
+  const std::int64_t rows = height / 2, columns = width / 2;
+  Tensor output = at::empty({input.size(0), input.size(1), rows, columns}, input.options());
+  const float* in = input.data_ptr<float>();
+  float* out = output.data_ptr<float>();
+  std::int32_t* winner = nullptr;
+  if (winners != nullptr) {
+    *winners = at::empty(output.sizes(), at::kInt);
+    winner = winners->data_ptr<std::int32_t>();
+  }
+  for (std::int64_t plane = 0; plane < planes; ++plane) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const float* upper = in + (plane * height + 2 * row) * width;
+      if (winner == nullptr) {
+        pool_row(upper, upper + width, columns, out);
+      } else {
+        pool_row(upper, upper + width, columns, out, winner);
+        winner += columns;
+      }
+      out += columns;
+    }
+  }
+  return output;
+}
+
+Tensor pool_backward(const Tensor& gradient, const Tensor& winners, std::int64_t height, std::int64_t width) {
+  const Tensor g = gradient.contiguous();
+  const std::int64_t planes = g.size(0) * g.size(1), rows = g.size(2), columns = g.size(3);
+  const std::array<std::int64_t, 4> shape{g.size(0), g.size(1), height, width};
+  const bool covered = height == 2 * rows && width == 2 * columns;
+  Tensor result = covered ? at::empty(shape, g.options()) : at::zeros(shape, g.options());
+  const float* in = g.data_ptr<float>();
+  const std::int32_t* winner = winners.data_ptr<std::int32_t>();
+  float* out = result.data_ptr<float>();
+  for (std::int64_t plane = 0; plane < planes; ++plane) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      float* upper = out + (plane * height + 2 * row) * width;
+      unpool_row(in, winner, columns, upper, upper + width);
+      in += columns;
+      winner += columns;
+    }
+  }
+  return result;
+}
+
+struct MaxPool2Relu : torch::autograd::Function<MaxPool2Relu> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x) {
+    Tensor winners;
+    Tensor y = pool_forward(x, &winners);
+    ctx->save_for_backward({winners});
+    ctx->saved_data["height"] = x.size(2);
+    ctx->saved_data["width"] = x.size(3);
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    return {pool_backward(gradients[0], ctx->get_saved_variables()[0], ctx->saved_data["height"].toInt(),
+                          ctx->saved_data["width"].toInt())};
+  }
+};
+
+struct SoftmaxCrossEntropy : torch::autograd::Function<SoftmaxCrossEntropy> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& logits, const Tensor& labels) {
+    const Tensor log_softmax = at::log_softmax(logits, 1);
+    const std::int64_t n = logits.size(0), classes = logits.size(1);
+    if (labels.numel() != n) throw std::out_of_range("one label for each row of logits is needed");
+    const float* values = log_softmax.data_ptr<float>();
+    const std::int64_t* label = labels.data_ptr<std::int64_t>();
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+      if (label[i] < 0 || label[i] >= classes) throw std::out_of_range("label " + std::to_string(label[i]));
+      sum -= static_cast<double>(values[i * classes + label[i]]);
+    }
+    ctx->save_for_backward({log_softmax, labels});
+    Tensor loss = at::empty({}, logits.options());
+    *loss.data_ptr<float>() = static_cast<float>(sum / static_cast<double>(n));
+    return loss;
+  }
+
+  // d loss / d logits = (softmax - one_hot(labels)) / n.
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    Tensor g = at::exp(saved[0]);
+    const std::int64_t n = g.size(0), classes = g.size(1);
+    const float scale = gradients[0].item<float>() / static_cast<float>(n);
+    float* values = g.data_ptr<float>();
+    const std::int64_t* label = saved[1].data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < n; ++i) values[i * classes + label[i]] -= 1;
+    for (std::int64_t i = 0; i < n * classes; ++i) values[i] *= scale;
+    return {g, Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor dense(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (!at::GradMode::is_enabled()) return dense_forward<false>(x, weight, bias);
+  return Dense<false>::apply(x, weight, bias);
+}
+
+Tensor dense_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (!at::GradMode::is_enabled()) return dense_forward<true>(x, weight, bias);
+  return Dense<true>::apply(x, weight, bias);
+}
+
+Tensor max_pool2_relu(const Tensor& x) {
+  if (!at::GradMode::is_enabled()) return pool_forward(x, nullptr);
+  return MaxPool2Relu::apply(x);
+}
+
+Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) {
+  return SoftmaxCrossEntropy::apply(logits.contiguous(), labels.contiguous());
+}
+
+}  // namespace gossamer

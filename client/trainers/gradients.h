@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "client/optimizers/optimizer.h"
+#include "client/optimizers/client_optimizer.h"
 #include "core/model.h"
 
 namespace gossamer {
@@ -30,6 +30,10 @@ class Gradients {
   }
 };
 
+// The fastest way for this model.
+std::unique_ptr<Gradients> make_gradients(Model& model);
+// Without autograd, for a model that is a plain stack; null for any other.
+std::unique_ptr<Gradients> make_stack_gradients(Model& model);
 // By autograd, for any model.
 std::unique_ptr<Gradients> make_autograd_gradients(Model& model);
 

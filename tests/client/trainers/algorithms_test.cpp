@@ -140,9 +140,9 @@ TEST(FedAvg, CountsTheLastPartialBatchAsAStep) {
 
 TEST(FedAvg, LearnsFromItsExamples) {
   for (const std::string model : {"logistic", "mlp", "cnn"}) {
-    const auto examples = patterns(100, 5);
+    const auto examples = patterns(100, 5, {1, 8, 8});
     const Trained before = train({{"model.name", model}}, examples);
-    const Trained after = train({{"model.name", model}, {"client.local_epochs", "6"}}, examples);
+    const Trained after = train({{"model.name", model}, {"client.local_epochs", "30"}}, examples);
     EXPECT_LT(after.update.info.train_loss, before.update.info.train_loss * 0.8) << model;
   }
 }

@@ -1,4 +1,4 @@
-#include "client/optimizers/optimizer.h"
+#include "client/optimizers/client_optimizer.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>

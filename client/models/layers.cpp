@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -112,22 +113,26 @@ struct MaxPool2Relu : torch::autograd::Function<MaxPool2Relu> {
   }
 };
 
+Tensor mean_cross_entropy(const Tensor& log_softmax, const Tensor& labels) {
+  const std::int64_t n = log_softmax.size(0), classes = log_softmax.size(1);
+  if (labels.numel() != n) throw std::out_of_range("one label for each row of logits is needed");
+  const float* values = log_softmax.data_ptr<float>();
+  const std::int64_t* label = labels.data_ptr<std::int64_t>();
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (label[i] < 0 || label[i] >= classes) throw std::out_of_range("label " + std::to_string(label[i]));
+    sum -= static_cast<double>(values[i * classes + label[i]]);
+  }
+  Tensor loss = at::empty({}, log_softmax.options());
+  *loss.data_ptr<float>() = static_cast<float>(sum / static_cast<double>(n));
+  return loss;
+}
+
 struct SoftmaxCrossEntropy : torch::autograd::Function<SoftmaxCrossEntropy> {
   static Tensor forward(AutogradContext* ctx, const Tensor& logits, const Tensor& labels) {
     const Tensor log_softmax = at::log_softmax(logits, 1);
-    const std::int64_t n = logits.size(0), classes = logits.size(1);
-    if (labels.numel() != n) throw std::out_of_range("one label for each row of logits is needed");
-    const float* values = log_softmax.data_ptr<float>();
-    const std::int64_t* label = labels.data_ptr<std::int64_t>();
-    double sum = 0;
-    for (std::int64_t i = 0; i < n; ++i) {
-      if (label[i] < 0 || label[i] >= classes) throw std::out_of_range("label " + std::to_string(label[i]));
-      sum -= static_cast<double>(values[i * classes + label[i]]);
-    }
     ctx->save_for_backward({log_softmax, labels});
-    Tensor loss = at::empty({}, logits.options());
-    *loss.data_ptr<float>() = static_cast<float>(sum / static_cast<double>(n));
-    return loss;
+    return mean_cross_entropy(log_softmax, labels);
   }
 
   // d loss / d logits = (softmax - one_hot(labels)) / n.
@@ -210,7 +215,40 @@ Tensor max_pool2_relu(const Tensor& x) {
 }
 
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) {
+  if (!at::GradMode::is_enabled()) return mean_cross_entropy(at::log_softmax(logits, 1), labels.contiguous());
   return SoftmaxCrossEntropy::apply(logits.contiguous(), labels.contiguous());
+}
+
+Tensor dropout(const Tensor& x, double p, Rng& rng) {
+  Tensor mask = at::empty(x.sizes(), x.options());
+  float* values = mask.data_ptr<float>();
+  const auto threshold = static_cast<float>(p);
+  const auto scale = static_cast<float>(1.0 / (1.0 - p));
+  for (std::int64_t i = 0; i < mask.numel(); ++i) values[i] = rng.uniform_float() < threshold ? 0 : scale;
+  return x * mask;
+}
+
+Tensor random_crop(const Tensor& x, std::int64_t size, Rng& rng) {
+  const Tensor input = x.contiguous();
+  const std::int64_t n = input.size(0), channels = input.size(1), height = input.size(2),
+                     width = input.size(3);
+  Tensor output = at::empty({n, channels, size, size}, input.options());
+  float* out = output.data_ptr<float>();
+  for (std::int64_t example = 0; example < n; ++example) {
+    const auto top = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(height - size + 1)));
+    const auto left = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(width - size + 1)));
+    for (std::int64_t channel = 0; channel < channels; ++channel) {
+      const float* plane = input.data_ptr<float>() + (example * channels + channel) * height * width;
+      for (std::int64_t row = 0; row < size; ++row, out += size) {
+        std::copy_n(plane + (top + row) * width + left, size, out);
+      }
+    }
+  }
+  return output;
+}
+
+Tensor centre_crop(const Tensor& x, std::int64_t size) {
+  return x.narrow(2, (x.size(2) - size) / 2, size).narrow(3, (x.size(3) - size) / 2, size).contiguous();
 }
 
 }  // namespace gossamer

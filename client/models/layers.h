@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/rng.h"
+
 namespace gossamer {
 
 // The pieces that most of a small network's time goes to, as single autograd nodes. Each gives what the ATen
@@ -23,5 +25,12 @@ at::Tensor max_pool2_relu_backward(const at::Tensor& gradient, const at::Tensor&
                                    std::int64_t width);
 // cross_entropy_loss(logits [n, classes], labels [n]). Throws std::out_of_range for a label that is no class.
 at::Tensor softmax_cross_entropy(const at::Tensor& logits, const at::Tensor& labels);
+
+// Random parts of a network, drawn from `rng` and from nothing else. Dropout zeroes a value with probability
+// `p` and scales the rest by 1/(1 - p). A crop of x [n, channels, height, width] to size x size takes another
+// place for each example; it is not differentiated.
+at::Tensor dropout(const at::Tensor& x, double p, Rng& rng);
+at::Tensor random_crop(const at::Tensor& x, std::int64_t size, Rng& rng);
+at::Tensor centre_crop(const at::Tensor& x, std::int64_t size);
 
 }  // namespace gossamer

@@ -17,7 +17,7 @@ std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begi
 TEST(DataFile, ReadsPlainAndCompressed) {
   const TempFolder folder;
   std::string content;
-  for (int i = 0; i < 100'000; ++i) content += static_cast<char>(i * i % 251);
+  for (int i = 0; i < 100'000; ++i) content += static_cast<char>(i % 1009 * 7 % 251);
   EXPECT_EQ(text_of(read_data_file(folder.write("a", content), 1'000'000)), content);
   EXPECT_EQ(text_of(read_data_file(folder.write_gz("a.gz", content), 1'000'000)), content);
   EXPECT_EQ(text_of(read_data_file(folder.write_gz("exact.gz", content), content.size())), content);

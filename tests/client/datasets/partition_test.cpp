@@ -53,8 +53,7 @@ class EveryPartition : public ::testing::TestWithParam<std::string> {
   PartitionTask task(std::int64_t clients, std::uint64_t seed = 1) {
     PartitionTask task = task_for(clients, seed);
     owners_.clear();
-    for (std::int64_t i = 0; i < kExamples; ++i)
-      owners_.push_back(static_cast<std::int32_t>(i % clients));
+    for (std::int64_t i = 0; i < kExamples; ++i) owners_.push_back(static_cast<std::int32_t>(i % clients));
     task.owners = owners_;
     return task;
   }

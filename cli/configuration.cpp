@@ -63,7 +63,6 @@ std::shared_ptr<const OptionSchema> full_schema() {
   add_methods(*schema, models().describe());
   add_model_options(*schema);
   add_methods(*schema, algorithms().describe());
-  add_methods(*schema, client_optimizers().describe());
   add_client_options(*schema);
   add_place_options(*schema);
   add_server_options(*schema);

@@ -108,8 +108,8 @@ struct MaxPool2Relu : torch::autograd::Function<MaxPool2Relu> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    return {max_pool2_relu_backward(gradients[0], ctx->get_saved_variables()[0], ctx->saved_data["height"].toInt(),
-                          ctx->saved_data["width"].toInt())};
+    return {max_pool2_relu_backward(gradients[0], ctx->get_saved_variables()[0],
+                                    ctx->saved_data["height"].toInt(), ctx->saved_data["width"].toInt())};
   }
 };
 

@@ -22,9 +22,10 @@ class Gradients {
   // The gradient of the i-th parameter tensor, which the caller may change; valid until the next compute().
   // Empty where the loss does not depend on the tensor.
   virtual std::span<float> of(std::size_t i) = 0;
-  // The whole step w <- keep * w - rate * gradient, without ever storing the gradient; returns the loss before
-  // it. Null where that cannot be done: then nothing has happened.
-  virtual std::optional<float> descend(const at::Tensor& features, const at::Tensor& labels, PlainDescent step) {
+  // The whole step w <- keep * w - rate * gradient, without ever storing the gradient; returns the loss
+  // before it. Null where that cannot be done: then nothing has happened.
+  virtual std::optional<float> descend(const at::Tensor& features, const at::Tensor& labels,
+                                       PlainDescent step) {
     static_cast<void>(features), static_cast<void>(labels), static_cast<void>(step);
     return std::nullopt;
   }

@@ -47,8 +47,8 @@ struct Convolution {
     } else if (relu) {
       delta = at::threshold_backward(delta, output, 0);
     }
-    auto gradients = at::convolution_backward(delta, input, weight, bias.sizes(), {1, 1}, padding, {1, 1}, false,
-                                              {0, 0}, 1, {input_gradient, true, true});
+    auto gradients = at::convolution_backward(delta, input, weight, bias.sizes(), {1, 1}, padding, {1, 1},
+                                              false, {0, 0}, 1, {input_gradient, true, true});
     std::get<1>(gradients) = std::get<1>(gradients).contiguous();
     return gradients;
   }
@@ -104,7 +104,8 @@ class StackGradients final : public Gradients {
 
   std::span<float> of(std::size_t i) override { return floats(gradients_[i]); }
 
-  std::optional<float> descend(const at::Tensor& features, const at::Tensor& labels, PlainDescent step) override {
+  std::optional<float> descend(const at::Tensor& features, const at::Tensor& labels,
+                               PlainDescent step) override {
     const at::NoGradGuard no_grad;
     const float loss = forward(features, labels, 1);
     const auto use_dense = [&](std::size_t layer) {

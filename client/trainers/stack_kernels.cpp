@@ -19,7 +19,8 @@ void bias_loop(float* __restrict z, const float* __restrict bias, std::size_t ro
 }
 
 GOSSAMER_MULTIVERSION
-void bias_relu_loop(float* __restrict z, const float* __restrict bias, std::size_t rows, std::size_t columns) {
+void bias_relu_loop(float* __restrict z, const float* __restrict bias, std::size_t rows,
+                    std::size_t columns) {
   for (std::size_t i = 0; i < rows; ++i) {
     for (std::size_t j = 0; j < columns; ++j) {
       const float sum = z[i * columns + j] + bias[j];
@@ -72,7 +73,8 @@ double softmax_cross_entropy(std::span<const float> logits, std::span<const std:
   for (std::size_t row = 0; row < labels.size(); ++row) {
     const std::int64_t label = labels[row];
     if (label < 0 || label >= static_cast<std::int64_t>(classes)) {
-      throw std::out_of_range("label " + std::to_string(label) + " of " + std::to_string(classes) + " classes");
+      throw std::out_of_range("label " + std::to_string(label) + " of " + std::to_string(classes) +
+                              " classes");
     }
     const float* z = logits.data() + row * classes;
     float* d = delta.data() + row * classes;

@@ -61,7 +61,8 @@ TEST_P(PlainStacks, HaveAutogradsGradients) {
   ASSERT_TRUE(stack);
   // The second batch is smaller, the third larger; the last two add up.
   std::uint64_t seed = 0;
-  for (const auto& [size, share, add] : {std::tuple{12, 1.0F, false}, {5, 1.0F, false}, {30, 0.6F, false}, {20, 0.4F, true}}) {
+  for (const auto& [size, share, add] :
+       {std::tuple{12, 1.0F, false}, {5, 1.0F, false}, {30, 0.6F, false}, {20, 0.4F, true}}) {
     const Batch batch = batch_of(size, ++seed);
     const float expected = autograd->compute(batch.features, batch.labels, share, add);
     EXPECT_NEAR(stack->compute(batch.features, batch.labels, share, add), expected, 1e-5);

@@ -14,7 +14,7 @@ namespace gossamer::testing {
 inline const std::string kProgram = GOSSAMER_PROGRAM;
 
 using Words = std::vector<std::string>;
-constexpr std::chrono::minutes kLimit{3};
+constexpr std::chrono::seconds kLimit{60};
 
 inline Words operator+(Words left, const Words& right) {
   left.insert(left.end(), right.begin(), right.end());

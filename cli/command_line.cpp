@@ -182,7 +182,12 @@ std::string synopsis(const CommandSpec& spec) {
     const std::string dots = spec.max_positional > 1 ? "..." : "";
     line += spec.min_positional == 0 ? " [" + spec.positional + "]" + dots : " " + spec.positional + dots;
   }
-  if (spec.takes_config) line += " [CONFIG] [--section.key VALUE ...]";
+  if (spec.takes_config) line += " [CONFIG]";
+  for (const CommandFlag& flag : spec.flags) {
+    const std::string words = "--" + flag.name + (flag.value.empty() ? "" : " " + flag.value);
+    line += flag.required ? " " + words : " [" + words + "]";
+  }
+  if (spec.takes_config) line += " [--section.key VALUE ...]";
   return line;
 }
 
@@ -205,7 +210,7 @@ const std::vector<CommandSpec>& commands() {
        "",
        0,
        0,
-       {{"model", "FILE", "the model.pt of a run"}}},
+       {{"model", "FILE", "the model.pt of a run", true}}},
       {"plot",
        "curves of one or more runs",
        false,
@@ -296,6 +301,11 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments,
   if (line.positional.size() > command->max_positional) {
     throw ConfigError("gossamer " + command->name + ": unexpected word " +
                       line.positional[command->max_positional] + "; usage: " + synopsis(*command));
+  }
+  for (const CommandFlag& flag : command->flags) {
+    if (flag.required && !line.extra.contains(flag.name)) {
+      throw ConfigError("gossamer " + command->name + ": --" + flag.name + " " + flag.value + " is missing");
+    }
   }
   if (config) read_config_file(*config, line.options);
   for (const auto& [key, value] : keys) line.options.set(key, value);

@@ -15,6 +15,7 @@ struct CommandFlag {
   std::string name;   // without the dashes
   std::string value;  // what its value is called in the help; empty for a switch without value
   std::string help;
+  bool required = false;
 };
 
 // What the command line of one command looks like.

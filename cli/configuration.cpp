@@ -5,7 +5,7 @@
 #include "client/datasets/partition.h"
 #include "client/models/model_options.h"
 #include "client/models/models.h"
-#include "client/optimizers/optimizer.h"
+#include "client/optimizers/client_optimizer.h"
 #include "client/trainers/client_options.h"
 #include "client/trainers/trainer.h"
 #include "compression/compressor.h"

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
-#include <set>
+#include <iostream>
 
 #include "core/error.h"
+#include "core/files.h"
 
 namespace gossamer {
 namespace {
@@ -178,6 +180,15 @@ std::string update_reference(std::string_view page, const OptionSchema& schema,
   updated += '\n' + reference_keys(schema, groups);
   updated += page.substr(end);
   return updated;
+}
+
+int list_command(const CommandLine& line, const std::vector<MethodGroup>& groups) {
+  if (const auto page = line.extra.find("reference"); page != line.extra.end()) {
+    write_atomically(page->second, update_reference(read_text(page->second), line.options.schema(), groups));
+    return 0;
+  }
+  std::cout << list_methods(groups, line.positional.empty() ? std::string() : line.positional.front());
+  return 0;
 }
 
 }  // namespace gossamer

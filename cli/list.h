@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/command_line.h"
 #include "core/registry.h"
 
 namespace gossamer {
@@ -21,5 +22,8 @@ std::string reference_keys(const OptionSchema& schema, const std::vector<MethodG
 // Throws FileError where the page lacks them.
 std::string update_reference(std::string_view page, const OptionSchema& schema,
                              const std::vector<MethodGroup>& groups);
+
+// The command: prints list_methods(), or with --reference FILE brings that page's tables up to date.
+int list_command(const CommandLine& line, const std::vector<MethodGroup>& groups);
 
 }  // namespace gossamer

@@ -627,6 +627,11 @@ void plot(const PlotRequest& request) {
   draw(picture, request.out);
 }
 
+int plot_command(const CommandLine& line) {
+  plot(plot_request(line));
+  return 0;
+}
+
 void draw_curve(const RunFolder& folder) {
   try {
     const std::vector<Run> runs{load(folder.path())};

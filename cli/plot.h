@@ -26,6 +26,9 @@ PlotRequest plot_request(const CommandLine& line);
 // cannot be written.
 void plot(const PlotRequest& request);
 
+// The command.
+int plot_command(const CommandLine& line);
+
 // The run's curve.svg: accuracy and loss against rounds, bytes and time. A picture is not worth a run: where
 // it cannot be drawn, a warning is logged and that is all.
 void draw_curve(const RunFolder& folder);

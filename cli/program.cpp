@@ -11,7 +11,6 @@
 #include "cli/list.h"
 #include "cli/plot.h"
 #include "core/error.h"
-#include "core/files.h"
 #include "core/logging.h"
 #include "core/tuning.h"
 
@@ -19,23 +18,6 @@ namespace gossamer {
 namespace {
 
 using Command = std::function<int(const CommandLine&)>;
-
-int plot_command(const CommandLine& line) {
-  const PlotRequest request = plot_request(line);
-  plot(request);
-  std::cout << request.out.string() << '\n';
-  return 0;
-}
-
-int list_command(const CommandLine& line) {
-  const auto page = line.extra.find("reference");
-  if (page == line.extra.end()) {
-    std::cout << list_methods(all_methods(), line.positional.empty() ? "" : line.positional[0]);
-  } else {
-    write_atomically(page->second, update_reference(read_text(page->second), *full_schema(), all_methods()));
-  }
-  return 0;
-}
 
 std::map<std::string, Command> command_table() {
   return {
@@ -49,7 +31,8 @@ std::map<std::string, Command> command_table() {
 #endif
       {"evaluate", evaluate_command},
       {"plot", plot_command},
-      {"list", list_command},
+      {"list", [](const CommandLine& line) { return list_command(line, all_methods()); }},
+      {"bench", bench_command},
   };
 }
 

@@ -62,8 +62,15 @@ function(gossamer_test name)
     target_link_libraries(${name} PRIVATE gossamer_torch)
     gossamer_precompile_torch(${name})
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${ARG_ENVIRONMENT}")
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60)
+  # gtest_discover_tests() takes lists apart, so a second label would be lost: the properties are set by a file
+  # that ctest reads after the one with the tests' names.
+  set(properties "LABELS \"${ARG_LABELS}\" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT \"${ARG_ENVIRONMENT}\"")
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake
+       "foreach(test IN LISTS ${name}_TESTS)\n"
+       "  set_tests_properties(\"\${test}\" PROPERTIES ${properties})\n"
+       "endforeach()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake)
 endfunction()
 
 # gossamer_fuzzer(NAME SOURCES ... LINKS ...): a libFuzzer target for scripts/fuzz.sh, built by the target `fuzzers`.

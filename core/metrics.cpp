@@ -30,10 +30,34 @@ double number_or_nan(const Json& object, const char* key) {
   return optional_number(object, key).value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
+// Nothing but an integer that fits: the library's own conversion would cast whatever number it finds.
 template <class T>
-T value_or_zero(const Json& object, const char* key) {
+T integer(const Json& object, const char* key) {
+  const Json& value = object.at(key);
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<std::uint64_t>();
+    if (std::in_range<T>(number)) return static_cast<T>(number);
+  } else if (value.is_number_integer()) {
+    const auto number = value.get<std::int64_t>();
+    if (std::in_range<T>(number)) return static_cast<T>(number);
+  }
+  throw FileError(std::string(key) + " = " + value.dump() + ": expected an integer");
+}
+
+template <class T>
+T integer_or_zero(const Json& object, const char* key) {
   const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? T{} : found->get<T>();
+  return found == object.end() || found->is_null() ? 0 : integer<T>(object, key);
+}
+
+std::string text_or_empty(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? std::string() : found->get<std::string>();
+}
+
+// A reason may name a file, and a file's name may be no UTF-8, which JSON has to be.
+std::string dumped(const Json& object, int indent = -1) {
+  return object.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 Json object_of(const RunSummary& summary) {
@@ -55,20 +79,20 @@ Json object_of(const RunSummary& summary) {
 
 RunSummary summary_of(const Json& object) {
   RunSummary summary;
-  summary.rounds = object.at("rounds").get<std::int64_t>();
+  summary.rounds = integer<std::int64_t>(object, "rounds");
   summary.final_test_accuracy = optional_number(object, "final_test_accuracy");
   summary.best_test_accuracy = optional_number(object, "best_test_accuracy");
   summary.rounds_to_target = optional_number(object, "rounds_to_target");
-  summary.bytes_up = object.at("bytes_up").get<std::uint64_t>();
-  summary.bytes_down = object.at("bytes_down").get<std::uint64_t>();
-  summary.bytes_control = value_or_zero<std::uint64_t>(object, "bytes_control");
+  summary.bytes_up = integer<std::uint64_t>(object, "bytes_up");
+  summary.bytes_down = integer<std::uint64_t>(object, "bytes_down");
+  summary.bytes_control = integer_or_zero<std::uint64_t>(object, "bytes_control");
   summary.time_s = number_or_nan(object, "time_s");
   summary.wall_s = number_or_nan(object, "wall_s");
   summary.samples_per_s = number_or_nan(object, "samples_per_s");
   summary.peak_rss_mb = number_or_nan(object, "peak_rss_mb");
   summary.epsilon = optional_number(object, "epsilon");
-  summary.model_sha256 = value_or_zero<std::string>(object, "model_sha256");
-  summary.stopped_by = value_or_zero<std::string>(object, "stopped_by");
+  summary.model_sha256 = text_or_empty(object, "model_sha256");
+  summary.stopped_by = text_or_empty(object, "stopped_by");
   return summary;
 }
 
@@ -77,9 +101,11 @@ template <class Read>
 auto read_object(std::string_view json, const char* what, const Read& read) {
   try {
     const Json object = Json::parse(json);
-    if (!object.is_object()) throw FileError(std::string("not ") + what + ": expected a JSON object");
+    if (!object.is_object()) throw FileError("expected a JSON object");
     return read(object);
   } catch (const Json::exception& e) {
+    throw FileError(std::string("not ") + what + ": " + e.what());
+  } catch (const FileError& e) {
     throw FileError(std::string("not ") + what + ": " + e.what());
   }
 }
@@ -107,48 +133,47 @@ RoundMetrics round_at(const std::filesystem::path& path, std::size_t line, std::
 }  // namespace
 
 std::string to_json(const RoundMetrics& m) {
-  return Json{{"round", m.round},
-              {"time_s", number(m.time_s)},
-              {"wall_s", number(m.wall_s)},
-              {"test_accuracy", number(m.test_accuracy)},
-              {"test_loss", number(m.test_loss)},
-              {"train_loss", number(m.train_loss)},
-              {"clients", m.clients},
-              {"dropped", m.dropped},
-              {"rejected", m.rejected},
-              {"bytes_up", m.bytes_up},
-              {"bytes_down", m.bytes_down},
-              {"bytes_control", m.bytes_control},
-              {"staleness_mean", number(m.staleness_mean)},
-              {"staleness_max", m.staleness_max},
-              {"epsilon", number(m.epsilon)},
-              {"samples", m.samples},
-              {"clock", m.clock}}
-      .dump();
+  return dumped({{"round", m.round},
+                 {"time_s", number(m.time_s)},
+                 {"wall_s", number(m.wall_s)},
+                 {"test_accuracy", number(m.test_accuracy)},
+                 {"test_loss", number(m.test_loss)},
+                 {"train_loss", number(m.train_loss)},
+                 {"clients", m.clients},
+                 {"dropped", m.dropped},
+                 {"rejected", m.rejected},
+                 {"bytes_up", m.bytes_up},
+                 {"bytes_down", m.bytes_down},
+                 {"bytes_control", m.bytes_control},
+                 {"staleness_mean", number(m.staleness_mean)},
+                 {"staleness_max", m.staleness_max},
+                 {"epsilon", number(m.epsilon)},
+                 {"samples", m.samples},
+                 {"clock", m.clock}});
 }
 
-std::string to_json(const RunSummary& summary) { return object_of(summary).dump(2) + '\n'; }
+std::string to_json(const RunSummary& summary) { return dumped(object_of(summary), 2) + '\n'; }
 
 RoundMetrics round_from_json(std::string_view json) {
   return read_object(json, "a round's metrics", [](const Json& object) {
     RoundMetrics m;
-    m.round = object.at("round").get<Round>();
+    m.round = integer<Round>(object, "round");
     m.time_s = number_or_nan(object, "time_s");
     m.wall_s = number_or_nan(object, "wall_s");
     m.test_accuracy = optional_number(object, "test_accuracy");
     m.test_loss = optional_number(object, "test_loss");
     m.train_loss = number_or_nan(object, "train_loss");
-    m.clients = value_or_zero<std::int64_t>(object, "clients");
-    m.dropped = value_or_zero<std::int64_t>(object, "dropped");
-    m.rejected = value_or_zero<std::int64_t>(object, "rejected");
-    m.bytes_up = value_or_zero<std::uint64_t>(object, "bytes_up");
-    m.bytes_down = value_or_zero<std::uint64_t>(object, "bytes_down");
-    m.bytes_control = value_or_zero<std::uint64_t>(object, "bytes_control");
-    m.staleness_mean = value_or_zero<double>(object, "staleness_mean");
-    m.staleness_max = value_or_zero<std::int64_t>(object, "staleness_max");
+    m.clients = integer_or_zero<std::int64_t>(object, "clients");
+    m.dropped = integer_or_zero<std::int64_t>(object, "dropped");
+    m.rejected = integer_or_zero<std::int64_t>(object, "rejected");
+    m.bytes_up = integer_or_zero<std::uint64_t>(object, "bytes_up");
+    m.bytes_down = integer_or_zero<std::uint64_t>(object, "bytes_down");
+    m.bytes_control = integer_or_zero<std::uint64_t>(object, "bytes_control");
+    m.staleness_mean = optional_number(object, "staleness_mean").value_or(0);
+    m.staleness_max = integer_or_zero<std::int64_t>(object, "staleness_max");
     m.epsilon = optional_number(object, "epsilon");
-    m.samples = value_or_zero<std::int64_t>(object, "samples");
-    m.clock = value_or_zero<std::string>(object, "clock");
+    m.samples = integer_or_zero<std::int64_t>(object, "samples");
+    m.clock = text_or_empty(object, "clock");
     return m;
   });
 }
@@ -186,8 +211,8 @@ RunRecorder RunRecorder::resume(const std::filesystem::path& metrics_file,
                                 std::optional<double> target_accuracy, std::string_view state) {
   const auto [totals, last_round, last_evaluated, samples] =
       read_object(state, "a recorder's state", [](const Json& object) {
-        return std::tuple(summary_of(object), object.at("last_round").get<Round>(),
-                          object.at("last_evaluated").get<Round>(), object.at("samples").get<std::int64_t>());
+        return std::tuple(summary_of(object), integer<Round>(object, "last_round"),
+                          integer<Round>(object, "last_evaluated"), integer<std::int64_t>(object, "samples"));
       });
   std::vector<RoundMetrics> history;
   if (std::filesystem::exists(metrics_file)) {
@@ -265,7 +290,7 @@ std::string RunRecorder::state() const {
   object["last_round"] = last_round_;
   object["last_evaluated"] = last_evaluated_;
   object["samples"] = samples_;
-  return object.dump();
+  return dumped(object);
 }
 
 }  // namespace gossamer

@@ -15,6 +15,15 @@ namespace gossamer {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+// A layer of a network that is a plain stack: a dense layer (weight [out, in]) or a convolution of stride 1
+// (weight [out, in, kernel, kernel]), then ReLU, and behind a convolution a max-pool of 2x2.
+struct StackLayer {
+  at::Tensor weight, bias;  // parameters of the model, in layout order: weight, bias, weight, bias, ...
+  std::int64_t padding = 0;
+  bool relu = false;
+  bool pool = false;
+};
+
 // A torch module whose parameters and float buffers are views into one flat vector (values()), in the order
 // of layout(). Reading or writing values() reads or writes the module; nothing is ever copied between them.
 // Not thread-safe: one replica a trainer thread.
@@ -35,6 +44,10 @@ class Model {
   virtual at::Tensor forward(const at::Tensor& features) = 0;
   // Mean loss over the labels of a batch: logits from forward(), [batch] or [batch * labels] 64-bit labels.
   virtual at::Tensor loss(const at::Tensor& logits, const at::Tensor& labels) = 0;
+  // The layers of a model that is a plain stack under mean softmax cross-entropy, which a trainer can
+  // differentiate without autograd; empty for any other model. Equal to forward() and loss() up to the order
+  // of additions.
+  virtual std::vector<StackLayer> stack() const { return {}; }
   // Training (the initial state) or evaluation: what dropout, random crops and batch norm do.
   virtual void set_training(bool training) = 0;
   // The stream that dropout and random crops draw from until the next call. A trainer gives one per task, so

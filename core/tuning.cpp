@@ -1,7 +1,5 @@
 #include "core/tuning.h"
 
-#include <cstdlib>
-
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -26,13 +24,6 @@ const char* blas_core_type() {
   }
 #endif
   return nullptr;
-}
-
-std::vector<std::pair<std::string, std::string>> numeric_environment() {
-  std::vector<std::pair<std::string, std::string>> wanted{{"OPENBLAS_NUM_THREADS", "1"}, {"OMP_NUM_THREADS", "1"}};
-  if (const char* type = blas_core_type()) wanted.emplace_back("OPENBLAS_CORETYPE", type);
-  std::erase_if(wanted, [](const auto& variable) { return std::getenv(variable.first.c_str()) != nullptr; });
-  return wanted;
 }
 
 }  // namespace gossamer

@@ -1,9 +1,5 @@
 #pragma once
 
-#include <string>
-#include <utility>
-#include <vector>
-
 namespace gossamer {
 
 // What makes local training fast outside of our own code; called by main() before anything large is
@@ -17,9 +13,5 @@ void tune_allocator();
 // The value of OPENBLAS_CORETYPE that fits this processor, or null where OpenBLAS's own choice is right: it
 // takes AVX-512 processors that are newer than itself for Haswell. OpenBLAS reads it when it is loaded.
 const char* blas_core_type();
-
-// The environment that the numeric libraries read when they are loaded, as (name, value): blas_core_type()
-// and one thread a caller (trainer threads are ours). A variable that the user has set is left out.
-std::vector<std::pair<std::string, std::string>> numeric_environment();
 
 }  // namespace gossamer

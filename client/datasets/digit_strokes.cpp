@@ -381,6 +381,11 @@ void draw_stroke(Canvas& canvas, std::span<const Point> points, float pen, float
   }
 }
 
+// How far to move [low, high] to lie within [first, last]; it must fit.
+float keep_within(float low, float high, float first, float last) {
+  return std::max(0.0F, first - low) - std::max(0.0F, high - last);
+}
+
 const Shape& choose_shape(const Glyph& glyph, float habit) {
   int chosen = 0;
   float sum = glyph.shapes[0].share;
@@ -393,15 +398,15 @@ const Shape& choose_shape(const Glyph& glyph, float habit) {
 
 WriterStyle draw_style(Rng& rng) {
   WriterStyle style;
-  style.slant = 0.12F + 0.6F * jitter(rng);
-  style.rotation = 0.28F * jitter(rng);
-  style.height_px = between(rng, 13.0F, 22.0F);
+  style.slant = 0.12F + 0.57F * jitter(rng);
+  style.rotation = 0.26F * jitter(rng);
+  style.height_px = between(rng, 13.2F, 22.0F);
   style.aspect = between(rng, 0.52F, 0.88F);
   style.pen_px = between(rng, 0.75F, 1.75F);
   style.ink = between(rng, 0.8F, 1.0F);
   style.tremor = between(rng, 0.6F, 1.3F);
   for (float& habit : style.habit) habit = rng.uniform_float();
-  fill_grid(rng, 0.18F, style.bend);
+  fill_grid(rng, 0.17F, style.bend);
   return style;
 }
 
@@ -421,24 +426,43 @@ void draw_digit(int digit, const WriterStyle& style, Rng& rng, std::span<std::ui
   const float cosine = std::cos(rotation);
   const float sine = std::sin(rotation);
   Grid bend;
-  fill_grid(rng, 0.15F * style.tremor, bend);
-  const Point centre{0.5F * (kDigitSide - 1) + 2.0F * jitter(rng),
-                     0.5F * (kDigitSide - 1) + 2.0F * jitter(rng)};
+  fill_grid(rng, 0.135F * style.tremor, bend);
+  const Point centre{0.5F * (kDigitSide - 1) + 2.1F * jitter(rng),
+                     0.5F * (kDigitSide - 1) + 2.1F * jitter(rng)};
 
-  Canvas canvas;
-  canvas.fill(kFar);
+  std::array<std::array<Point, kMostPoints>, kMostStrokes> placed{};
+  Point low{kDigitSide, kDigitSide};
+  Point high{0, 0};
   for (int s = 0; s < shape.count; ++s) {
     const Stroke& stroke = shape.strokes[static_cast<std::size_t>(s)];
-    std::array<Point, kMostPoints> placed{};
     for (int i = 0; i < stroke.count; ++i) {
       const Point p = stroke.points[static_cast<std::size_t>(i)];
       const Point bent = p + displacement(style.bend, p) + displacement(bend, p);
       const float x = (bent.x - 0.5F) * width + (0.5F - bent.y) * slant * height;
       const float y = (bent.y - 0.5F) * height;
-      placed[static_cast<std::size_t>(i)] = centre + Point{cosine * x - sine * y, sine * x + cosine * y};
+      const Point at = centre + Point{cosine * x - sine * y, sine * x + cosine * y};
+      placed[static_cast<std::size_t>(s)][static_cast<std::size_t>(i)] = at;
+      low = {std::min(low.x, at.x), std::min(low.y, at.y)};
+      high = {std::max(high.x, at.x), std::max(high.y, at.y)};
     }
-    draw_stroke(canvas, std::span<const Point>(placed).first(static_cast<std::size_t>(stroke.count)), pen,
-                pressure);
+  }
+  // The writer keeps to the paper: what is too large is written smaller, what would cross the edge moves in.
+  const float first = pen + kSoftPx;
+  const float last = kDigitSide - 1 - first;
+  const Point extent = high - low;
+  const float shrink = std::min(1.0F, (last - first) / std::max(extent.x, extent.y));
+  const Point middle = 0.5F * (low + high);
+  const Point half = 0.5F * shrink * extent;
+  const Point target = middle + Point{keep_within(middle.x - half.x, middle.x + half.x, first, last),
+                                      keep_within(middle.y - half.y, middle.y + half.y, first, last)};
+
+  Canvas canvas;
+  canvas.fill(kFar);
+  for (int s = 0; s < shape.count; ++s) {
+    auto& points = placed[static_cast<std::size_t>(s)];
+    for (Point& point : points) point = target + shrink * (point - middle);
+    const auto count = static_cast<std::size_t>(shape.strokes[static_cast<std::size_t>(s)].count);
+    draw_stroke(canvas, std::span<const Point>(points).first(count), pen, pressure);
   }
 
   // Ink over distance, then the grain of paper and scanner.

@@ -3,8 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "core/simd.h"
+
 namespace gossamer {
 namespace {
+
+GOSSAMER_MULTIVERSION
+void pixels_to_floats_loop(const std::uint8_t* __restrict in, float* __restrict out, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(in[i]) / 255.0F;
+}
 
 // The part of a shared set that one client has.
 class Subset final : public ExampleSet {
@@ -46,9 +53,7 @@ class Subset final : public ExampleSet {
 }  // namespace
 
 void pixels_to_floats(std::span<const std::uint8_t> pixels, float* floats) {
-  const std::uint8_t* __restrict in = pixels.data();
-  float* __restrict out = floats;
-  for (std::size_t i = 0; i < pixels.size(); ++i) out[i] = static_cast<float>(in[i]) / 255.0F;
+  pixels_to_floats_loop(pixels.data(), floats, pixels.size());
 }
 
 PixelExamples::PixelExamples(ExampleShape shape, PixelBytes pixels, std::vector<std::int32_t> labels)

@@ -34,6 +34,13 @@ class Cnn final : public NativeModel {
     return dense(x, fc2_.weight, fc2_.bias);
   }
 
+  std::vector<StackLayer> layers() const override {
+    return {{.weight = conv1_.weight, .bias = conv1_.bias, .padding = kPadding, .relu = true, .pool = true},
+            {.weight = conv2_.weight, .bias = conv2_.bias, .padding = kPadding, .relu = true, .pool = true},
+            {.weight = fc1_.weight, .bias = fc1_.bias, .relu = true},
+            {.weight = fc2_.weight, .bias = fc2_.bias}};
+  }
+
  private:
   ImageExtents extents_;
   std::int64_t flat_;

@@ -97,57 +97,10 @@ void unpool_row(const float* __restrict gradient, const std::int32_t* __restrict
   }
 }
 
-Tensor pool_forward(const Tensor& x, Tensor* winners) {
-  const Tensor input = x.contiguous();
-  const std::int64_t planes = input.size(0) * input.size(1), height = input.size(2), width = input.size(3);
-  const std::int64_t rows = height / 2, columns = width / 2;
-  Tensor output = at::empty({input.size(0), input.size(1), rows, columns}, input.options());
-  const float* in = input.data_ptr<float>();
-  float* out = output.data_ptr<float>();
-  std::int32_t* winner = nullptr;
-  if (winners != nullptr) {
-    *winners = at::empty(output.sizes(), at::kInt);
-    winner = winners->data_ptr<std::int32_t>();
-  }
-  for (std::int64_t plane = 0; plane < planes; ++plane) {
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const float* upper = in + (plane * height + 2 * row) * width;
-      if (winner == nullptr) {
-        pool_row(upper, upper + width, columns, out);
-      } else {
-        pool_row(upper, upper + width, columns, out, winner);
-        winner += columns;
-      }
-      out += columns;
-    }
-  }
-  return output;
-}
-
-Tensor pool_backward(const Tensor& gradient, const Tensor& winners, std::int64_t height, std::int64_t width) {
-  const Tensor g = gradient.contiguous();
-  const std::int64_t planes = g.size(0) * g.size(1), rows = g.size(2), columns = g.size(3);
-  const std::array<std::int64_t, 4> shape{g.size(0), g.size(1), height, width};
-  const bool covered = height == 2 * rows && width == 2 * columns;
-  Tensor result = covered ? at::empty(shape, g.options()) : at::zeros(shape, g.options());
-  const float* in = g.data_ptr<float>();
-  const std::int32_t* winner = winners.data_ptr<std::int32_t>();
-  float* out = result.data_ptr<float>();
-  for (std::int64_t plane = 0; plane < planes; ++plane) {
-    for (std::int64_t row = 0; row < rows; ++row) {
-      float* upper = out + (plane * height + 2 * row) * width;
-      unpool_row(in, winner, columns, upper, upper + width);
-      in += columns;
-      winner += columns;
-    }
-  }
-  return result;
-}
-
 struct MaxPool2Relu : torch::autograd::Function<MaxPool2Relu> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x) {
     Tensor winners;
-    Tensor y = pool_forward(x, &winners);
+    Tensor y = max_pool2_relu_forward(x, &winners);
     ctx->save_for_backward({winners});
     ctx->saved_data["height"] = x.size(2);
     ctx->saved_data["width"] = x.size(3);
@@ -155,8 +108,8 @@ struct MaxPool2Relu : torch::autograd::Function<MaxPool2Relu> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    return {pool_backward(gradients[0], ctx->get_saved_variables()[0], ctx->saved_data["height"].toInt(),
-                          ctx->saved_data["width"].toInt())};
+    return {max_pool2_relu_backward(gradients[0], ctx->get_saved_variables()[0],
+                                    ctx->saved_data["height"].toInt(), ctx->saved_data["width"].toInt())};
   }
 };
 
@@ -198,6 +151,54 @@ struct SoftmaxCrossEntropy : torch::autograd::Function<SoftmaxCrossEntropy> {
 
 }  // namespace
 
+Tensor max_pool2_relu_forward(const Tensor& x, Tensor* winners) {
+  const Tensor input = x.contiguous();
+  const std::int64_t planes = input.size(0) * input.size(1), height = input.size(2), width = input.size(3);
+  const std::int64_t rows = height / 2, columns = width / 2;
+  Tensor output = at::empty({input.size(0), input.size(1), rows, columns}, input.options());
+  const float* in = input.data_ptr<float>();
+  float* out = output.data_ptr<float>();
+  std::int32_t* winner = nullptr;
+  if (winners != nullptr) {
+    *winners = at::empty(output.sizes(), at::kInt);
+    winner = winners->data_ptr<std::int32_t>();
+  }
+  for (std::int64_t plane = 0; plane < planes; ++plane) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const float* upper = in + (plane * height + 2 * row) * width;
+      if (winner == nullptr) {
+        pool_row(upper, upper + width, columns, out);
+      } else {
+        pool_row(upper, upper + width, columns, out, winner);
+        winner += columns;
+      }
+      out += columns;
+    }
+  }
+  return output;
+}
+
+Tensor max_pool2_relu_backward(const Tensor& gradient, const Tensor& winners, std::int64_t height,
+                               std::int64_t width) {
+  const Tensor g = gradient.contiguous();
+  const std::int64_t planes = g.size(0) * g.size(1), rows = g.size(2), columns = g.size(3);
+  const std::array<std::int64_t, 4> shape{g.size(0), g.size(1), height, width};
+  const bool covered = height == 2 * rows && width == 2 * columns;
+  Tensor result = covered ? at::empty(shape, g.options()) : at::zeros(shape, g.options());
+  const float* in = g.data_ptr<float>();
+  const std::int32_t* winner = winners.data_ptr<std::int32_t>();
+  float* out = result.data_ptr<float>();
+  for (std::int64_t plane = 0; plane < planes; ++plane) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      float* upper = out + (plane * height + 2 * row) * width;
+      unpool_row(in, winner, columns, upper, upper + width);
+      in += columns;
+      winner += columns;
+    }
+  }
+  return result;
+}
+
 Tensor dense(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (!at::GradMode::is_enabled()) return dense_forward<false>(x, weight, bias);
   return Dense<false>::apply(x, weight, bias);
@@ -209,7 +210,7 @@ Tensor dense_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 Tensor max_pool2_relu(const Tensor& x) {
-  if (!at::GradMode::is_enabled()) return pool_forward(x, nullptr);
+  if (!at::GradMode::is_enabled()) return max_pool2_relu_forward(x, nullptr);
   return MaxPool2Relu::apply(x);
 }
 

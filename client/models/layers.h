@@ -18,6 +18,11 @@ at::Tensor dense(const at::Tensor& x, const at::Tensor& weight, const at::Tensor
 at::Tensor dense_relu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 // relu(max_pool2d(x, 2)) of x [n, channels, height, width], which equals max_pool2d(relu(x), 2).
 at::Tensor max_pool2_relu(const at::Tensor& x);
+// Its two halves, outside of autograd. `winners` says where each output came from; null if not wanted. The
+// gradient is that of an x of height x width.
+at::Tensor max_pool2_relu_forward(const at::Tensor& x, at::Tensor* winners);
+at::Tensor max_pool2_relu_backward(const at::Tensor& gradient, const at::Tensor& winners, std::int64_t height,
+                                   std::int64_t width);
 // cross_entropy_loss(logits [n, classes], labels [n]). Throws std::out_of_range for a label that is no class.
 at::Tensor softmax_cross_entropy(const at::Tensor& logits, const at::Tensor& labels);
 

@@ -28,6 +28,12 @@ class Mlp final : public NativeModel {
     return dense(x, fc3_.weight, fc3_.bias);
   }
 
+  std::vector<StackLayer> layers() const override {
+    return {{.weight = fc1_.weight, .bias = fc1_.bias, .relu = true},
+            {.weight = fc2_.weight, .bias = fc2_.bias, .relu = true},
+            {.weight = fc3_.weight, .bias = fc3_.bias}};
+  }
+
  private:
   std::int64_t inputs_;
   Layer fc1_, fc2_, fc3_;

@@ -17,7 +17,8 @@ double default_bound(std::int64_t fan_in) { return 1.0 / std::sqrt(static_cast<d
 
 NativeModel::NativeModel(const Options& options)
     : seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
-      loss_(find_loss(options.text("model.loss"))) {}
+      loss_(find_loss(options.text("model.loss"))),
+      cross_entropy_(options.text("model.loss") == "cross_entropy") {}
 
 Rng NativeModel::next_stream() { return {seed_, Purpose::model_init, parameters_.size()}; }
 

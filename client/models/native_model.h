@@ -18,6 +18,9 @@ class NativeModel : public Model {
   at::Tensor loss(const at::Tensor& logits, const at::Tensor& labels) override {
     return loss_(logits, labels);
   }
+  std::vector<StackLayer> stack() const final {
+    return cross_entropy_ ? layers() : std::vector<StackLayer>{};
+  }
   void set_training(bool training) override { training_ = training; }
   void save(const std::string& path) const override;
   void load(const std::string& path) override;
@@ -43,6 +46,9 @@ class NativeModel : public Model {
   Layer dense_layer(const std::string& name, std::int64_t in, std::int64_t out);
   Layer convolution_layer(const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel);
 
+  // What forward() computes, where that is a plain stack.
+  virtual std::vector<StackLayer> layers() const { return {}; }
+
   // Turns the declared tensors into views of the flat vector.
   void seal();
   bool training() const noexcept { return training_; }
@@ -53,6 +59,7 @@ class NativeModel : public Model {
 
   std::uint64_t seed_;
   Loss loss_;
+  bool cross_entropy_;
   bool training_ = true;
   NamedTensors parameters_;
   NamedTensors buffers_;

@@ -15,7 +15,8 @@ struct Rates {
 };
 
 GOSSAMER_MULTIVERSION
-void step_adagrad(float* __restrict w, const float* __restrict g, float* __restrict sum, std::size_t n, Rates rate) {
+void step_adagrad(float* __restrict w, const float* __restrict g, float* __restrict sum, std::size_t n,
+                  Rates rate) {
   for (std::size_t i = 0; i < n; ++i) {
     const float decayed = g[i] + rate.weight_decay * w[i];
     sum[i] += decayed * decayed;

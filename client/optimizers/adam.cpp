@@ -10,8 +10,8 @@ namespace gossamer {
 namespace {
 
 struct Rates {
-  float step, weight_decay, beta1, beta2, epsilon;
-  float root_correction;  // sqrt(1 - beta2^t)
+  float step, weight_decay, beta1, gain1, beta2, gain2, epsilon;  // gain = 1 - beta
+  float root_correction;                                          // sqrt(1 - beta2^t)
 };
 
 GOSSAMER_MULTIVERSION
@@ -19,8 +19,8 @@ void step_adam(float* __restrict w, const float* __restrict g, float* __restrict
                std::size_t n, Rates rate) {
   for (std::size_t i = 0; i < n; ++i) {
     const float decayed = g[i] + rate.weight_decay * w[i];
-    m[i] = rate.beta1 * m[i] + (1 - rate.beta1) * decayed;
-    v[i] = rate.beta2 * v[i] + (1 - rate.beta2) * decayed * decayed;
+    m[i] = rate.beta1 * m[i] + rate.gain1 * decayed;
+    v[i] = rate.beta2 * v[i] + rate.gain2 * decayed * decayed;
     w[i] -= rate.step * m[i] / (std::sqrt(v[i]) / rate.root_correction + rate.epsilon);
   }
 }
@@ -48,9 +48,14 @@ class Adam final : public ClientOptimizer {
   }
 
   void step(std::span<float> w, std::span<const float> g, std::size_t offset) override {
-    const Rates rates{static_cast<float>(lr_ / (1 - beta1_power_)), static_cast<float>(weight_decay_),
-                      static_cast<float>(beta1_),                   static_cast<float>(beta2_),
-                      static_cast<float>(epsilon_),                 static_cast<float>(std::sqrt(1 - beta2_power_))};
+    const Rates rates{.step = static_cast<float>(lr_ / (1 - beta1_power_)),
+                      .weight_decay = static_cast<float>(weight_decay_),
+                      .beta1 = static_cast<float>(beta1_),
+                      .gain1 = static_cast<float>(1 - beta1_),
+                      .beta2 = static_cast<float>(beta2_),
+                      .gain2 = static_cast<float>(1 - beta2_),
+                      .epsilon = static_cast<float>(epsilon_),
+                      .root_correction = static_cast<float>(std::sqrt(1 - beta2_power_))};
     step_adam(w.data(), g.data(), mean_.data() + offset, square_.data() + offset, w.size(), rates);
   }
 

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "client/optimizers/optimizer.h"
+#include "client/optimizers/client_optimizer.h"
 
 namespace gossamer {
 

@@ -19,13 +19,17 @@ const Registry<ClientOptimizer, std::size_t>& client_optimizers() {
             "moments of the gradient, bias-corrected",
             "Kingma, Ba: Adam: a method for stochastic optimization, 2015",
             {real_option("client.adam.beta1", 0.9, "decay of the first moment").at_least(0).at_most(0.999999),
-             real_option("client.adam.beta2", 0.999, "decay of the second moment").at_least(0).at_most(0.999999),
+             real_option("client.adam.beta2", 0.999, "decay of the second moment")
+                 .at_least(0)
+                 .at_most(0.999999),
              real_option("client.adam.epsilon", 1e-8, "added to the denominator").above(0)}},
            make_adam},
           {{"rmsprop",
             "gradient over its running root mean square",
             "Hinton, Srivastava, Swersky: Neural networks for machine learning, lecture 6e, 2012",
-            {real_option("client.rmsprop.alpha", 0.99, "decay of the mean square").at_least(0).at_most(0.999999),
+            {real_option("client.rmsprop.alpha", 0.99, "decay of the mean square")
+                 .at_least(0)
+                 .at_most(0.999999),
              real_option("client.rmsprop.epsilon", 1e-8, "added to the denominator").above(0)}},
            make_rmsprop},
           {{"adagrad",

@@ -10,7 +10,7 @@ namespace gossamer {
 namespace {
 
 struct Rates {
-  float lr, weight_decay, alpha, epsilon;
+  float lr, weight_decay, alpha, gain, epsilon;  // gain = 1 - alpha
 };
 
 GOSSAMER_MULTIVERSION
@@ -18,7 +18,7 @@ void step_rmsprop(float* __restrict w, const float* __restrict g, float* __restr
                   Rates rate) {
   for (std::size_t i = 0; i < n; ++i) {
     const float decayed = g[i] + rate.weight_decay * w[i];
-    square[i] = rate.alpha * square[i] + (1 - rate.alpha) * decayed * decayed;
+    square[i] = rate.alpha * square[i] + rate.gain * decayed * decayed;
     w[i] -= rate.lr * decayed / (std::sqrt(square[i]) + rate.epsilon);
   }
 }
@@ -43,6 +43,7 @@ std::unique_ptr<ClientOptimizer> make_rmsprop(const Options& options, std::size_
   return std::make_unique<RmsProp>(Rates{static_cast<float>(options.real("client.lr")),
                                          static_cast<float>(options.real("client.weight_decay")),
                                          static_cast<float>(options.real("client.rmsprop.alpha")),
+                                         static_cast<float>(1 - options.real("client.rmsprop.alpha")),
                                          static_cast<float>(options.real("client.rmsprop.epsilon"))},
                                    parameter_count);
 }

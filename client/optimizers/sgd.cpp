@@ -20,7 +20,8 @@ void step_plain(float* __restrict w, const float* __restrict g, std::size_t n, R
 }
 
 GOSSAMER_MULTIVERSION
-void step_momentum(float* __restrict w, const float* __restrict g, float* __restrict v, std::size_t n, Rates rate) {
+void step_momentum(float* __restrict w, const float* __restrict g, float* __restrict v, std::size_t n,
+                   Rates rate) {
   for (std::size_t i = 0; i < n; ++i) {
     v[i] = rate.momentum * v[i] + (g[i] + rate.weight_decay * w[i]);
     w[i] -= rate.lr * v[i];
@@ -28,7 +29,8 @@ void step_momentum(float* __restrict w, const float* __restrict g, float* __rest
 }
 
 GOSSAMER_MULTIVERSION
-void step_nesterov(float* __restrict w, const float* __restrict g, float* __restrict v, std::size_t n, Rates rate) {
+void step_nesterov(float* __restrict w, const float* __restrict g, float* __restrict v, std::size_t n,
+                   Rates rate) {
   for (std::size_t i = 0; i < n; ++i) {
     const float decayed = g[i] + rate.weight_decay * w[i];
     v[i] = rate.momentum * v[i] + decayed;
@@ -46,7 +48,8 @@ class Sgd final : public ClientOptimizer {
 
   void step(std::span<float> w, std::span<const float> g, std::size_t offset) override {
     if (velocity_.empty()) return step_plain(w.data(), g.data(), w.size(), rates_);
-    (nesterov_ ? step_nesterov : step_momentum)(w.data(), g.data(), velocity_.data() + offset, w.size(), rates_);
+    (nesterov_ ? step_nesterov : step_momentum)(w.data(), g.data(), velocity_.data() + offset, w.size(),
+                                                rates_);
   }
 
   std::optional<PlainDescent> plain_descent() const override {

@@ -55,7 +55,8 @@ class Eamsgd final : public Algorithm {
  public:
   void preset(Options& options) const override { preset_elastic(options, "eamsgd"); }
   bool keeps_client_state() const override { return true; }
-  std::unique_ptr<LocalTrainer> make_trainer(const Options& options, std::unique_ptr<Model> model) const override {
+  std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
+                                             std::unique_ptr<Model> model) const override {
     return std::make_unique<ElasticMomentumTrainer>(options, std::move(model));
   }
 };

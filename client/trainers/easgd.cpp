@@ -42,7 +42,8 @@ class Easgd final : public Algorithm {
  public:
   void preset(Options& options) const override { preset_elastic(options, "easgd"); }
   bool keeps_client_state() const override { return true; }
-  std::unique_ptr<LocalTrainer> make_trainer(const Options& options, std::unique_ptr<Model> model) const override {
+  std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
+                                             std::unique_ptr<Model> model) const override {
     return std::make_unique<ElasticTrainer>(options, std::move(model));
   }
 };

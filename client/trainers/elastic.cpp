@@ -23,7 +23,8 @@ std::vector<OptionSpec> elastic_options(const std::string& method) {
   return {real_option(key_of(method, "beta"), 0.9, "moving rate of the centre, alpha times data.clients")
               .above(0)
               .at_most(1),
-          real_option(key_of(method, "alpha"), 0, "moving rate of one client; 0 = beta / data.clients").at_least(0)};
+          real_option(key_of(method, "alpha"), 0, "moving rate of one client; 0 = beta / data.clients")
+              .at_least(0)};
 }
 
 double elastic_alpha(const Options& options, const std::string& method) {
@@ -39,7 +40,8 @@ void preset_elastic(Options& options, const std::string& method) {
   const double clients = static_cast<double>(options.integer("data.clients"));
   const double beta = alpha > 0 ? alpha * clients : options.real(key_of(method, "beta"));
   if (beta > 1) {
-    throw ConfigError(key_of(method, "alpha") + " = " + shortest(alpha) + ": times data.clients this is above 1, " +
+    throw ConfigError(key_of(method, "alpha") + " = " + shortest(alpha) +
+                      ": times data.clients this is above 1, " +
                       "where the centre overshoots; give at most " + shortest(1 / clients));
   }
   options.preset("server.optimizer", "sgd", method);
@@ -49,7 +51,8 @@ void preset_elastic(Options& options, const std::string& method) {
   options.preset("client.momentum", "0", method);
 }
 
-void open_elastic_state(const TrainTask& task, std::span<const float> centre, const std::vector<std::size_t>& more) {
+void open_elastic_state(const TrainTask& task, std::span<const float> centre,
+                        const std::vector<std::size_t>& more) {
   if (task.state == nullptr) throw std::logic_error("elastic averaging needs the client's state");
   ClientState& state = *task.state;
   if (state.empty()) {

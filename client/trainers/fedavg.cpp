@@ -26,7 +26,8 @@ class AveragingTrainer final : public LocalTrainer {
 
 class FedAvg final : public Algorithm {
  public:
-  std::unique_ptr<LocalTrainer> make_trainer(const Options& options, std::unique_ptr<Model> model) const override {
+  std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
+                                             std::unique_ptr<Model> model) const override {
     return make_averaging_trainer(options, std::move(model));
   }
 };

@@ -1,5 +1,6 @@
-// Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith: "Federated optimization in heterogeneous networks", MLSys 2020.
-// FedAvg whose clients minimise F_k(w) + mu/2 |w - w_t|^2, and where the partial work of stragglers is kept.
+// Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith: "Federated optimization in heterogeneous networks", MLSys
+// 2020. FedAvg whose clients minimise F_k(w) + mu/2 |w - w_t|^2, and where the partial work of stragglers is
+// kept.
 #include <algorithm>
 
 #include "client/trainers/local_work.h"
@@ -36,7 +37,8 @@ class ProximalTrainer final : public LocalTrainer {
 
 class FedProx final : public Algorithm {
  public:
-  std::unique_ptr<LocalTrainer> make_trainer(const Options& options, std::unique_ptr<Model> model) const override {
+  std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
+                                             std::unique_ptr<Model> model) const override {
     return std::make_unique<ProximalTrainer>(options, std::move(model));
   }
 };

@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "client/optimizers/optimizer.h"
+#include "client/optimizers/client_optimizer.h"
 #include "core/model.h"
 
 namespace gossamer {
@@ -22,14 +22,19 @@ class Gradients {
   // The gradient of the i-th parameter tensor, which the caller may change; valid until the next compute().
   // Empty where the loss does not depend on the tensor.
   virtual std::span<float> of(std::size_t i) = 0;
-  // The whole step w <- keep * w - rate * gradient, without ever storing the gradient; returns the loss before
-  // it. Null where that cannot be done: then nothing has happened.
-  virtual std::optional<float> descend(const at::Tensor& features, const at::Tensor& labels, PlainDescent step) {
+  // The whole step w <- keep * w - rate * gradient, without ever storing the gradient; returns the loss
+  // before it. Null where that cannot be done: then nothing has happened.
+  virtual std::optional<float> descend(const at::Tensor& features, const at::Tensor& labels,
+                                       PlainDescent step) {
     static_cast<void>(features), static_cast<void>(labels), static_cast<void>(step);
     return std::nullopt;
   }
 };
 
+// The fastest way for this model.
+std::unique_ptr<Gradients> make_gradients(Model& model);
+// Without autograd, for a model that is a plain stack; null for any other.
+std::unique_ptr<Gradients> make_stack_gradients(Model& model);
 // By autograd, for any model.
 std::unique_ptr<Gradients> make_autograd_gradients(Model& model);
 

@@ -13,7 +13,7 @@ LocalWork::LocalWork(const Options& options, std::unique_ptr<Model> model)
                 static_cast<float>(options.real("client.weight_decay"))},
       model_(std::move(model)),
       optimizer_(client_optimizers().make(options, model_->layout()->parameter_count())),
-      gradients_(make_autograd_gradients(*model_)) {}
+      gradients_(make_gradients(*model_)) {}
 
 void LocalWork::begin(const TrainTask& task) {
   // One thread a trainer; the setting belongs to the calling thread.

@@ -23,7 +23,7 @@ class Minibatches {
   struct Part {
     at::Tensor features, labels;
     std::int64_t examples = 0;
-    std::int64_t batch_examples = 0;  // of the whole batch
+    std::int64_t batch_examples = 0;   // of the whole batch
     bool first = false, last = false;  // of the batch
   };
 

@@ -16,7 +16,8 @@ void preset_whole_cohort(Options& options, const std::string& algorithm) {
 void preset_local_steps(Options& options, const std::string& algorithm) {
   options.set_default("client.local_steps", "10");
   if (options.integer("client.local_steps") < 1) {
-    throw ConfigError("client.local_steps = 0: " + algorithm + " exchanges every client.local_steps steps; give 1 or more");
+    throw ConfigError("client.local_steps = 0: " + algorithm +
+                      " exchanges every client.local_steps steps; give 1 or more");
   }
 }
 

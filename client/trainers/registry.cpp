@@ -11,8 +11,9 @@ const char* const kElastic = "Zhang, Choromanska, LeCun: Deep learning with elas
 
 std::vector<OptionSpec> eamsgd_options() {
   std::vector<OptionSpec> options = elastic_options("eamsgd");
-  options.push_back(
-      real_option("algorithm.eamsgd.momentum", 0.99, "delta, Nesterov momentum of the clients").at_least(0).at_most(1));
+  options.push_back(real_option("algorithm.eamsgd.momentum", 0.99, "delta, Nesterov momentum of the clients")
+                        .at_least(0)
+                        .at_most(1));
   return options;
 }
 
@@ -29,7 +30,8 @@ const Registry<Algorithm>& algorithms() {
           {{"fedsgd", "one full-batch gradient step a round", kFedAvg, {}}, make_fedsgd},
           {{"fedprox",
             "fedavg with a proximal term; partial work of stragglers is kept",
-            "Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith: Federated optimization in heterogeneous networks, 2020",
+            "Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith: Federated optimization in heterogeneous networks, "
+            "2020",
             {real_option("algorithm.fedprox.mu", 1, "weight of the proximal term").at_least(0)}},
            make_fedprox},
           {{"local_sgd",
@@ -40,7 +42,8 @@ const Registry<Algorithm>& algorithms() {
           {{"easgd", "clients with models of their own, tied elastically to a centre", kElastic,
             elastic_options("easgd")},
            make_easgd},
-          {{"eamsgd", "easgd with Nesterov momentum on the clients", kElastic, eamsgd_options()}, make_eamsgd},
+          {{"eamsgd", "easgd with Nesterov momentum on the clients", kElastic, eamsgd_options()},
+           make_eamsgd},
       }};
   return table;
 }

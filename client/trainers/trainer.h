@@ -41,7 +41,8 @@ class Algorithm {
   // user gave one of them another value.
   virtual void preset(Options& options) const { static_cast<void>(options); }
   virtual bool keeps_client_state() const { return false; }
-  virtual std::unique_ptr<LocalTrainer> make_trainer(const Options& options, std::unique_ptr<Model> model) const = 0;
+  virtual std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
+                                                     std::unique_ptr<Model> model) const = 0;
 };
 
 // `algorithm.name`.

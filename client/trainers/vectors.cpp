@@ -8,7 +8,8 @@ namespace gossamer {
 namespace {
 
 GOSSAMER_MULTIVERSION
-void subtract_loop(const float* __restrict a, const float* __restrict b, float* __restrict out, std::size_t n) {
+void subtract_loop(const float* __restrict a, const float* __restrict b, float* __restrict out,
+                   std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) out[i] = a[i] - b[i];
 }
 
@@ -24,8 +25,8 @@ void proximal_loop(float* __restrict g, float mu, const float* __restrict w, con
 }
 
 GOSSAMER_MULTIVERSION
-void momentum_loop(float* __restrict w, float* __restrict v, const float* __restrict g, float momentum, float lr,
-                   std::size_t n) {
+void momentum_loop(float* __restrict w, float* __restrict v, const float* __restrict g, float momentum,
+                   float lr, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
     v[i] = momentum * v[i] - lr * g[i];
     w[i] -= lr * g[i];
@@ -42,12 +43,13 @@ void add_scaled(std::span<float> y, float factor, std::span<const float> x) {
   add_scaled_loop(y.data(), factor, x.data(), y.size());
 }
 
-void add_proximal(std::span<float> gradient, float mu, std::span<const float> w, std::span<const float> anchor) {
+void add_proximal(std::span<float> gradient, float mu, std::span<const float> w,
+                  std::span<const float> anchor) {
   proximal_loop(gradient.data(), mu, w.data(), anchor.data(), gradient.size());
 }
 
-void momentum_step(std::span<float> w, std::span<float> velocity, std::span<const float> gradient, float momentum,
-                   float lr) {
+void momentum_step(std::span<float> w, std::span<float> velocity, std::span<const float> gradient,
+                   float momentum, float lr) {
   momentum_loop(w.data(), velocity.data(), gradient.data(), momentum, lr, w.size());
 }
 

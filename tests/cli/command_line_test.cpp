@@ -139,6 +139,7 @@ TEST(CommandLine, MissingPartsAreNamed) {
   EXPECT_EQ(refusal({"simulate", "--client.lr"}), "--client.lr: a value is missing");
   EXPECT_EQ(refusal({"simulate", "--client.lr", "--run.overwrite"}), "--client.lr: a value is missing");
   EXPECT_THAT(refusal({"plot", "--out", "x.svg"}), HasSubstr("RUN_DIR is missing"));
+  EXPECT_EQ(refusal({"evaluate"}), "gossamer evaluate: --model FILE is missing");
   EXPECT_THAT(refusal({"simulate", "--dry-run=yes"}), HasSubstr("takes no value"));
 }
 

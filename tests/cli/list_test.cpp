@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "core/error.h"
+#include "core/files.h"
 
 namespace gossamer {
 namespace {
@@ -78,6 +81,18 @@ TEST(Reference, IsWrittenBetweenTheMarkersAndIsThenUpToDate) {
   EXPECT_THAT(after, ::testing::Not(HasSubstr("out of date")));
   EXPECT_EQ(update_reference(after, make_schema(), make_groups()), after);
   EXPECT_THROW(update_reference("# Title\n<!-- keys -->\n", make_schema(), make_groups()), FileError);
+}
+
+TEST(Reference, TheCommandBringsAPageUpToDate) {
+  const std::string path = ::testing::TempDir() + "gossamer_reference.md";
+  write_atomically(path, "<!-- keys -->\n<!-- end of keys -->\n");
+  const auto schema = std::make_shared<OptionSchema>(make_schema());
+  EXPECT_EQ(
+      list_command(parse_command_line({"list", "--reference", path}, commands(), schema), make_groups()), 0);
+  const std::string page = read_text(path);
+  EXPECT_THAT(page, HasSubstr("| `run.rounds` | `20` |"));
+  EXPECT_EQ(update_reference(page, *schema, make_groups()), page);
+  std::filesystem::remove(path);
 }
 
 }  // namespace

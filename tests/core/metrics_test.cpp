@@ -61,6 +61,12 @@ TEST(RoundMetrics, RubbishIsRefused) {
   }
 }
 
+TEST(RunSummary, AReasonNeedNotBeUtf8) {
+  RunSummary summary;
+  summary.stopped_by = "cannot write \xFF.bin";
+  EXPECT_EQ(summary_from_json(to_json(summary)).stopped_by, "cannot write \xEF\xBF\xBD.bin");
+}
+
 TEST(ReadMetrics, LeavesATornLastLineOutAndNamesACorruptOne) {
   const TemporaryFolder folder;
   const std::string first = to_json(round_metrics(1)) + "\n";

@@ -1,4 +1,4 @@
-#include "client/optimizers/optimizer.h"
+#include "client/optimizers/client_optimizer.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -20,7 +20,8 @@ struct Run {
   std::vector<float> ours, torchs;
 };
 
-Run run(const Given& given, const std::function<std::unique_ptr<torch::optim::Optimizer>(std::vector<at::Tensor>)>& make) {
+Run run(const Given& given,
+        const std::function<std::unique_ptr<torch::optim::Optimizer>(std::vector<at::Tensor>)>& make) {
   constexpr std::size_t kFirst = 37, kSecond = 64;
   Rng rng(5, Purpose::test);
   FloatBuffer w(kFirst + kSecond);
@@ -45,7 +46,8 @@ Run run(const Given& given, const std::function<std::unique_ptr<torch::optim::Op
   }
   Run result{{w.begin(), w.end()}, {}};
   for (const at::Tensor& tensor : tensors) {
-    result.torchs.insert(result.torchs.end(), tensor.data_ptr<float>(), tensor.data_ptr<float>() + tensor.numel());
+    result.torchs.insert(result.torchs.end(), tensor.data_ptr<float>(),
+                         tensor.data_ptr<float>() + tensor.numel());
   }
   return result;
 }
@@ -64,32 +66,34 @@ TEST(Optimizers, SgdIsTorchs) {
 }
 
 TEST(Optimizers, SgdWithMomentumIsTorchs) {
-  expect_near(run({{"client.lr", "0.05"}, {"client.momentum", "0.9"}, {"client.weight_decay", "0.01"}}, [](auto tensors) {
-    return std::make_unique<torch::optim::SGD>(tensors,
-                                               torch::optim::SGDOptions(0.05).momentum(0.9).weight_decay(0.01));
-  }));
+  expect_near(run({{"client.lr", "0.05"}, {"client.momentum", "0.9"}, {"client.weight_decay", "0.01"}},
+                  [](auto tensors) {
+                    return std::make_unique<torch::optim::SGD>(
+                        tensors, torch::optim::SGDOptions(0.05).momentum(0.9).weight_decay(0.01));
+                  }));
 }
 
 TEST(Optimizers, SgdWithNesterovIsTorchs) {
-  expect_near(run({{"client.lr", "0.05"}, {"client.momentum", "0.9"}, {"client.nesterov", "true"}}, [](auto tensors) {
-    return std::make_unique<torch::optim::SGD>(tensors,
-                                               torch::optim::SGDOptions(0.05).momentum(0.9).nesterov(true));
-  }));
+  expect_near(
+      run({{"client.lr", "0.05"}, {"client.momentum", "0.9"}, {"client.nesterov", "true"}}, [](auto tensors) {
+        return std::make_unique<torch::optim::SGD>(
+            tensors, torch::optim::SGDOptions(0.05).momentum(0.9).nesterov(true));
+      }));
 }
 
 TEST(Optimizers, AdamIsTorchs) {
   expect_near(run({{"client.optimizer", "adam"}, {"client.lr", "0.01"}, {"client.weight_decay", "0.01"}},
                   [](auto tensors) {
-                    return std::make_unique<torch::optim::Adam>(tensors,
-                                                                torch::optim::AdamOptions(0.01).weight_decay(0.01));
+                    return std::make_unique<torch::optim::Adam>(
+                        tensors, torch::optim::AdamOptions(0.01).weight_decay(0.01));
                   }));
 }
 
 TEST(Optimizers, RmsPropIsTorchs) {
   expect_near(run({{"client.optimizer", "rmsprop"}, {"client.lr", "0.01"}, {"client.rmsprop.alpha", "0.9"}},
                   [](auto tensors) {
-                    return std::make_unique<torch::optim::RMSprop>(tensors,
-                                                                   torch::optim::RMSpropOptions(0.01).alpha(0.9));
+                    return std::make_unique<torch::optim::RMSprop>(
+                        tensors, torch::optim::RMSpropOptions(0.01).alpha(0.9));
                   }));
 }
 
@@ -126,7 +130,8 @@ TEST(Optimizers, MomentumIsRefusedWhereThereIsNone) {
 }
 
 TEST(Optimizers, OnlySgdWithoutMomentumIsPlain) {
-  const auto plain = client_optimizers().make(make_options({{"client.lr", "0.5"}, {"client.weight_decay", "0.1"}}), 1);
+  const auto plain =
+      client_optimizers().make(make_options({{"client.lr", "0.5"}, {"client.weight_decay", "0.1"}}), 1);
   ASSERT_TRUE(plain->plain_descent());
   EXPECT_FLOAT_EQ(plain->plain_descent()->keep, 0.95F);
   EXPECT_FLOAT_EQ(plain->plain_descent()->rate, 0.5F);

@@ -30,7 +30,6 @@ Options make_options(const std::vector<std::pair<std::string, std::string>>& giv
   add_methods(*schema, models().describe());
   add_model_options(*schema);
   add_methods(*schema, algorithms().describe());
-  add_methods(*schema, client_optimizers().describe());
   add_client_options(*schema);
   Options options(schema);
   for (const auto& [key, value] : given) options.set(key, value);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "client/models/models.h"
-#include "client/optimizers/optimizer.h"
+#include "client/optimizers/client_optimizer.h"
 #include "client/trainers/client_options.h"
 #include "client/trainers/trainer.h"
 #include "core/rng.h"

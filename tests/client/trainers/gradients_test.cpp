@@ -1,0 +1,110 @@
+#include "client/trainers/gradients.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <stdexcept>
+
+#include "support.h"
+
+namespace gossamer {
+namespace {
+
+using testing::make_options;
+using testing::patterns;
+
+struct Batch {
+  at::Tensor features, labels;
+};
+
+Batch batch_of(std::int64_t size, std::uint64_t seed) {
+  const auto examples = patterns(size, seed);
+  Batch batch{at::empty({size, 1, 28, 28}), at::empty({size}, at::kLong)};
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(size));
+  std::iota(indices.begin(), indices.end(), 0);
+  examples->gather(indices, batch.features.data_ptr<float>(), batch.labels.data_ptr<std::int64_t>());
+  return batch;
+}
+
+std::unique_ptr<Model> model_of(const std::string& name) {
+  return make_model(make_options({{"model.name", name}}), {FeatureKind::reals, {1, 28, 28}, 1, 10});
+}
+
+std::vector<float> gradient_of(Gradients& gradients, Model& model) {
+  std::vector<float> flat;
+  for (std::size_t i = 0; i < model.parameters().size(); ++i) {
+    const auto part = gradients.of(i);
+    flat.insert(flat.end(), part.begin(), part.end());
+  }
+  return flat;
+}
+
+void expect_near(const std::vector<float>& a, const std::vector<float>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  float worst = 0, largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    worst = std::max(worst, std::abs(a[i] - b[i]));
+    largest = std::max(largest, std::abs(b[i]));
+  }
+  EXPECT_GT(largest, 1e-3F);
+  EXPECT_LE(worst, 1e-6F);
+}
+
+class PlainStacks : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Models, PlainStacks, ::testing::Values("logistic", "mlp", "cnn"),
+                         [](const auto& model) { return model.param; });
+
+TEST_P(PlainStacks, HaveAutogradsGradients) {
+  const auto model = model_of(GetParam());
+  const auto stack = make_stack_gradients(*model);
+  const auto autograd = make_autograd_gradients(*model);
+  ASSERT_TRUE(stack);
+  // The second batch is smaller, the third larger; the last two add up.
+  std::uint64_t seed = 0;
+  for (const auto& [size, share, add] :
+       {std::tuple{12, 1.0F, false}, {5, 1.0F, false}, {30, 0.6F, false}, {20, 0.4F, true}}) {
+    const Batch batch = batch_of(size, ++seed);
+    const float expected = autograd->compute(batch.features, batch.labels, share, add);
+    EXPECT_NEAR(stack->compute(batch.features, batch.labels, share, add), expected, 1e-5);
+    expect_near(gradient_of(*stack, *model), gradient_of(*autograd, *model));
+  }
+}
+
+TEST_P(PlainStacks, DescendByTheGradient) {
+  const auto model = model_of(GetParam());
+  const auto stack = make_stack_gradients(*model);
+  const std::vector<float> before(model->values().begin(), model->values().end());
+  const Batch batch = batch_of(10, 7);
+  const float loss = stack->compute(batch.features, batch.labels, 1, false);
+  const std::vector<float> gradient = gradient_of(*stack, *model);
+  std::vector<float> expected;
+  for (std::size_t i = 0; i < before.size(); ++i) expected.push_back(0.9F * before[i] - 0.5F * gradient[i]);
+  EXPECT_EQ(stack->descend(batch.features, batch.labels, {.keep = 0.9F, .rate = 0.5F}), loss);
+  expect_near({model->values().begin(), model->values().end()}, expected);
+}
+
+TEST_P(PlainStacks, RefuseALabelThatIsNoClass) {
+  const auto model = model_of(GetParam());
+  const auto stack = make_stack_gradients(*model);
+  const Batch batch = batch_of(4, 8);
+  for (std::int64_t label : {-1, 10}) {
+    batch.labels[2] = label;
+    EXPECT_THROW(stack->compute(batch.features, batch.labels, 1, false), std::out_of_range);
+  }
+}
+
+TEST(PlainStack, IsNotAModelWithAnotherLoss) {
+  const auto model = make_model(make_options({{"model.name", "mlp"}, {"model.loss", "mse"}}),
+                                {FeatureKind::reals, {1, 28, 28}, 1, 10});
+  EXPECT_FALSE(make_stack_gradients(*model));
+}
+
+TEST(PlainStack, ShowsADivergedModel) {
+  const auto model = model_of("mlp");
+  std::ranges::fill(model->values(), std::numeric_limits<float>::quiet_NaN());
+  const Batch batch = batch_of(4, 9);
+  EXPECT_TRUE(std::isnan(make_stack_gradients(*model)->compute(batch.features, batch.labels, 1, false)));
+}
+
+}  // namespace
+}  // namespace gossamer

@@ -1,15 +1,18 @@
 #include "client/models/model_file.h"
 
+#include <caffe2/serialize/inline_container.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <torch/serialize.h>
 #include <torch/torch.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <sstream>
+#include <stdexcept>
 
+#include "client/models/state_dict.h"
 #include "core/error.h"
 
 namespace gossamer {
@@ -47,6 +50,30 @@ std::string shape_of(const at::Tensor& tensor) {
   std::ostringstream text;
   text << c10::toString(tensor.scalar_type()) << ' ' << tensor.sizes();
   return text.str();
+}
+
+// The two element types that a model has, under the names that torch.save() gives them.
+constexpr const char* kFloatStorage = "FloatStorage";
+constexpr const char* kLongStorage = "LongStorage";
+
+std::string storage_name(const at::Tensor& tensor) {
+  if (tensor.scalar_type() == at::kFloat) return kFloatStorage;
+  if (tensor.scalar_type() == at::kLong) return kLongStorage;
+  throw std::logic_error(std::string("no model has tensors of ") + c10::toString(tensor.scalar_type()));
+}
+
+at::Tensor read_tensor(caffe2::serialize::PyTorchStreamReader& archive, const PickledTensor& entry) {
+  if (entry.storage_type != kFloatStorage && entry.storage_type != kLongStorage) {
+    throw std::runtime_error("is a " + entry.storage_type + "; a model has FloatStorage and LongStorage");
+  }
+  const at::ScalarType type = entry.storage_type == kFloatStorage ? at::kFloat : at::kLong;
+  const auto [data, size] = archive.getRecord("data/" + entry.record);
+  if (static_cast<std::uint64_t>(entry.storage_elements) != size / at::elementSize(type)) {
+    throw std::runtime_error("has " + std::to_string(size) + " bytes for " +
+                             std::to_string(entry.storage_elements) + " elements");
+  }
+  const at::Tensor storage = at::from_blob(data.get(), {entry.storage_elements}, type);
+  return storage.as_strided(entry.sizes, entry.strides, entry.offset).clone(at::MemoryFormat::Contiguous);
 }
 
 const at::Tensor* find(const NamedTensors& tensors, const std::string& name) {
@@ -95,25 +122,47 @@ std::string read_file(const std::string& path) {
 }
 
 void save_state_dict(const std::string& path, const NamedTensors& state) {
-  c10::Dict<std::string, at::Tensor> dictionary;
+  std::string bytes;
+  caffe2::serialize::PyTorchStreamWriter archive([&](const void* data, std::size_t size) {
+    bytes.append(static_cast<const char*>(data), size);
+    return size;
+  });
+  std::vector<PickledTensor> table;
   for (const auto& [name, tensor] : state) {
-    // A clone, since a view would be saved with the whole flat vector behind it.
-    dictionary.insert(name, tensor.detach().clone());
+    const at::Tensor whole = tensor.detach().contiguous();
+    PickledTensor entry{name, storage_name(whole), std::to_string(table.size()), whole.numel(),
+                        0,    whole.sizes().vec(), whole.strides().vec()};
+    archive.writeRecord("data/" + entry.record, whole.data_ptr(), whole.nbytes());
+    table.push_back(std::move(entry));
   }
-  const std::vector<char> bytes = torch::pickle_save(dictionary);
-  replace_file(path, std::string(bytes.begin(), bytes.end()));
+  const std::string pickle = pickle_state_dict(table);
+  archive.writeRecord("data.pkl", pickle.data(), pickle.size());
+  archive.writeEndOfFile();
+  replace_file(path, bytes);
 }
 
 void load_state_dict(const std::string& path, const NamedTensors& state) {
-  const std::string bytes = read_file(path);
-  NamedTensors found;
+  std::istringstream bytes(read_file(path));
+  std::unique_ptr<caffe2::serialize::PyTorchStreamReader> archive;
+  std::vector<PickledTensor> table;
   try {
-    const c10::IValue value = torch::pickle_load(std::vector<char>(bytes.begin(), bytes.end()));
-    for (const auto& item : value.toGenericDict()) {
-      found.emplace_back(item.key().toStringRef(), item.value().toTensor());
-    }
+    archive = std::make_unique<caffe2::serialize::PyTorchStreamReader>(&bytes);
+    const auto [data, size] = archive->getRecord("data.pkl");
+    table = unpickle_state_dict({static_cast<const std::byte*>(data.get()), size});
+  } catch (const std::runtime_error& error) {
+    throw FileError(path + ": " + error.what() + "; a state_dict as torch.save() writes it is accepted");
   } catch (const std::exception&) {
-    throw FileError(path + ": is not a state_dict as torch.save() writes it");
+    throw FileError(path + ": is not a state_dict as torch.save() writes it, or is cut short");
+  }
+  NamedTensors found;
+  for (const PickledTensor& entry : table) {
+    try {
+      found.emplace_back(entry.name, read_tensor(*archive, entry));
+    } catch (const std::runtime_error& error) {
+      throw FileError(path + ": tensor " + entry.name + " " + error.what());
+    } catch (const std::exception&) {
+      throw FileError(path + ": tensor " + entry.name + " is missing or cut short");
+    }
   }
   copy_state(path, found, state);
 }

@@ -10,7 +10,8 @@
 
 namespace gossamer::testing {
 
-// Paths come from the build: the program under test, and the folder with real data (empty where there is none).
+// Paths come from the build: the program under test, and the folder with real data (empty where there is
+// none).
 inline const std::string kProgram = GOSSAMER_PROGRAM;
 
 using Words = std::vector<std::string>;

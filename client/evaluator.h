@@ -16,7 +16,7 @@ namespace gossamer {
 // mode; one thread at a time.
 class Evaluator {
  public:
-  static constexpr std::int64_t kBatch = 500;
+  static constexpr std::int64_t kBatch = 100;
 
   // `model` outlives the evaluator.
   Evaluator(Model& model, std::shared_ptr<const ExampleSet> examples);

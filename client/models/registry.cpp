@@ -17,7 +17,7 @@ const Registry<Model, const ExampleShape&>& models() {
   static const Registry<Model, const ExampleShape&> table{
       "models",
       "model.name",
-      "mlp",
+      "lenet",
       "what is trained",
       {
           {{"logistic", "logistic regression: one dense layer", "", {}}, make_logistic},

@@ -1,0 +1,18 @@
+// docs/reference.md says what the program says.
+#include <gtest/gtest.h>
+
+#include "cli/configuration.h"
+#include "cli/list.h"
+#include "core/files.h"
+
+namespace gossamer {
+namespace {
+
+TEST(Reference, TablesOfKeysAndMethodsAreUpToDate) {
+  const std::string page = read_text(GOSSAMER_SOURCE_DIR "/docs/reference.md");
+  EXPECT_EQ(page, update_reference(page, *full_schema(), all_methods()))
+      << "write them anew with: gossamer list --reference docs/reference.md";
+}
+
+}  // namespace
+}  // namespace gossamer

@@ -50,7 +50,7 @@ Result<std::string> decode_text(const Frame& frame);
 // decoded like any other, checks included. The payload's storage is shared.
 Result<Frame> pass_through(const Frame& frame);
 
-// ack and heartbeat: a header says it all.
+// heartbeat: a header says it all.
 Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round round = 0,
                     std::uint64_t sequence = 0);
 

@@ -20,10 +20,9 @@ enum class FrameType : std::uint8_t {
   refuse = 3,   // server -> client: payload is the reason, as text; do not come back unchanged
   model = 4,    // server -> client: train this model for `round`; payload: the compressed model
   update = 5,   // client -> server: the outcome of `round`; payload: the compressed update
-  ack = 6,      // server -> client: your update `sequence` is held, or was, or is not wanted any more
-  heartbeat = 7,  // either way: alive
-  finish = 8,     // server -> client: the run is over; payload is the reason, as text
-  leave = 9,      // client -> server: going away; payload is the reason, as text
+  heartbeat = 6,  // server -> client: are you there?
+  finish = 7,     // server -> client: the run is over; payload is the reason, as text
+  leave = 8,      // client -> server: going away; payload is the reason, as text
 };
 
 // The fixed part of every frame. Fields that a type does not use are zero.

@@ -10,6 +10,7 @@ epochs=${EPOCHS:-10}
 examples=15000 batch=10 # of each of the 4 clients
 steps=$((epochs * examples / batch))
 mkdir -p "$out"
+"$gossamer" simulate --dry-run --data.dataset mnist >/dev/null || { (($? == 4)) && exit 77; exit 1; }
 
 common=(--data.dataset mnist --data.clients 4 --data.partition iid --model.name mlp --client.batch_size $batch
   --client.lr 0.1 --server.checkpoint_every 0 -q --run.overwrite)

@@ -8,6 +8,7 @@ gossamer=${GOSSAMER:-build/release/gossamer}
 out=${1:-runs/fedsgd_vs_fedavg}
 grid=${GRID:-0.0464 0.1 0.215 0.464 1.0}
 mkdir -p "$out"
+"$gossamer" simulate --dry-run --data.dataset mnist >/dev/null || { (($? == 4)) && exit 77; exit 1; }
 
 sweep() { # name, most rounds, rounds between evaluations, keys ...
   local name=$1 rounds=$2 every=$3 lr

@@ -111,7 +111,7 @@ TEST(Codec, TextIsBoundedAndPrintable) {
 }
 
 TEST(Codec, AFrameOfAnotherTypeIsMalformed) {
-  const Frame signal = encode_signal(FrameType::ack, 1, 2, 3, 4);
+  const Frame signal = encode_signal(FrameType::heartbeat, 1, 2, 3, 4);
   EXPECT_EQ(signal.header.round, 3);
   EXPECT_EQ(signal.header.sequence, 4U);
   EXPECT_EQ(signal.wire_bytes(), kFrameHeaderBytes);
@@ -122,7 +122,7 @@ TEST(Codec, AFrameOfAnotherTypeIsMalformed) {
 }
 
 TEST(Codec, MisuseIsAFaultOfTheProgram) {
-  EXPECT_THROW((void)encode_text(FrameType::ack, 1, 2, "x"), std::logic_error);
+  EXPECT_THROW((void)encode_text(FrameType::heartbeat, 1, 2, "x"), std::logic_error);
   EXPECT_THROW((void)encode_signal(FrameType::welcome, 1, 2), std::logic_error);
 }
 

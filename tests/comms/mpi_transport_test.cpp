@@ -68,7 +68,7 @@ TEST(MpiTransport, APayloadBeyondTheLimitIsRefusedBeforeItIsAllocated) {
       ASSERT_FALSE(refused.ok());
       EXPECT_EQ(refused.fault().kind, FaultKind::malformed);
       EXPECT_THAT(refused.fault().reason, HasSubstr("10000001 bytes; at most 10000000"));
-      EXPECT_EQ(transport->send(refused.fault().peer, encode_signal(FrameType::ack, 1, 1)).fault().kind,
+      EXPECT_EQ(transport->send(refused.fault().peer, encode_signal(FrameType::heartbeat, 1, 1)).fault().kind,
                 FaultKind::disconnected);
     }
   } else {

@@ -296,7 +296,7 @@ TEST_P(TransportConformance, TrafficIsCountedByKind) {
     if (index == 0) {
       for (const auto& [client, rank] : ranks) {
         expect_sent(transport, rank, encode_model(1, 1, client, 0, {100, random_bytes(400, 1)}));
-        expect_sent(transport, rank, encode_signal(FrameType::ack, 1, client));
+        expect_sent(transport, rank, encode_signal(FrameType::heartbeat, 1, client));
       }
       const Traffic& traffic = transport.traffic();
       EXPECT_EQ(traffic.model_bytes, ranks.size() * (kFrameHeaderBytes + 400));
@@ -322,7 +322,7 @@ TEST_P(TransportConformance, ARankThatDoesNotExistIsDisconnected) {
   world->run([&](Transport& transport, int index) {
     const auto ranks = meet(transport, index, world->size());
     for (const Rank nobody : {-1, 1'000'000}) {
-      const auto sent = transport.send(nobody, encode_signal(FrameType::ack, 1, 0));
+      const auto sent = transport.send(nobody, encode_signal(FrameType::heartbeat, 1, 0));
       ASSERT_FALSE(sent.ok());
       EXPECT_EQ(sent.fault().kind, FaultKind::disconnected);
       EXPECT_EQ(sent.fault().peer, nobody);

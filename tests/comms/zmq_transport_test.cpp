@@ -262,7 +262,7 @@ TEST(ZmqTransport, APeerThatGoesIsReportedAfterWhatItSaid) {
   const Fault fault = expect_fault(*server, FaultKind::disconnected);
   EXPECT_EQ(fault.peer, rank);
   EXPECT_THAT(fault.reason, HasSubstr("gossamer-client-4"));
-  const auto sent = server->send(rank, encode_signal(FrameType::ack, 1, 4));
+  const auto sent = server->send(rank, encode_signal(FrameType::heartbeat, 1, 4));
   ASSERT_FALSE(sent.ok());
   EXPECT_EQ(sent.fault().kind, FaultKind::disconnected);
   EXPECT_EQ(server->receive(in(20ms)).fault().kind, FaultKind::timeout);  // said once
@@ -290,7 +290,7 @@ TEST(ZmqTransport, AClientThatRestartsKeepsItsRank) {
     ASSERT_TRUE(welcome);
     EXPECT_EQ(welcome->frame.header.type, FrameType::welcome);
   }
-  expect_sent(*server, other_rank, encode_signal(FrameType::ack, 1, 1));
+  expect_sent(*server, other_rank, encode_signal(FrameType::heartbeat, 1, 1));
   EXPECT_TRUE(expect_message(*other));
 }
 

@@ -220,6 +220,7 @@ const std::vector<CommandSpec>& commands() {
        {{"x", "FIELDS",
          "round, bytes, time or wall; several, with commas, make a panel each (default round)"},
         {"y", "FIELDS", "fields of metrics.jsonl; several make a row of panels each (default test_accuracy)"},
+        {"log", "", "logarithmic x axes"},
         {"out", "FILE", "FILE.svg, FILE.png or FILE.csv (default curve.svg)"}}},
       {"list",
        "every registered method",

@@ -224,6 +224,7 @@ struct Panel {
   std::string x_label;
   std::string y_label;
   double x_max = 1;
+  bool x_log = false;
   std::optional<std::pair<double, double>> y_range;  // else gnuplot chooses
   bool y_log = false;
   std::vector<Curve> curves;
@@ -447,8 +448,10 @@ std::string panel_script(const Picture& picture, const Canvas& canvas, std::size
   script += "set tmargin" + down(top + kTop);
   script += "set bmargin" + down(top + canvas.panel_height - kBottom);
   script += "set xlabel " + quoted(panel.x_label) + "\nset ylabel " + quoted(panel.y_label) + "\n";
-  script += "set xrange [0:" + number(panel.x_max) + "]\n";
-  script += panel.y_log ? "set logscale y\n" : "unset logscale y\n";
+  script += "unset logscale\n";
+  script += panel.x_log ? "set logscale x\nset xrange [*:" : "set xrange [0:";
+  script += number(panel.x_max) + "]\n";
+  if (panel.y_log) script += "set logscale y\n";
   script += panel.y_range
                 ? "set yrange [" + number(panel.y_range->first) + ":" + number(panel.y_range->second) + "]\n"
                 : std::string("set yrange [*:*]\n");
@@ -597,6 +600,7 @@ PlotRequest plot_request(const CommandLine& line) {
   if (const auto x = line.extra.find("x"); x != line.extra.end()) request.x = split(x->second);
   if (const auto y = line.extra.find("y"); y != line.extra.end()) request.y = split(y->second);
   if (const auto out = line.extra.find("out"); out != line.extra.end()) request.out = out->second;
+  request.log_x = line.extra.contains("log");
   check(request);
   return request;
 }
@@ -619,7 +623,10 @@ void plot(const PlotRequest& request) {
   Picture picture;
   picture.columns = xs.size();
   for (const Field& y : ys) {
-    for (const Field& x : xs) picture.panels.push_back(make_panel(runs, x, {y}, y.label));
+    for (const Field& x : xs) {
+      picture.panels.push_back(make_panel(runs, x, {y}, y.label));
+      picture.panels.back().x_log = request.log_x;
+    }
   }
   if (runs.size() > 1) {
     for (const Run& run : runs) picture.legend.push_back(run.label);

@@ -16,6 +16,7 @@ struct PlotRequest {
   std::vector<std::string> x{"round"};
   std::vector<std::string> y{"test_accuracy"};
   std::filesystem::path out = "curve.svg";
+  bool log_x = false;  // logarithmic x axes, for runs whose lengths differ by orders of magnitude
 };
 
 // From the words of `gossamer plot`. Throws ConfigError, with the choices, on an unknown field or ending.

@@ -27,7 +27,7 @@ for tau in 1 16 64; do
   done
 done
 for kind in svg png csv; do
-  "$gossamer" plot "${runs[@]}" --x round,bytes,time --y test_accuracy --out "$out/comparison.$kind"
+  "$gossamer" plot "${runs[@]}" --x round,bytes,time --log --y test_accuracy --out "$out/comparison.$kind"
 done
 
 python3 - "${runs[@]}" <<'PY'

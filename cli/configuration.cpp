@@ -38,6 +38,8 @@ void add_place_options(OptionSchema& schema) {
       integer_option("client.id", -1, "this client's id, 0 .. data.clients - 1; -1: the server gives one")
           .at_least(-1));
   schema.add(
+      real_option("client.server_timeout_s", 60, "silence after which a client gives its server up").above(0));
+  schema.add(
       flag_option("train.coordinator_trains", true, "under mpirun: rank 0 coordinates and trains too"));
   schema.add(flag_option("security.insecure", false, "let the server bind beyond loopback, without keys"));
 }

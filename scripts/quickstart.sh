@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 run=runs/quickstart
 program=build/release/gossamer
+library=build/release/libgossamer_cli.so
 
 scripts/install_deps.sh
 
@@ -20,7 +21,7 @@ grep -A2 'reference BLAS' "$log" >&2 || true
 cmake --build --preset release --target gossamer
 
 # A run is finished when its summary is there, and stale when the program was built after it.
-if [[ -f $run/summary.json && ! $program -nt $run/summary.json ]]; then
+if [[ -f $run/summary.json && ! $library -nt $run/summary.json ]]; then
   echo "Already trained: $run"
 else
   "$program" simulate --run.name quickstart --run.out "$run" --run.overwrite true
@@ -36,6 +37,6 @@ set datafile separator ","
 set key off
 set xlabel "round"
 set title "test accuracy"
-plot "$csv" using 1:2 every ::1 with linespoints
+plot [1:] [0:1] "$csv" using 2:3 every ::1 with points
 GNUPLOT
 echo "Results: $run (summary.json, metrics.jsonl, model.pt); curve: $run/curve.svg"

@@ -10,11 +10,12 @@
 
 namespace gossamer::testing {
 
-// Paths come from the build: the program under test, and the folder with real data (empty where there is none).
+// Paths come from the build: the program under test, and the folder with real data (empty where there is
+// none).
 inline const std::string kProgram = GOSSAMER_PROGRAM;
 
 using Words = std::vector<std::string>;
-constexpr std::chrono::minutes kLimit{3};
+constexpr std::chrono::seconds kLimit{60};
 
 inline Words operator+(Words left, const Words& right) {
   left.insert(left.end(), right.begin(), right.end());

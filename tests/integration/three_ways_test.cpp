@@ -1,5 +1,5 @@
-// One configuration and one seed in one process, under mpirun and over ZeroMQ: the same model, bit for bit, and the
-// same bytes.
+// One configuration and one seed in one process, under mpirun and over ZeroMQ: the same model, bit for bit,
+// and the same bytes.
 #include <memory>
 
 #include "integration/runs.h"
@@ -7,9 +7,23 @@
 namespace gossamer::testing {
 namespace {
 
-const Words kFederation{"--data.clients",   "4",  "--cohort.fraction",      "1",    "--model.name",    "mlp",
-                        "--run.rounds",     "4",  "--client.local_epochs",  "2",    "--run.seed",      "5",
-                        "--server.optimizer", "momentum", "--compression.up", "none", "-q"};
+const Words kFederation{"--data.clients",
+                        "4",
+                        "--cohort.fraction",
+                        "1",
+                        "--model.name",
+                        "mlp",
+                        "--run.rounds",
+                        "4",
+                        "--client.local_epochs",
+                        "2",
+                        "--run.seed",
+                        "5",
+                        "--server.optimizer",
+                        "momentum",
+                        "--compression.up",
+                        "none",
+                        "-q"};
 
 struct Outcome {
   std::string sha;
@@ -32,9 +46,10 @@ Outcome over_zmq(const Words& keys, const TemporaryFolder& folder, int clients) 
                  folder / "server.log");
   std::vector<std::unique_ptr<Process>> fleet;
   for (int k = 0; k < clients; ++k) {
-    fleet.push_back(std::make_unique<Process>(
-        Words{kProgram, "client"} + keys + Words{"--server.connect", address, "--client.id", std::to_string(k)},
-        folder / ("client" + std::to_string(k) + ".log")));
+    fleet.push_back(
+        std::make_unique<Process>(Words{kProgram, "client"} + keys +
+                                      Words{"--server.connect", address, "--client.id", std::to_string(k)},
+                                  folder / ("client" + std::to_string(k) + ".log")));
   }
   const Outcome outcome = outcome_of(finish(server, folder / "zmq"));
   for (const auto& client : fleet) EXPECT_EQ(client->wait(kLimit), 0) << client->output();
@@ -71,8 +86,20 @@ TEST(ThreeWays, SimulationAndZmq) {
 // Clients that keep a state, in all three places.
 TEST(ThreeWays, ElasticAveraging) {
   const TemporaryFolder folder;
-  const Words keys{"--data.clients", "4", "--algorithm.name", "eamsgd", "--algorithm.eamsgd.momentum", "0.9",
-                   "--client.local_steps", "7", "--client.lr", "0.01", "--run.rounds", "4", "--model.name", "logistic",
+  const Words keys{"--data.clients",
+                   "4",
+                   "--algorithm.name",
+                   "eamsgd",
+                   "--algorithm.eamsgd.momentum",
+                   "0.9",
+                   "--client.local_steps",
+                   "7",
+                   "--client.lr",
+                   "0.01",
+                   "--run.rounds",
+                   "4",
+                   "--model.name",
+                   "logistic",
                    "-q"};
   const Outcome simulated = outcome_of(run_to_end({kProgram, "simulate"}, keys, folder / "simulate"));
   EXPECT_EQ(outcome_of(run_to_end(mpirun(3), keys, folder / "mpi")), simulated);

@@ -1,0 +1,274 @@
+// The program as its users meet it: mistakes, signals, lost peers, and runs that go on after a crash.
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <fstream>
+#include <memory>
+
+#include "integration/runs.h"
+#include "support/tcp_counters.h"
+
+namespace gossamer::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+// What a command prints, and its exit code.
+struct Said {
+  int code;
+  std::string text;
+};
+
+Said say(const Words& words) {
+  const TemporaryFolder folder;
+  Process process(Words{kProgram} + words, folder / "log");
+  const auto code = process.wait(kLimit);
+  return {code.value_or(-1), process.output()};
+}
+
+// One line, and this exit code.
+void expect_refusal(const Said& said, int code, const std::string& text) {
+  EXPECT_EQ(said.code, code) << said.text;
+  EXPECT_THAT(said.text, HasSubstr(text));
+  EXPECT_EQ(std::ranges::count(said.text, '\n'), 1) << said.text;
+}
+
+TEST(Program, MistakesAreOneLineAndTheirExitCode) {
+  const TemporaryFolder folder;
+  expect_refusal(say({"simulat"}), 2, "simulate");
+  expect_refusal(say({"simulate", "--client.bach_size", "5"}), 2, "client.batch_size");
+  expect_refusal(say({"simulate", "--client.lr", "-1"}), 2, "client.lr = -1: expected a number above 0");
+  expect_refusal(say({"simulate", "--algorithm.name", "fedagv"}), 2, "fedavg");
+  expect_refusal(say({"simulate", "--algorithm.fedprox.mu", "1"}), 2,
+                 "only used with algorithm.name = fedprox");
+  expect_refusal(say({"simulate", (folder / "missing.ini").string()}), 2, "missing.ini");
+  expect_refusal(say({"simulate", "--data.dataset", "mnist", "--data.path", (folder / "none").string()}), 4,
+                 "none");
+  expect_refusal(say({"evaluate", "--model", (folder / "none.pt").string()}), 4, "none.pt");
+  expect_refusal(say({"server", "--server.listen", "tcp://0.0.0.0:5555"}), 2, "security.insecure");
+  std::ofstream(folder / "rubbish.pt") << "rubbish";
+  expect_refusal(say({"evaluate", "--model", (folder / "rubbish.pt").string()}), 4, "rubbish.pt");
+}
+
+TEST(Program, NothingOfAnEarlierRunIsOverwritten) {
+  const TemporaryFolder folder;
+  const Words quick{"--data.clients", "2", "--run.rounds", "1", "--model.name", "logistic", "-q"};
+  run_to_end({kProgram, "simulate"}, quick, folder / "run");
+  expect_refusal(say(Words{"simulate"} + quick + Words{"--run.out", (folder / "run").string()}), 2,
+                 "run.overwrite");
+  run_to_end({kProgram, "simulate", "--run.overwrite"}, quick, folder / "run");
+}
+
+TEST(Program, EvaluateFindsWhatTheRunFound) {
+  const TemporaryFolder folder;
+  const Words keys{"--data.clients", "4", "--run.rounds", "2", "--model.name", "mlp", "-q"};
+  const auto summary = run_to_end({kProgram, "simulate"}, keys, folder / "run");
+  const Said said = say(Words{"evaluate", "--model", (folder / "run").string() + "/model.pt"} + keys);
+  EXPECT_EQ(said.code, 0) << said.text;
+  char expected[32];
+  std::snprintf(expected, sizeof expected, "test_accuracy %.4f",
+                summary.at("final_test_accuracy").get<double>());
+  EXPECT_THAT(said.text, HasSubstr(expected));
+}
+
+TEST(Program, ADryRunPrintsThePlanAndWritesNothing) {
+  const TemporaryFolder folder;
+  const Said said = say({"simulate", "--dry-run", "--run.out", (folder / "run").string()});
+  EXPECT_EQ(said.code, 0);
+  EXPECT_THAT(said.text, HasSubstr("bytes_down"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+}
+
+// Waits until the run has recorded so many rounds. Watches the file through the process's own end, not the
+// clock.
+bool wait_for_rounds(Process& process, const std::filesystem::path& out, int rounds) {
+  for (;;) {
+    const std::string metrics = read_file(out / "metrics.jsonl");
+    if (std::ranges::count(metrics, '\n') >= rounds) return true;
+    if (process.wait(std::chrono::milliseconds(2))) return false;
+  }
+}
+
+const Words kLongRun{"--data.clients",
+                     "4",
+                     "--cohort.fraction",
+                     "1",
+                     "--model.name",
+                     "mlp",
+                     "--run.rounds",
+                     "40",
+                     "--server.checkpoint_every",
+                     "3",
+                     "--server.optimizer",
+                     "adam",
+                     "--server.lr",
+                     "0.01",
+                     "--client.local_epochs",
+                     "2",
+                     "-q"};
+
+TEST(Resume, AfterSigkillTheModelIsThatOfAnUninterruptedRun) {
+  const TemporaryFolder folder;
+  for (const char* algorithm : {"fedavg", "eamsgd"}) {
+    Words keys = kLongRun;
+    if (std::string(algorithm) == "eamsgd") {
+      keys = {"--data.clients",
+              "4",
+              "--model.name",
+              "mlp",
+              "--run.rounds",
+              "40",
+              "--server.checkpoint_every",
+              "3",
+              "--algorithm.name",
+              "eamsgd",
+              "--client.local_steps",
+              "10",
+              "--client.lr",
+              "0.005",
+              "-q"};
+    }
+    const std::string name = algorithm;
+    const auto straight = run_to_end({kProgram, "simulate"}, keys, folder / (name + "-straight"));
+    const auto out = folder / (name + "-killed");
+    // Killed at three different moments, the first before any checkpoint.
+    for (const int rounds : {2, 11, 25}) {
+      Process run(Words{kProgram, "simulate"} + keys + Words{"--run.out", out.string(), "--run.resume"},
+                  folder / "log");
+      if (wait_for_rounds(run, out, rounds)) run.signal(SIGKILL);
+      EXPECT_EQ(run.wait(kLimit), 128 + SIGKILL) << run.output();
+    }
+    const auto resumed = run_to_end({kProgram, "simulate", "--run.resume"}, keys, out);
+    EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256")) << algorithm;
+    EXPECT_EQ(resumed.at("bytes_up"), straight.at("bytes_up")) << algorithm;
+    EXPECT_EQ(std::ranges::count(read_file(out / "metrics.jsonl"), '\n'), 40) << algorithm;
+  }
+}
+
+TEST(Resume, AnMpiJobGoesOnFromItsCheckpoint) {
+  const TemporaryFolder folder;
+  const auto straight = run_to_end({kProgram, "simulate"}, kLongRun, folder / "straight");
+  const auto out = folder / "killed";
+  {
+    Process job(mpirun(3) + kLongRun + Words{"--run.out", out.string()}, folder / "log");
+    ASSERT_TRUE(wait_for_rounds(job, out, 8)) << job.output();
+    job.signal(SIGTERM);
+    EXPECT_TRUE(job.wait(kLimit).has_value());
+  }
+  const auto resumed = run_to_end(mpirun(3) + Words{"--run.resume"}, kLongRun, out);
+  EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256"));
+}
+
+TEST(Signals, SigintEndsARunCleanlyWithItsResults) {
+  const TemporaryFolder folder;
+  const auto out = folder / "run";
+  Process run(
+      Words{kProgram, "simulate"} + kLongRun + Words{"--run.out", out.string(), "--run.rounds", "100000"},
+      folder / "log");
+  ASSERT_TRUE(wait_for_rounds(run, out, 2)) << run.output();
+  run.signal(SIGINT);
+  const auto summary = finish(run, out);
+  EXPECT_EQ(summary.at("stopped_by"), "signal");
+  EXPECT_TRUE(std::filesystem::exists(out / "model.pt"));
+  EXPECT_FALSE(std::filesystem::is_empty(out / "checkpoint"));
+}
+
+class OverZmq : public ::testing::Test {
+ protected:
+  std::unique_ptr<Process> server(const Words& keys, const std::string& name = "server") {
+    return std::make_unique<Process>(
+        Words{kProgram, "server"} + keys +
+            Words{"--server.listen", address_, "--run.out", (folder_ / "run").string()},
+        folder_ / (name + ".log"));
+  }
+  std::unique_ptr<Process> client(const Words& keys, int id) {
+    return std::make_unique<Process>(
+        Words{kProgram, "client"} + keys +
+            Words{"--server.connect", address_, "--client.id", std::to_string(id)},
+        folder_ / ("client" + std::to_string(id) + ".log"));
+  }
+  std::vector<std::unique_ptr<Process>> clients(const Words& keys, int count) {
+    std::vector<std::unique_ptr<Process>> fleet;
+    for (int id = 0; id < count; ++id) fleet.push_back(client(keys, id));
+    return fleet;
+  }
+
+  TemporaryFolder folder_;
+  int port_ = free_port();
+  std::string address_ = "tcp://127.0.0.1:" + std::to_string(port_);
+};
+
+TEST_F(OverZmq, AKilledClientDoesNotHangTheOthers) {
+  const auto serving = server(kLongRun);
+  auto fleet = clients(kLongRun, 4);
+  ASSERT_TRUE(wait_for_rounds(*serving, folder_ / "run", 3)) << serving->output();
+  fleet[2]->signal(SIGKILL);
+  const auto summary = finish(*serving, folder_ / "run");
+  EXPECT_EQ(summary.at("rounds"), 40);
+  EXPECT_THAT(serving->output(), HasSubstr("client 2"));
+  for (const int id : {0, 1, 3}) EXPECT_EQ(fleet[static_cast<std::size_t>(id)]->wait(kLimit), 0);
+}
+
+TEST_F(OverZmq, TooFewClientsEndTheRunAndAreNamed) {
+  const Words keys = kLongRun + Words{"--cohort.min_size", "2", "--run.rounds", "100000"};
+  const Words two{"--data.clients", "2"};
+  const auto serving = server(keys + two);
+  auto fleet = clients(keys + two, 2);
+  ASSERT_TRUE(wait_for_rounds(*serving, folder_ / "run", 2)) << serving->output();
+  fleet[1]->signal(SIGKILL);
+  finish(*serving, folder_ / "run", 3);
+  EXPECT_THAT(serving->output(), HasSubstr("client 1"));
+}
+
+TEST_F(OverZmq, AKilledServerIsResumedAndItsClientsComeBack) {
+  const auto straight = run_to_end({kProgram, "simulate"}, kLongRun, folder_ / "straight");
+  auto serving = server(kLongRun);
+  const auto fleet = clients(kLongRun, 4);
+  ASSERT_TRUE(wait_for_rounds(*serving, folder_ / "run", 8)) << serving->output();
+  serving->signal(SIGKILL);
+  EXPECT_EQ(serving->wait(kLimit), 128 + SIGKILL);
+  serving = server(kLongRun + Words{"--run.resume"}, "server2");
+  const auto summary = finish(*serving, folder_ / "run");
+  EXPECT_EQ(summary.at("model_sha256"), straight.at("model_sha256"));
+  for (const auto& one : fleet) EXPECT_EQ(one->wait(kLimit), 0) << one->output();
+}
+
+TEST_F(OverZmq, AnotherConfigurationIsRefused) {
+  const auto serving = server(kLongRun);
+  const auto stranger = client(kLongRun + Words{"--client.lr", "0.2"}, 0);
+  EXPECT_EQ(stranger->wait(kLimit), 2);
+  EXPECT_THAT(stranger->output(), HasSubstr("configuration differs"));
+}
+
+TEST_F(OverZmq, TheServerGivesIdsToThoseWhoHaveNone) {
+  const Words keys{"--data.clients", "3", "--cohort.fraction", "1", "--run.rounds", "2", "--model.name",
+                   "logistic",       "-q"};
+  const auto simulated = run_to_end({kProgram, "simulate"}, keys, folder_ / "simulated");
+  const auto serving = server(keys);
+  std::vector<std::unique_ptr<Process>> fleet;
+  for (int i = 0; i < 3; ++i) {
+    fleet.push_back(
+        std::make_unique<Process>(Words{kProgram, "client"} + keys + Words{"--server.connect", address_},
+                                  folder_ / ("anybody" + std::to_string(i) + ".log")));
+  }
+  EXPECT_EQ(finish(*serving, folder_ / "run").at("model_sha256"), simulated.at("model_sha256"));
+}
+
+// What we say we sent is what the kernel carried.
+TEST_F(OverZmq, BytesAreTheKernelsBytesWithinOnePercent) {
+  const auto serving = server(kLongRun);
+  const auto fleet = clients(kLongRun, 4);
+  TcpCounters largest;
+  while (!serving->wait(std::chrono::milliseconds(1))) {
+    const TcpCounters now = read_tcp_counters(static_cast<std::uint16_t>(port_));
+    if (now.bytes_sent + now.bytes_received > largest.bytes_sent + largest.bytes_received) largest = now;
+  }
+  const auto summary = finish(*serving, folder_ / "run");
+  const double ours = summary.at("bytes_up").get<double>() + summary.at("bytes_down").get<double>();
+  const double control = summary.at("bytes_control").get<double>();
+  const auto kernel = static_cast<double>(largest.bytes_sent + largest.bytes_received);
+  EXPECT_NEAR(kernel, ours + control, 0.01 * ours);
+}
+
+}  // namespace
+}  // namespace gossamer::testing

@@ -16,7 +16,12 @@ std::int64_t count_correct(const at::Tensor& logits, const at::Tensor& labels) {
   const std::int64_t* label = labels.data_ptr<std::int64_t>();
   std::int64_t correct = 0;
   for (std::int64_t i = 0; i < n; ++i, row += classes) {
-    correct += std::max_element(row, row + classes) - row == label[i] ? 1 : 0;
+    // As argmax() would say, the first of equals, without its branches. Beside a NaN nothing is correct.
+    const float own = row[label[i]];
+    std::int64_t better = 0;
+    for (std::int64_t j = 0; j < label[i]; ++j) better += row[j] < own ? 0 : 1;
+    for (std::int64_t j = label[i] + 1; j < classes; ++j) better += row[j] <= own ? 0 : 1;
+    correct += better == 0 && own == own ? 1 : 0;
   }
   return correct;
 }

@@ -16,6 +16,7 @@ namespace gossamer {
 // mode; one thread at a time.
 class Evaluator {
  public:
+  // 100 images of 28x28 as floats are 314 kB, which a core's second-level cache holds.
   static constexpr std::int64_t kBatch = 100;
 
   // `model` outlives the evaluator.

@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <stdexcept>
-
-#include "core/simd.h"
 
 namespace gossamer {
 namespace {
@@ -54,7 +53,6 @@ bool wins(float challenger, float best) {
 float larger(float a, float b) { return wins(b, a) ? b : a; }
 float relu(float x) { return x < 0 ? 0 : x; }
 
-GOSSAMER_MULTIVERSION
 void pool_row(const float* __restrict upper, const float* __restrict lower, std::int64_t columns,
               float* __restrict out) {
   for (std::int64_t j = 0; j < columns; ++j) {
@@ -65,7 +63,6 @@ void pool_row(const float* __restrict upper, const float* __restrict lower, std:
 // Which of the four values an output came from, row by row, or kNoWinner where the ReLU stopped it.
 constexpr std::int32_t kNoWinner = 4;
 
-GOSSAMER_MULTIVERSION
 void pool_row(const float* __restrict upper, const float* __restrict lower, std::int64_t columns,
               float* __restrict out, std::int32_t* __restrict winners) {
   for (std::int64_t j = 0; j < columns; ++j) {
@@ -80,7 +77,6 @@ void pool_row(const float* __restrict upper, const float* __restrict lower, std:
   }
 }
 
-GOSSAMER_MULTIVERSION
 void unpool_row(const float* __restrict gradient, const std::int32_t* __restrict winners,
                 std::int64_t columns, float* __restrict upper, float* __restrict lower) {
   for (std::int64_t j = 0; j < columns; ++j) {
@@ -113,26 +109,56 @@ struct MaxPool2Relu : torch::autograd::Function<MaxPool2Relu> {
   }
 };
 
-Tensor mean_cross_entropy(const Tensor& log_softmax, const Tensor& labels) {
-  const std::int64_t n = log_softmax.size(0), classes = log_softmax.size(1);
-  if (labels.numel() != n) throw std::out_of_range("one label for each row of logits is needed");
-  const float* values = log_softmax.data_ptr<float>();
+void check_labels(const std::int64_t* labels, std::int64_t count, std::int64_t n, std::int64_t classes) {
+  if (count != n) throw std::out_of_range("one label for each row of logits is needed");
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (labels[i] < 0 || labels[i] >= classes) throw std::out_of_range("label " + std::to_string(labels[i]));
+  }
+}
+
+Tensor mean_of(double sum, std::int64_t n) {
+  Tensor mean = at::empty({}, at::kFloat);
+  *mean.data_ptr<float>() = static_cast<float>(sum / static_cast<double>(n));
+  return mean;
+}
+
+// For a few classes, ATen's log_softmax() spends most of its time between the rows; exp() of the whole matrix
+// does not.
+Tensor mean_cross_entropy(const Tensor& logits, const Tensor& labels) {
+  const std::int64_t n = logits.size(0), classes = logits.size(1);
   const std::int64_t* label = labels.data_ptr<std::int64_t>();
+  check_labels(label, labels.numel(), n, classes);
+  Tensor shifted = at::empty(logits.sizes(), logits.options());
+  const float* z = logits.data_ptr<float>();
+  float* values = shifted.data_ptr<float>();
   double sum = 0;
   for (std::int64_t i = 0; i < n; ++i) {
-    if (label[i] < 0 || label[i] >= classes) throw std::out_of_range("label " + std::to_string(label[i]));
+    const float* row = z + i * classes;
+    float largest = row[0];
+    for (std::int64_t j = 1; j < classes; ++j) largest = larger(largest, row[j]);
+    for (std::int64_t j = 0; j < classes; ++j) values[i * classes + j] = row[j] - largest;
     sum -= static_cast<double>(values[i * classes + label[i]]);
   }
-  Tensor loss = at::empty({}, log_softmax.options());
-  *loss.data_ptr<float>() = static_cast<float>(sum / static_cast<double>(n));
-  return loss;
+  shifted.exp_();
+  for (std::int64_t i = 0; i < n; ++i) {
+    double total = 0;
+    for (std::int64_t j = 0; j < classes; ++j) total += static_cast<double>(values[i * classes + j]);
+    sum += std::log(total);
+  }
+  return mean_of(sum, n);
 }
 
 struct SoftmaxCrossEntropy : torch::autograd::Function<SoftmaxCrossEntropy> {
   static Tensor forward(AutogradContext* ctx, const Tensor& logits, const Tensor& labels) {
     const Tensor log_softmax = at::log_softmax(logits, 1);
+    const std::int64_t n = logits.size(0), classes = logits.size(1);
+    const std::int64_t* label = labels.data_ptr<std::int64_t>();
+    check_labels(label, labels.numel(), n, classes);
+    const float* values = log_softmax.data_ptr<float>();
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) sum -= static_cast<double>(values[i * classes + label[i]]);
     ctx->save_for_backward({log_softmax, labels});
-    return mean_cross_entropy(log_softmax, labels);
+    return mean_of(sum, n);
   }
 
   // d loss / d logits = (softmax - one_hot(labels)) / n.
@@ -215,7 +241,7 @@ Tensor max_pool2_relu(const Tensor& x) {
 }
 
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) {
-  if (!at::GradMode::is_enabled()) return mean_cross_entropy(at::log_softmax(logits, 1), labels.contiguous());
+  if (!at::GradMode::is_enabled()) return mean_cross_entropy(logits.contiguous(), labels.contiguous());
   return SoftmaxCrossEntropy::apply(logits.contiguous(), labels.contiguous());
 }
 

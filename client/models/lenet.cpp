@@ -38,6 +38,14 @@ class LeNet final : public NativeModel {
     return dense(x, fc3_.weight, fc3_.bias);
   }
 
+  std::vector<StackLayer> layers() const override {
+    return {{.weight = conv1_.weight, .bias = conv1_.bias, .relu = true, .pool = true},
+            {.weight = conv2_.weight, .bias = conv2_.bias, .relu = true, .pool = true},
+            {.weight = fc1_.weight, .bias = fc1_.bias, .relu = true},
+            {.weight = fc2_.weight, .bias = fc2_.bias, .relu = true},
+            {.weight = fc3_.weight, .bias = fc3_.bias}};
+  }
+
  private:
   ImageExtents extents_;
   std::int64_t flat_;

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "tests/client/models/support.h"
 
 namespace gossamer {
@@ -93,6 +97,18 @@ TEST(Evaluator, RefusesValuesOfAnotherModel) {
   const std::vector<float> values(10);
   EXPECT_THROW(Evaluator(*model, std::make_shared<Examples>(shape_for("mlp"), 4)).evaluate(values),
                std::logic_error);
+}
+
+// A diverged model is never right.
+TEST(Evaluator, NothingIsCorrectBesideNotANumber) {
+  const auto examples = std::make_shared<Examples>(shape_for("logistic"), 50);
+  const auto model = make("logistic");
+  Evaluator evaluator(*model, examples);
+  ASSERT_GT(evaluator.evaluate().correct, 0);
+  std::ranges::fill(model->values(), std::numeric_limits<float>::quiet_NaN());
+  const Evaluation outcome = evaluator.evaluate();
+  EXPECT_EQ(outcome.correct, 0);
+  EXPECT_TRUE(std::isnan(outcome.loss()));
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ inline ExampleShape text(std::int64_t window, std::int64_t vocabulary) {
 inline ExampleShape shape_for(const std::string& model) {
   if (model == "char_lstm") return text(12, 30);
   if (model == "easgd_cnn") return images(3, 32);
-  if (model == "resnet18") return images(3, 16);
+  if (model == "resnet18") return images(3, 8);
   return images(1, 28);
 }
 

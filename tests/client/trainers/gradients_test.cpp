@@ -51,7 +51,7 @@ void expect_near(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 class PlainStacks : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Models, PlainStacks, ::testing::Values("logistic", "mlp", "cnn"),
+INSTANTIATE_TEST_SUITE_P(Models, PlainStacks, ::testing::Values("logistic", "mlp", "cnn", "lenet"),
                          [](const auto& model) { return model.param; });
 
 TEST_P(PlainStacks, HaveAutogradsGradients) {

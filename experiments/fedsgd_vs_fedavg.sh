@@ -20,7 +20,7 @@ sweep() { # name, most rounds, rounds between evaluations, keys ...
   done
 }
 sweep fedavg 100 1 --client.local_epochs 10
-sweep fedsgd 3000 2 --algorithm.name fedsgd
+sweep fedsgd 3000 2 --algorithm.name fedsgd --client.batch_size 0
 
 python3 - "$out" $grid <<'PY'
 import csv, json, sys

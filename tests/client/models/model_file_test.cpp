@@ -59,7 +59,10 @@ class ModelFile : public ::testing::TestWithParam<std::string> {
       text.append(buffer.data(), n);
     return {::pclose(pipe), text};
   }
-  bool has_python_torch() const { return python("import torch").status == 0; }
+  bool has_python_torch() const {
+    return python("import importlib.util, sys\nsys.exit(importlib.util.find_spec('torch') is None)").status ==
+           0;
+  }
 
   std::filesystem::path folder_;
 };

@@ -62,7 +62,7 @@ function(gossamer_test name)
     target_link_libraries(${name} PRIVATE gossamer_torch)
     gossamer_precompile_torch(${name})
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60)
+  gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60)
   # gtest_discover_tests() takes lists apart, so a second label would be lost: the properties are set by a file
   # that ctest reads after the one with the tests' names.
   set(properties "LABELS \"${ARG_LABELS}\" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT \"${ARG_ENVIRONMENT}\"")

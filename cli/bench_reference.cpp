@@ -1,7 +1,7 @@
 // What `gossamer bench train` compares with: local training as a user of libtorch would write it, on float
 // tensors that lie ready, with nothing of ours linked or tuned. Arguments: MODEL BATCH_SIZE. For each line
-// `go SECONDS` on standard input, trains that long and prints samples/s by wall and by processor time; ends at
-// any other line.
+// `go SECONDS` on standard input, trains that long and prints samples/s by wall and by processor time; ends
+// at any other line.
 #include <torch/torch.h>
 
 #include <chrono>

@@ -37,8 +37,8 @@ void add_place_options(OptionSchema& schema) {
   schema.add(
       integer_option("client.id", -1, "this client's id, 0 .. data.clients - 1; -1: the server gives one")
           .at_least(-1));
-  schema.add(
-      real_option("client.server_timeout_s", 60, "silence after which a client gives its server up").above(0));
+  schema.add(real_option("client.server_timeout_s", 60, "silence after which a client gives its server up")
+                 .above(0));
   schema.add(
       flag_option("train.coordinator_trains", true, "under mpirun: rank 0 coordinates and trains too"));
   schema.add(flag_option("security.insecure", false, "let the server bind beyond loopback, without keys"));
@@ -49,12 +49,10 @@ void refuse(const std::string& what) { throw ConfigError(what); }
 }  // namespace
 
 std::vector<MethodGroup> all_methods() {
-  return {datasets().describe(),          partitions().describe(),    models().describe(),
-          algorithms().describe(),        client_optimizers().describe(),
-          aggregators().describe(),       server_optimizers().describe(),
-          cohort_samplers().describe(),   sync_policies().describe(),
-          up_compressors().describe(),    clippers().describe(),
-          privacy_mechanisms().describe()};
+  return {datasets().describe(),          partitions().describe(),        models().describe(),
+          algorithms().describe(),        client_optimizers().describe(), aggregators().describe(),
+          server_optimizers().describe(), cohort_samplers().describe(),   sync_policies().describe(),
+          up_compressors().describe(),    clippers().describe(),          privacy_mechanisms().describe()};
 }
 
 std::shared_ptr<const OptionSchema> full_schema() {

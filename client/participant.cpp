@@ -13,8 +13,8 @@ namespace {
 
 using Clock = Transport::Clock;
 
-constexpr std::chrono::milliseconds kPollInterval{200};        // how often a stop request is looked for
-constexpr std::chrono::seconds kRegistrationInterval{1};       // between attempts until the server answers
+constexpr std::chrono::milliseconds kPollInterval{200};   // how often a stop request is looked for
+constexpr std::chrono::seconds kRegistrationInterval{1};  // between attempts until the server answers
 constexpr std::chrono::seconds kFlushTime{5};
 constexpr std::size_t kKeptCheckpoints = 2;
 
@@ -42,8 +42,8 @@ Result<Frame> Participant::answer(const Frame& model_frame) {
   return update;
 }
 
-std::string Participant::serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
-                               const std::function<bool()>& stop_requested) {
+std::string Participant::serve(Transport& transport, std::vector<ClientId> clients,
+                               std::chrono::seconds patience, const std::function<bool()>& stop_requested) {
   std::set<ClientId> welcome;
   Clock::time_point last_heard = Clock::now();
   Clock::time_point last_registration{};
@@ -66,7 +66,8 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
     }
     auto message = transport.receive(now + kPollInterval);
     if (!message) {
-      if (message.fault().kind == FaultKind::malformed) spdlog::warn("dropped a frame: {}", message.fault().reason);
+      if (message.fault().kind == FaultKind::malformed)
+        spdlog::warn("dropped a frame: {}", message.fault().reason);
       if (message.fault().kind == FaultKind::disconnected) {
         spdlog::warn("connection to the server lost: {}", message.fault().reason);
         welcome.clear();
@@ -91,9 +92,12 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
         last_heard = Clock::now();  // training took its time; the server was not asked to speak meanwhile
         break;
       }
-      case FrameType::refuse: throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
-      case FrameType::finish: return decode_text(frame).value_or("no reason");
-      default: break;
+      case FrameType::refuse:
+        throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
+      case FrameType::finish:
+        return decode_text(frame).value_or("no reason");
+      default:
+        break;
     }
   }
 }

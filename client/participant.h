@@ -24,10 +24,10 @@ class Participant {
   // again; a coordinator that went back to its checkpoint is followed there.
   Result<Frame> answer(const Frame& model_frame);
 
-  // Registers `clients` (or one, if kUnassignedClient, whose id the server gives) with rank 0 and serves rounds
-  // until the coordinator says that the run is over; returns its reason. Connections that break are made again;
-  // after `patience` without a word from the server: RunError. A refusal is a ConfigError. `stop_requested` is
-  // asked between frames.
+  // Registers `clients` (or one, if kUnassignedClient, whose id the server gives) with rank 0 and serves
+  // rounds until the coordinator says that the run is over; returns its reason. Connections that break are
+  // made again; after `patience` without a word from the server: RunError. A refusal is a ConfigError.
+  // `stop_requested` is asked between frames.
   std::string serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
                     const std::function<bool()>& stop_requested);
 
@@ -48,7 +48,7 @@ class Participant {
   // Where this process's states are saved beside the coordinator's checkpoints, if it shares a file system.
   std::optional<std::filesystem::path> checkpoint_dir_;
   std::string owner_;
-  std::map<ClientId, Frame> answers_;  // the last one of each client
+  std::map<ClientId, Frame> answers_;   // the last one of each client
   std::map<Round, ClientStates> kept_;  // states at the last two checkpoints
 };
 

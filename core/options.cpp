@@ -28,7 +28,8 @@ constexpr std::array<std::string_view, 16> kLocalKeys{"run.out",
                                                       "server.connect",
                                                       "server.checkpoint_every",
                                                       "server.client_timeout_s",
-                                                      "data.path", "client.server_timeout_s",
+                                                      "data.path",
+                                                      "client.server_timeout_s",
                                                       "devices.speed"};
 constexpr std::array<std::string_view, 3> kLocalSections{"security.", "network.", "train."};
 

@@ -12,6 +12,7 @@
 #include "core/metrics.h"
 #include "core/options.h"
 #include "core/types.h"
+#include "core/versioned_model.h"
 #include "server/cohort/cohort_sampler.h"
 #include "server/server.h"
 #include "server/sync/sync_policy.h"
@@ -43,7 +44,7 @@ std::int64_t cohort_size(const Options& options);
 
 // The state machine of a run: membership, cohorts, rounds. Events go in, each with the driver's time; actions
 // come out. Deterministic, and the same in simulation, under MPI and over ZeroMQ. Not thread-safe.
-class Coordinator {
+class Coordinator : public VersionedModel {
  public:
   Coordinator(const Options& options, std::shared_ptr<const Parameters> initial);
 
@@ -56,15 +57,13 @@ class Coordinator {
   Actions committed(std::optional<double> accuracy, Seconds now);
 
   const Progress& progress() const noexcept { return progress_; }
-  // Model versions made so far.
-  Round version() const noexcept { return version_; }
-  const std::shared_ptr<const Parameters>& model() const noexcept { return server_.model(); }
+  Round version() const noexcept override { return version_; }
+  const std::shared_ptr<const Parameters>& model() const noexcept override { return server_.model(); }
   std::int64_t population() const noexcept { return static_cast<std::int64_t>(present_.size()); }
   bool is_present(ClientId client) const { return present_[static_cast<std::size_t>(client)]; }
 
-  // Between rounds: everything that the next rounds depend on.
-  void save(CheckpointWriter& writer);
-  void restore(const CheckpointReader& reader);
+  void save(CheckpointWriter& writer) override;
+  void restore(const CheckpointReader& reader) override;
 
  private:
   enum class Slot { waiting, held, added, lost };

@@ -23,7 +23,8 @@ void add_server_options(OptionSchema& schema) {
   schema.add(text_option("server.listen", "tcp://127.0.0.1:5555", "where `gossamer server` binds"));
   schema.add(
       text_option("server.connect", "tcp://127.0.0.1:5555", "where `gossamer client` finds its server"));
-  schema.add(integer_option("server.checkpoint_every", 10, "rounds between checkpoints; 0: none").at_least(0));
+  schema.add(
+      integer_option("server.checkpoint_every", 10, "rounds between checkpoints; 0: none").at_least(0));
   schema.add(
       real_option("server.client_timeout_s", 10, "silence after which a client counts as lost").above(0));
 

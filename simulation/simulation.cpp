@@ -27,7 +27,8 @@ Evaluation Simulation::evaluate(const Parameters& model) {
       Evaluator& evaluator = evaluators_.at(&client);
       std::int64_t batch = next++;
       if (batch < batches) evaluator.load(model.values);
-      for (; batch < batches; batch = next++) parts[static_cast<std::size_t>(batch)] = evaluator.evaluate_batch(batch);
+      for (; batch < batches; batch = next++)
+        parts[static_cast<std::size_t>(batch)] = evaluator.evaluate_batch(batch);
     }));
   }
   for (std::future<void>& part : done) part.get();

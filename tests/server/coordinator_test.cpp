@@ -1,4 +1,5 @@
-// The coordinator, driven by hand: whole federations with losses, duplicates and late updates, without a network.
+// The coordinator, driven by hand: whole federations with losses, duplicates and late updates, without a
+// network.
 #include "server/coordinator.h"
 
 #include <gmock/gmock.h>
@@ -17,8 +18,8 @@ using ::testing::HasSubstr;
 
 std::shared_ptr<const Parameters> model_of(std::vector<float> values) {
   auto parameters = std::make_shared<Parameters>();
-  parameters->layout = std::make_shared<const ParameterLayout>(
-      std::vector<TensorSpec>{{"w", {static_cast<std::int64_t>(values.size())}, 0, 0, TensorRole::parameter}});
+  parameters->layout = std::make_shared<const ParameterLayout>(std::vector<TensorSpec>{
+      {"w", {static_cast<std::int64_t>(values.size())}, 0, 0, TensorRole::parameter}});
   parameters->values.assign(values.begin(), values.end());
   return parameters;
 }
@@ -45,7 +46,8 @@ const Finish& finished(const Actions& actions) { return std::get<Finish>(actions
 
 Actions join_all(Coordinator& coordinator) {
   Actions actions;
-  for (ClientId client = 0; client < coordinator.population(); ++client) actions = coordinator.joined(client, 0);
+  for (ClientId client = 0; client < coordinator.population(); ++client)
+    actions = coordinator.joined(client, 0);
   return actions;
 }
 
@@ -76,7 +78,8 @@ TEST(Coordinator, OrderOfArrivalDoesNotReachTheModel) {
     Coordinator coordinator(everybody({}), model_of({0}));
     join_all(coordinator);
     Actions actions;
-    for (std::size_t i : order) actions = coordinator.arrived(update_of(static_cast<ClientId>(i), 1, updates[i]), 1);
+    for (std::size_t i : order)
+      actions = coordinator.arrived(update_of(static_cast<ClientId>(i), 1, updates[i]), 1);
     const float value = std::get<Commit>(actions.at(0)).model->values[0];
     EXPECT_EQ(value, first.value_or(value));
     first = value;
@@ -115,7 +118,8 @@ TEST(Coordinator, ALostClientDoesNotHangTheRound) {
   const Actions actions = coordinator.arrived(update_of(1, 1, {2}), 1);
   EXPECT_THAT(std::get<Commit>(actions.at(0)).model->values, ElementsAre(3));
   EXPECT_EQ(committed(actions).dropped, 1);
-  EXPECT_THAT(sent(coordinator.committed(std::nullopt, 1)).clients, ElementsAre(1, 2)) << "only those who are here";
+  EXPECT_THAT(sent(coordinator.committed(std::nullopt, 1)).clients, ElementsAre(1, 2))
+      << "only those who are here";
 }
 
 TEST(Coordinator, AClientThatComesBackIsGivenTheOpenRound) {
@@ -183,7 +187,8 @@ TEST(Coordinator, StopsAtTheTargetOrAfterTheLastRound) {
 }
 
 TEST(Coordinator, StragglersAreDroppedUnlessPartialWorkIsKept) {
-  const std::map<std::string, std::string> given{{"data.clients", "1000"}, {"devices.straggler_fraction", "0.5"}};
+  const std::map<std::string, std::string> given{{"data.clients", "1000"},
+                                                 {"devices.straggler_fraction", "0.5"}};
   Coordinator dropping(everybody(given), model_of({0}));
   const auto asked = static_cast<double>(sent(join_all(dropping)).clients.size());
   EXPECT_NEAR(asked, 500, 5 * std::sqrt(250));
@@ -209,7 +214,8 @@ TEST(Coordinator, ResumesWhereItsCheckpointWasTaken) {
     resumed.restore(CheckpointReader(bytes, "checkpoint"));
     EXPECT_EQ(sent(join_all(resumed)).round, 2);
     const Actions actual = resumed.arrived(update_of(0, 2, {2, 3}), 2);
-    EXPECT_EQ(std::get<Commit>(actual.at(0)).model->values, std::get<Commit>(expected.at(0)).model->values) << name;
+    EXPECT_EQ(std::get<Commit>(actual.at(0)).model->values, std::get<Commit>(expected.at(0)).model->values)
+        << name;
   }
 }
 

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "core/error.h"
+#include "core/ini.h"
 
 namespace gossamer {
 namespace {
@@ -265,7 +266,7 @@ std::string Options::to_ini() const {
     if (!applies(spec)) continue;
     const std::string section = spec.key.substr(0, spec.key.find('.'));
     if (!sections.contains(section)) order.push_back(section);
-    sections[section] += spec.key.substr(section.size() + 1) + " = " + values_[i].text + '\n';
+    sections[section] += spec.key.substr(section.size() + 1) + " = " + ini_value(values_[i].text) + '\n';
   }
   std::string ini;
   for (const std::string& section : order) ini += '[' + section + "]\n" + sections[section] + '\n';

@@ -36,6 +36,7 @@ std::optional<double> RunKeeper::commit(const Commit& commit, VersionedModel& su
     metrics.test_loss = evaluation.loss();
   }
   metrics.wall_s = wall_s();
+  metrics.rss_mb = resident_mb();
   recorder_->add(metrics);
   progress_.round_done(metrics);
   if (schedule_.due(metrics.round)) checkpoint(subject);

@@ -5,6 +5,12 @@
 #include "comms/codec.h"
 
 namespace gossamer {
+namespace {
+
+// Trainings under way or done before their turn, for each thread: one that ends early has a next one.
+constexpr std::size_t kAheadPerThread = 2;
+
+}  // namespace
 
 Simulation::Simulation(const Options& options, const FederatedData& data, TrainerPool& pool)
     : data_(data),
@@ -13,6 +19,9 @@ Simulation::Simulation(const Options& options, const FederatedData& data, Traine
       run_id_(options.digest()),
       keeps_state_(algorithms().make(options)->keeps_client_state()) {
   const std::shared_ptr<const ExampleSet> test = data.test();
+  const std::size_t floats = pool.clients().front()->model().layout()->size();
+  if (const auto payload = up_compressors().make(options)->payload_bytes(floats))
+    update_bytes_ = kFrameHeaderBytes + *payload;
   for (const auto& client : pool.clients()) evaluators_.try_emplace(client.get(), client->model(), test);
 }
 
@@ -76,33 +85,61 @@ void Simulation::start(const SendModel& send, RunKeeper& keeper) {
     const Frame frame =
         encode_model(run_id_, send.round, client, static_cast<std::uint64_t>(send.round), send.model);
     keeper.count_down(frame.wire_bytes());
-    ClientState* state = keeps_state_ ? &states_.of(client) : nullptr;
-    training_[{send.round, client}] = pool_.submit([frame, state](Client& worker) -> Result<Frame> {
-      auto received = pass_through(frame);
-      if (!received) return received;
-      return worker.take_part(received.value(), state);
-    });
     const Seconds trained = now_ + devices_.download_seconds(frame.wire_bytes()) +
                             devices_.training_seconds(data_.examples(client), client, send.round);
-    schedule(trained, EventKind::trained, send.round, client);
+    const Event event = update_bytes_ ? schedule(trained + devices_.upload_seconds(*update_bytes_),
+                                                 EventKind::arrived, send.round, client)
+                                      : schedule(trained, EventKind::trained, send.round, client);
+    planned_.try_emplace({event.time, event.order}, Work{send.round, client}, frame);
   }
+  train_ahead();
+}
+
+void Simulation::train(const Work& work, const Frame& model) {
+  ClientState* state = keeps_state_ ? &states_.of(work.second) : nullptr;
+  training_[work] = pool_.submit([model, state](Client& worker) -> Result<Frame> {
+    auto received = pass_through(model);
+    if (!received) return received;
+    return worker.take_part(received.value(), state);
+  });
+}
+
+void Simulation::train_ahead() {
+  const std::size_t most = kAheadPerThread * static_cast<std::size_t>(pool_.threads());
+  while (!planned_.empty() && training_.size() < most) {
+    const auto [work, model] = std::move(planned_.extract(planned_.begin()).mapped());
+    train(work, model);
+  }
+}
+
+// Waits for the real training behind the event.
+Result<Frame> Simulation::trained(const Event& event) {
+  const Work work{event.round, event.client};
+  // Those trained ahead may all be due later.
+  if (const auto node = planned_.extract({event.time, event.order})) train(work, node.mapped().second);
+  Result<Frame> update = training_.at(work).get();
+  training_.erase(work);
+  train_ahead();
+  return update;
 }
 
 Actions Simulation::handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
   if (event.kind == EventKind::deadline) return coordinator.deadline(event.round, now_);
   const Work work{event.round, event.client};
   if (event.kind == EventKind::trained) {
-    // Waits for the real training; its bytes are known only now.
-    Result<Frame> update = training_.at(work).get();
-    training_.erase(work);
+    Result<Frame> update = trained(event);
     if (!update) return coordinator.left(event.client, update.fault().reason, now_);
     schedule(now_ + devices_.upload_seconds(update.value().wire_bytes()), EventKind::arrived, event.round,
              event.client);
     on_the_way_[work] = std::move(update).value();
     return {};
   }
-  const Frame frame = std::move(on_the_way_.at(work));
-  on_the_way_.erase(work);
+  const auto sent = on_the_way_.extract(work);
+  const Result<Frame> outcome = sent ? Result<Frame>(std::move(sent.mapped())) : trained(event);
+  if (!outcome) return coordinator.left(event.client, outcome.fault().reason, now_);
+  const Frame& frame = outcome.value();
+  if (update_bytes_ && frame.wire_bytes() != *update_bytes_)
+    throw std::logic_error("simulation: an update is not as long as its compressor says");
   keeper.count_up(frame.wire_bytes());
   auto received = pass_through(frame);
   if (!received) return coordinator.left(event.client, received.fault().reason, now_);
@@ -113,8 +150,10 @@ Actions Simulation::handle(const Event& event, Coordinator& coordinator, RunKeep
   return actions;
 }
 
-void Simulation::schedule(Seconds time, EventKind kind, Round round, ClientId client) {
-  events_.push({time, order_++, kind, round, client});
+Simulation::Event Simulation::schedule(Seconds time, EventKind kind, Round round, ClientId client) {
+  const Event event{time, order_++, kind, round, client};
+  events_.push(event);
+  return event;
 }
 
 }  // namespace gossamer

@@ -59,6 +59,28 @@ TEST(Program, NothingOfAnEarlierRunIsOverwritten) {
   run_to_end({kProgram, "simulate", "--run.overwrite"}, quick, folder / "run");
 }
 
+TEST(Program, AFileSizeLimitEndsARunLikeAFullDisk) {
+  const TemporaryFolder folder;
+  const Words keys{"--data.clients", "2", "--run.rounds", "100000", "-q"};
+  struct Case {
+    std::string limit, file;
+    Words keys;
+  };
+  const std::vector<Case> cases{
+      {"400000", "checkpoint", {"--model.name", "mlp", "--server.checkpoint_every", "1"}},
+      {"100000", "metrics.jsonl", {"--model.name", "logistic", "--server.checkpoint_every", "0"}}};
+  for (const Case& one : cases) {
+    const auto out = folder / one.file;
+    Process run(Words{"prlimit", "--fsize=" + one.limit, kProgram, "simulate"} + keys + one.keys +
+                    Words{"--run.out", out.string()},
+                folder / "log");
+    const auto code = run.wait(kLimit);
+    expect_refusal({code.value_or(-1), run.output()}, 3, "cannot write");
+    EXPECT_THAT(run.output(), HasSubstr(one.file));
+    EXPECT_THAT(run.output(), HasSubstr("File too large"));
+  }
+}
+
 TEST(Program, EvaluateFindsWhatTheRunFound) {
   const TemporaryFolder folder;
   const Words keys{"--data.clients", "4", "--run.rounds", "2", "--model.name", "mlp", "-q"};

@@ -35,7 +35,6 @@ void print_outcome(const RunSummary& summary, const RunFolder& folder) {
 
 Federation::Federation(const CommandLine& line) : options(line.options), verbosity(line.verbosity) {
   at::set_num_threads(1);
-  options.check_methods();
   data = make_dataset(options);
   resolve(options);
   model = make_model(options, data->shape());
@@ -92,7 +91,7 @@ int print_plan(const Federation& federation) {
   for (ClientId client = 0; client < std::min<ClientId>(clients, 1000); ++client) {
     slowest = std::max(slowest, devices.training_seconds(federation.data->examples(client), client, 1));
   }
-  const Seconds round = devices.download_seconds(frame) + slowest + devices.upload_seconds(frame);
+  const Seconds round = devices.download_seconds(frame, 0, 1) + slowest + devices.upload_seconds(frame, 0, 1);
   const auto states = algorithms().make(options)->keeps_client_state() ? clients : 0;
   const double megabytes = static_cast<double>(frame) * 1e-6;
   std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats

@@ -16,7 +16,9 @@ class VersionedModel {
   // Model versions made so far.
   virtual Round version() const noexcept = 0;
   virtual const std::shared_ptr<const Parameters>& model() const noexcept = 0;
-  // Between versions. restore() throws FileError on what does not fit.
+  // Between versions, where can_save(); nothing of the way to the next one is kept. restore() throws
+  // FileError on what does not fit.
+  virtual bool can_save() const noexcept { return true; }
   virtual void save(CheckpointWriter& writer) = 0;
   virtual void restore(const CheckpointReader& reader) = 0;
 };

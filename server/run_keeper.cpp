@@ -46,7 +46,7 @@ std::optional<double> RunKeeper::commit(const Commit& commit, VersionedModel& su
 RunSummary RunKeeper::finish(VersionedModel& subject, const std::string& stopped_by) {
   progress_.finish();
   // Clients that keep a state may be in the middle of a round; what they had at the last commit is gone.
-  const bool at_a_commit = !services_.save_clients;
+  const bool at_a_commit = !services_.save_clients && subject.can_save();
   if (at_a_commit && schedule_.enabled() && last_checkpoint_ < subject.version()) checkpoint(subject);
   services_.save_model(*subject.model(), folder_.model());
   RunSummary summary = recorder_->summary(sha256(subject.model()->values), stopped_by);

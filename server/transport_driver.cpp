@@ -75,6 +75,7 @@ void TransportDriver::perform(const Actions& first) {
     Actions next;
     for (const Action& action : actions) {
       if (const auto* send = std::get_if<SendModel>(&action)) start(*send);
+      if (const auto* abandon = std::get_if<Abandon>(&action)) call_off(*abandon);
       if (const auto* commit = std::get_if<Commit>(&action)) {
         deadline_.reset();
         next = coordinator_->committed(keeper_->commit(*commit, *coordinator_), now());
@@ -101,6 +102,18 @@ void TransportDriver::start(const SendModel& send) {
   }
   // Before this process trains: a transport without a thread of its own sends only while it is called.
   if (!local_work_.empty()) static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+}
+
+void TransportDriver::call_off(const Abandon& abandon) {
+  for (const ClientId client : abandon.clients) {
+    std::erase_if(local_work_, [&](const Frame& work) {
+      return work.header.client == client && work.header.round == abandon.round;
+    });
+    if (const auto peer = peers_.find(client); peer != peers_.end()) {
+      static_cast<void>(transport_.send(peer->second.rank,
+                                        encode_signal(FrameType::cancel, run_id_, client, abandon.round)));
+    }
+  }
 }
 
 void TransportDriver::train_one_local_client() {

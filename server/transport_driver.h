@@ -46,6 +46,7 @@ class TransportDriver {
 
   void perform(const Actions& actions);
   void start(const SendModel& send);
+  void call_off(const Abandon& abandon);
   void train_one_local_client();
   void handle(const Message& message);
   void admit(const Message& message);

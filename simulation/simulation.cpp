@@ -5,13 +5,6 @@
 #include "comms/codec.h"
 
 namespace gossamer {
-namespace {
-
-// Trainings under way or done before their turn, for each thread: one that ends early has a next one.
-constexpr std::size_t kAheadPerThread = 2;
-
-}  // namespace
-
 Simulation::Simulation(const Options& options, const FederatedData& data, TrainerPool& pool)
     : data_(data),
       pool_(pool),
@@ -144,7 +137,8 @@ void Simulation::train(const Work& work, const Frame& model) {
 }
 
 void Simulation::train_ahead() {
-  const std::size_t most = kAheadPerThread * static_cast<std::size_t>(pool_.threads());
+  // One more than there are threads: who ends early has a next one.
+  const std::size_t most = static_cast<std::size_t>(pool_.threads()) + 1;
   while (!planned_.empty() && training_.size() < most) {
     const auto [work, model] = std::move(planned_.extract(planned_.begin()).mapped());
     train(work, model);

@@ -23,8 +23,8 @@ namespace gossamer {
 // The driver of `gossamer simulate`: virtual clients in one process, on a virtual clock. Training really
 // runs, on the pool's threads; how long it would have taken comes from the device model. Events are handled
 // in the order of virtual time (then of their making), so a run does not depend on the number of threads. A
-// client exists only while it takes part, and clients train in the order in which their updates are due, a
-// few ahead of the clock: memory is that of the trainer threads' updates and of what the coordinator holds.
+// client exists only while it takes part, and clients train in the order in which their updates are due, no
+// more than the threads need: memory is that of the threads' updates and of what the coordinator holds.
 // (Where an update's length is known only after training, the round's updates wait for one another.)
 class Simulation {
  public:

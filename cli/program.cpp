@@ -52,7 +52,8 @@ int run(int argc, char** argv) {
   const auto table = command_table();
   const auto command = table.find(line.command);
   if (command == table.end()) {
-    throw ConfigError("gossamer " + line.command + ": this build has no transport for it; configure with -DGOSSAMER_WITH_" +
+    throw ConfigError("gossamer " + line.command +
+                      ": this build has no transport for it; configure with -DGOSSAMER_WITH_" +
                       (line.command == "train" ? "MPI" : "ZMQ") + "=ON");
   }
   return command->second(line);

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "comms/mpi_communicator.h"
 #include "core/error.h"
 
 namespace gossamer {
@@ -26,31 +27,6 @@ constexpr int kPayloadTag = 2;
 // Frames that a rank has begun and not finished to receive, all senders together: what bounds its memory.
 constexpr std::size_t kMaxOpenReceives = 16;
 constexpr std::size_t kMaxQueuedFrames = 1024;
-
-void check(int code, const char* call) {
-  if (code == MPI_SUCCESS) return;
-  std::string text(MPI_MAX_ERROR_STRING, '\0');
-  int length = 0;
-  if (MPI_Error_string(code, text.data(), &length) != MPI_SUCCESS) length = 0;
-  text.resize(static_cast<std::size_t>(length));
-  throw TransportError(std::string(call) + ": " + text);
-}
-
-// A communicator of our own: nobody else's messages match ours.
-class Communicator {
- public:
-  Communicator() {
-    check(MPI_Comm_dup(MPI_COMM_WORLD, &handle_), "MPI_Comm_dup");
-    check(MPI_Comm_set_errhandler(handle_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  }
-  ~Communicator() { MPI_Comm_free(&handle_); }
-  Communicator(const Communicator&) = delete;
-  Communicator& operator=(const Communicator&) = delete;
-  MPI_Comm get() const noexcept { return handle_; }
-
- private:
-  MPI_Comm handle_ = MPI_COMM_NULL;
-};
 
 // Waits a little longer each time: first not at all, then a turn of the scheduler, then up to a millisecond,
 // or less while a transfer is under way that may need us to go on.
@@ -104,8 +80,8 @@ struct Open {
 
 bool all_done(std::vector<MPI_Request>& requests) {
   int done = 0;
-  check(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
-        "MPI_Testall");
+  check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
+            "MPI_Testall");
   return done != 0;
 }
 
@@ -171,15 +147,15 @@ class MpiTransport final : public Transport {
     ++queued_[to];
     Outgoing& outgoing = open_->outgoing.emplace_back(
         Outgoing{to, encode_header(frame.header), frame.payload, std::vector<MPI_Request>(1)});
-    check(MPI_Isend(outgoing.header.data(), static_cast<int>(outgoing.header.size()), MPI_BYTE, to,
-                    kHeaderTag, communicator_.get(), &outgoing.requests.front()),
-          "MPI_Isend");
+    check_mpi(MPI_Isend(outgoing.header.data(), static_cast<int>(outgoing.header.size()), MPI_BYTE, to,
+                        kHeaderTag, communicator_.get(), &outgoing.requests.front()),
+              "MPI_Isend");
     const auto bytes = outgoing.payload.bytes;
     for (std::size_t at = 0; at < bytes.size(); at += chunk_bytes_) {
       MPI_Request request = MPI_REQUEST_NULL;
-      check(MPI_Isend(bytes.data() + at, static_cast<int>(std::min(chunk_bytes_, bytes.size() - at)),
-                      MPI_BYTE, to, kPayloadTag, communicator_.get(), &request),
-            "MPI_Isend");
+      check_mpi(MPI_Isend(bytes.data() + at, static_cast<int>(std::min(chunk_bytes_, bytes.size() - at)),
+                          MPI_BYTE, to, kPayloadTag, communicator_.get(), &request),
+                "MPI_Isend");
       outgoing.requests.push_back(request);
     }
     return std::monostate{};
@@ -212,18 +188,18 @@ class MpiTransport final : public Transport {
     int found = 0;
     MPI_Message message = MPI_MESSAGE_NULL;
     MPI_Status status;
-    check(MPI_Improbe(MPI_ANY_SOURCE, kHeaderTag, communicator_.get(), &found, &message, &status),
-          "MPI_Improbe");
+    check_mpi(MPI_Improbe(MPI_ANY_SOURCE, kHeaderTag, communicator_.get(), &found, &message, &status),
+              "MPI_Improbe");
     if (found == 0) return false;
 
     const Rank from = status.MPI_SOURCE;
     int size = 0;
-    check(MPI_Get_count(&status, MPI_BYTE, &size), "MPI_Get_count");
+    check_mpi(MPI_Get_count(&status, MPI_BYTE, &size), "MPI_Get_count");
     HeaderBytes bytes;
     const int received =
         MPI_Mrecv(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, &message, MPI_STATUS_IGNORE);
     const bool too_long = size > static_cast<int>(bytes.size());
-    if (!too_long) check(received, "MPI_Mrecv");  // else it is the error that says so
+    if (!too_long) check_mpi(received, "MPI_Mrecv");  // else it is the error that says so
     if (refused_.contains(from)) return true;
 
     auto header =
@@ -239,7 +215,7 @@ class MpiTransport final : public Transport {
         Incoming{header.value(), std::make_shared<ByteBuffer>(payload_bytes), {}});
     for (std::size_t at = 0; at < payload_bytes; at += chunk_bytes_) {
       MPI_Request request = MPI_REQUEST_NULL;
-      check(
+      check_mpi(
           MPI_Irecv(incoming.bytes->data() + at, static_cast<int>(std::min(chunk_bytes_, payload_bytes - at)),
                     MPI_BYTE, from, kPayloadTag, communicator_.get(), &request),
           "MPI_Irecv");
@@ -280,11 +256,11 @@ class MpiTransport final : public Transport {
 
 MpiSession::MpiSession() : exceptions_at_start_(std::uncaught_exceptions()) {
   int provided = 0;
-  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_FUNNELED) throw TransportError("MPI: no support for a program with threads");
-  check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
-  check(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
+  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
 }
 
 MpiSession::~MpiSession() {

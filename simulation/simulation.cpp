@@ -11,11 +11,18 @@ Simulation::Simulation(const Options& options, const FederatedData& data, Traine
       devices_(options),
       run_id_(options.digest()),
       keeps_state_(algorithms().make(options)->keeps_client_state()) {
+  if (sync_policies().make(options)->lockstep() && options.text("sync.late") == "finish")
+    busy_until_.emplace();
   const std::shared_ptr<const ExampleSet> test = data.test();
   const std::size_t floats = pool.clients().front()->model().layout()->size();
   if (const auto payload = up_compressors().make(options)->payload_bytes(floats))
     update_bytes_ = kFrameHeaderBytes + *payload;
   for (const auto& client : pool.clients()) evaluators_.try_emplace(client.get(), client->model(), test);
+}
+
+// Work under way uses the states of this object.
+Simulation::~Simulation() {
+  for (const auto& [work, update] : training_) update.wait();
 }
 
 Evaluation Simulation::evaluate(const Parameters& model) {
@@ -29,7 +36,8 @@ Evaluation Simulation::evaluate(const Parameters& model) {
       Evaluator& evaluator = evaluators_.at(&client);
       std::int64_t batch = next++;
       if (batch < batches) evaluator.load(model.values);
-      for (; batch < batches; batch = next++) parts[static_cast<std::size_t>(batch)] = evaluator.evaluate_batch(batch);
+      for (; batch < batches; batch = next++)
+        parts[static_cast<std::size_t>(batch)] = evaluator.evaluate_batch(batch);
     }));
   }
   for (std::future<void>& part : done) part.get();
@@ -62,6 +70,7 @@ void Simulation::perform(const Actions& first, Coordinator& coordinator, RunKeep
     Actions next;
     for (const Action& action : actions) {
       if (const auto* send = std::get_if<SendModel>(&action)) start(*send, keeper);
+      if (const auto* abandon = std::get_if<Abandon>(&action)) call_off(*abandon);
       if (const auto* commit = std::get_if<Commit>(&action)) {
         next = coordinator.committed(keeper.commit(*commit, coordinator), now_);
       }
@@ -73,18 +82,49 @@ void Simulation::perform(const Actions& first, Coordinator& coordinator, RunKeep
 
 void Simulation::start(const SendModel& send, RunKeeper& keeper) {
   if (send.deadline) schedule(*send.deadline, EventKind::deadline, send.round, 0);
+  const auto sequence = static_cast<std::uint64_t>(send.round);
+  const Frame model = encode_model(run_id_, send.round, send.clients.front(), sequence, send.model);
   for (const ClientId client : send.clients) {
-    const Frame frame =
-        encode_model(run_id_, send.round, client, static_cast<std::uint64_t>(send.round), send.model);
+    const Frame frame = readdress(model, client, sequence);
     keeper.count_down(frame.wire_bytes());
-    const Seconds trained = now_ + devices_.download_seconds(frame.wire_bytes()) +
-                            devices_.training_seconds(data_.examples(client), client, send.round);
-    const Event event = update_bytes_ ? schedule(trained + devices_.upload_seconds(*update_bytes_),
-                                                 EventKind::arrived, send.round, client)
-                                      : schedule(trained, EventKind::trained, send.round, client);
-    planned_.try_emplace({event.time, event.order}, Work{send.round, client}, frame);
+    give(send, client, frame);
   }
   train_ahead();
+}
+
+void Simulation::give(const SendModel& send, ClientId client, const Frame& model) {
+  const Round round = send.round;
+  Seconds begin = send.since;
+  if (busy_until_) begin = std::max(begin, (*busy_until_)[client]);
+  begin += devices_.waiting_seconds(client, begin);
+  begin += devices_.download_seconds(model.wire_bytes(), client, round);
+  const Seconds training = devices_.training_seconds(data_.examples(client), client, round);
+  if (devices_.drops_out(client, round)) {
+    return schedule(begin + devices_.dropout_point(client, round) * training, EventKind::gave_up, round,
+                    client);
+  }
+  const Seconds trained = begin + training;
+  if (busy_until_) (*busy_until_)[client] = trained;
+  if (update_bytes_) {
+    schedule(trained + devices_.upload_seconds(*update_bytes_, client, round), EventKind::arrived, round,
+             client);
+  } else {
+    schedule(trained, EventKind::trained, round, client);
+  }
+  const Work work{round, client};
+  planned_.try_emplace(under_way_.at(work), work, model);
+}
+
+void Simulation::call_off(const Abandon& abandon) {
+  for (const ClientId client : abandon.clients) {
+    const Work work{abandon.round, client};
+    const auto due = under_way_.find(work);
+    if (due == under_way_.end()) continue;
+    planned_.erase(due->second);
+    training_.erase(work);  // what has begun ends for nobody
+    on_the_way_.erase(work);
+    under_way_.erase(due);
+  }
 }
 
 void Simulation::train(const Work& work, const Frame& model) {
@@ -119,11 +159,15 @@ Result<Frame> Simulation::trained(const Event& event) {
 Actions Simulation::handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
   if (event.kind == EventKind::deadline) return coordinator.deadline(event.round, now_);
   const Work work{event.round, event.client};
+  const auto due = under_way_.find(work);
+  if (due == under_way_.end() || due->second != Due{event.time, event.order}) return {};  // called off
+  under_way_.erase(due);
+  if (event.kind == EventKind::gave_up) return coordinator.dropped(event.client, event.round, now_);
   if (event.kind == EventKind::trained) {
     Result<Frame> update = trained(event);
     if (!update) return coordinator.left(event.client, update.fault().reason, now_);
-    schedule(now_ + devices_.upload_seconds(update.value().wire_bytes()), EventKind::arrived, event.round,
-             event.client);
+    schedule(now_ + devices_.upload_seconds(update.value().wire_bytes(), event.client, event.round),
+             EventKind::arrived, event.round, event.client);
     on_the_way_[work] = std::move(update).value();
     return {};
   }
@@ -143,10 +187,10 @@ Actions Simulation::handle(const Event& event, Coordinator& coordinator, RunKeep
   return actions;
 }
 
-Simulation::Event Simulation::schedule(Seconds time, EventKind kind, Round round, ClientId client) {
+void Simulation::schedule(Seconds time, EventKind kind, Round round, ClientId client) {
   const Event event{time, order_++, kind, round, client};
   events_.push(event);
-  return event;
+  if (kind != EventKind::deadline) under_way_[{round, client}] = {event.time, event.order};
 }
 
 }  // namespace gossamer

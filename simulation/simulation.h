@@ -30,6 +30,9 @@ class Simulation {
  public:
   // All references outlive the simulation.
   Simulation(const Options& options, const FederatedData& data, TrainerPool& pool);
+  ~Simulation();
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
 
   // From now on takes every update's length from the update itself, as where a compressor cannot tell it
   // before: for tests of that case.
@@ -47,7 +50,7 @@ class Simulation {
   ClientStates& states() noexcept { return states_; }
 
  private:
-  enum class EventKind { trained, arrived, deadline };
+  enum class EventKind { trained, arrived, gave_up, deadline };
   struct Event {
     Seconds time;
     std::uint64_t order;
@@ -64,7 +67,9 @@ class Simulation {
   void perform(const Actions& actions, Coordinator& coordinator, RunKeeper& keeper);
   void start(const SendModel& send, RunKeeper& keeper);
   Actions handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
-  Event schedule(Seconds time, EventKind kind, Round round, ClientId client);
+  void give(const SendModel& send, ClientId client, const Frame& model);
+  void call_off(const Abandon& abandon);
+  void schedule(Seconds time, EventKind kind, Round round, ClientId client);
   void train(const Work& work, const Frame& model);
   void train_ahead();
   Result<Frame> trained(const Event& event);
@@ -80,7 +85,10 @@ class Simulation {
   Seconds now_ = 0;
   std::uint64_t order_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-  std::map<std::pair<Seconds, std::uint64_t>, std::pair<Work, Frame>> planned_;  // in their events' order
+  using Due = std::pair<Seconds, std::uint64_t>;
+  std::map<Due, std::pair<Work, Frame>> planned_;          // in their events' order
+  std::map<Work, Due> under_way_;                          // what every client at work is due with next
+  std::optional<std::map<ClientId, Seconds>> busy_until_;  // where late work goes on: when it ends
   std::map<Work, std::future<Result<Frame>>> training_;
   std::map<Work, Frame> on_the_way_;
   ClientStates states_;

@@ -47,7 +47,8 @@ Outcome simulate(const std::map<std::string, std::string>& given, int threads,
   TrainerPool pool(options, *data, threads);
   Simulation simulation(options, *data, pool);
   if (lengths == Lengths::unknown) simulation.expect_any_length();
-  Coordinator coordinator(options, initial);
+  const auto made = make_coordinator(options, initial);
+  Coordinator& coordinator = *made;
   std::ostringstream out;
   ProgressPrinter progress(out, ProgressStyle::quiet, options.integer("run.rounds"));
   RunKeeper keeper(options, RunFolder::create(options), "virtual", progress);
@@ -89,10 +90,11 @@ TEST(Simulation, DoesNotDependOnTheNumberOfThreads) {
 TEST(Simulation, DoesNotDependOnWhenAnUpdatesLengthIsKnown) {
   const std::map<std::string, std::string> keys{
       {"data.clients", "20"},   {"data.partition", "quantity_skew"}, {"run.rounds", "4"},
-      {"devices.speed", "100"}, {"network.latency_ms", "0"},         {"cohort.deadline_s", "0.5"}};
+      {"devices.speed", "100"}, {"network.latency_ms", "0"},         {"cohort.deadline_s", "0.5"},
+      {"sync.late", "finish"}};
   const Outcome known = simulate(keys, 2);
   std::int64_t late = 0;
-  for (const RoundMetrics& round : known.rounds) late += round.rejected;
+  for (const RoundMetrics& round : known.rounds) late += round.dropped;
   EXPECT_GT(late, 0);
   for (const int threads : {1, 2, 5}) {
     expect_same(known, simulate(keys, threads, Lengths::unknown), "unknown");

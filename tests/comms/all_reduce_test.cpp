@@ -1,0 +1,127 @@
+// All-reduce between the threads of one process.
+#include "comms/collectives/all_reduce.h"
+
+#include <functional>
+#include <thread>
+
+#include "comms/collectives/in_process_link.h"
+#include "tests/comms/all_reduce_conformance.h"
+
+namespace gossamer {
+namespace {
+
+using testing::HasSubstr;
+
+void run(const Topology& topology, int world_size, const LinkSettings& settings,
+         const std::function<void(AllReduce&)>& body) {
+  auto links = make_in_process_links(topology, world_size, settings);
+  std::vector<std::jthread> threads;
+  for (auto& link : links) {
+    threads.emplace_back([&topology, &body, held = std::move(link)]() mutable {
+      const auto all_reduce = make_all_reduce(topology, std::move(held));
+      body(*all_reduce);
+    });
+  }
+}
+
+struct Case {
+  std::string topology;
+  int world_size;
+};
+
+class AllReduceOf : public testing::TestWithParam<Case> {
+ protected:
+  const std::unique_ptr<Topology> topology_ = make_topology(GetParam().topology);
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const std::string topology : {"ring", "all_to_all"}) {
+    for (const int world_size : {1, 2, 3, 4, 5, 8}) all.push_back({topology, world_size});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(InProcess, AllReduceOf, testing::ValuesIn(cases()), [](const auto& tested) {
+  return tested.param.topology + "_" + std::to_string(tested.param.world_size);
+});
+
+TEST_P(AllReduceOf, IsTheSumForEverySize) {
+  run(*topology_, GetParam().world_size, {},
+      [&](AllReduce& all_reduce) { sum_awkward_sizes(all_reduce, topology_.get()); });
+}
+
+TEST_P(AllReduceOf, GivesTheSameBitsWhateverTheSegments) {
+  for (const LinkSettings settings :
+       {LinkSettings{64, 1}, LinkSettings{1024, 3}, LinkSettings{1U << 20U, 32}}) {
+    run(*topology_, GetParam().world_size, settings, [&](AllReduce& all_reduce) {
+      FloatBuffer values = vector_of(all_reduce.self(), 10'007, 3);
+      ASSERT_TRUE(all_reduce.all_reduce(values, all_reduce_deadline()).ok());
+      expect_bits_of(*topology_, values, all_reduce.world_size(), 3);
+    });
+  }
+}
+
+TEST_P(AllReduceOf, SumsSeveralBucketsAtOnce) {
+  run(*topology_, GetParam().world_size, {},
+      [&](AllReduce& all_reduce) { sum_buckets(all_reduce, topology_.get()); });
+}
+
+TEST(AllReduce, SumsALargeVector) {
+  run(*make_topology("ring"), 2, {}, [](AllReduce& all_reduce) { sum_large_vector(all_reduce); });
+}
+
+class TwoRanks : public testing::Test {
+ protected:
+  const std::unique_ptr<Topology> topology_ = make_topology("ring");
+  std::vector<std::unique_ptr<Link>> links_ = make_in_process_links(*topology_, 2);
+  const std::unique_ptr<AllReduce> first_ = make_all_reduce(*topology_, std::move(links_[0]));
+  const std::unique_ptr<AllReduce> second_ = make_all_reduce(*topology_, std::move(links_[1]));
+};
+
+TEST_F(TwoRanks, AMissingPeerIsATimeoutThatNamesIt) {
+  FloatBuffer values(100'000);
+  const auto done = first_->all_reduce(values, AllReduce::Clock::now() + 20ms);
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.fault().kind, FaultKind::timeout);
+  EXPECT_EQ(done.fault().peer, 1);
+  EXPECT_THAT(done.fault().reason, HasSubstr("rank 1"));
+  EXPECT_FALSE(first_->progress().ok()) << "a fault is final";
+  EXPECT_FALSE(first_->all_reduce(values, all_reduce_deadline()).ok());
+}
+
+TEST_F(TwoRanks, ADeadlineThatHasPassedStillLetsWhatIsThereBeUsed) {
+  FloatBuffer mine(1000, 1.0F), theirs(1000, 2.0F);
+  second_->start(theirs);
+  EXPECT_TRUE(first_->all_reduce(mine, AllReduce::Clock::time_point::min()).ok());
+  EXPECT_EQ(mine[999], 3.0F);
+}
+
+TEST_F(TwoRanks, DifferentCountsAreMalformed) {
+  FloatBuffer mine(1000), theirs(1001);
+  second_->start(theirs);
+  const auto done = first_->all_reduce(mine, all_reduce_deadline());
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.fault().kind, FaultKind::malformed);
+  EXPECT_EQ(done.fault().peer, 1);
+  EXPECT_THAT(done.fault().reason, HasSubstr("4004 bytes where 4000 were expected"));
+}
+
+TEST_F(TwoRanks, SumsAreCompleteInTheOrderOfTheirStart) {
+  FloatBuffer a(1000, 1.0F), b(200'000, 1.0F), c(1000, 1.0F), d(200'000, 1.0F);
+  first_->start(a);
+  first_->start(b);
+  EXPECT_EQ(first_->progress().value(), 0U);
+  second_->start(c);
+  EXPECT_EQ(first_->progress().value(), 1U);
+  EXPECT_EQ(a[999], 2.0F);
+  second_->start(d);
+  std::size_t complete = 0;
+  while (complete < 4) complete = first_->progress().value() + second_->progress().value();
+  EXPECT_TRUE(first_->finish(all_reduce_deadline()).ok());
+  EXPECT_EQ(first_->progress().value(), 0U) << "finish() begins to count anew";
+  EXPECT_EQ(d[199'999], 2.0F);
+}
+
+}  // namespace
+}  // namespace gossamer

@@ -24,7 +24,8 @@ struct SendModel {
   std::vector<ClientId> clients;  // ascending
   Compressed model;               // encoded once, for all of them
   std::optional<Seconds> deadline;
-  Seconds since = 0;  // when this work began: now, unless a resumed run takes it up again
+  Seconds since = 0;   // when this work began
+  bool again = false;  // the same work on the same model as before, for one who may have lost it
 };
 // These clients need not finish this round's work: nobody waits for it any more.
 struct Abandon {

@@ -147,13 +147,15 @@ std::optional<Commit> FlowCoordinator::advance(Seconds now) {
 
 void FlowCoordinator::give(ClientId client, Seconds now, Actions& actions) {
   Task& task = tasks_[client];
-  if (!task.base) task = {model_version_, server_.model(), given_++, now};  // otherwise the same work again
+  const bool again = task.base != nullptr;
+  if (!again) task = {model_version_, server_.model(), given_++, now};
   if (encoded_ != task.base) {
     encoded_ = task.base;
     broadcast_ = server_.encode(encoded_);
   }
   progress_.started = static_cast<std::int64_t>(tasks_.size());
-  actions.emplace_back(SendModel{clock_of(client) + 1, {client}, broadcast_, std::nullopt, task.since});
+  actions.emplace_back(
+      SendModel{clock_of(client) + 1, {client}, broadcast_, std::nullopt, task.since, again});
 }
 
 ClientId FlowCoordinator::draw_idle() {

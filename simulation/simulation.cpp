@@ -86,7 +86,7 @@ void Simulation::start(const SendModel& send, RunKeeper& keeper) {
   const Frame model = encode_model(run_id_, send.round, send.clients.front(), sequence, send.model);
   for (const ClientId client : send.clients) {
     const Frame frame = readdress(model, client, sequence);
-    keeper.count_down(frame.wire_bytes());
+    if (!send.again) keeper.count_down(frame.wire_bytes());  // a resumed run has counted it
     give(send, client, frame);
   }
   train_ahead();

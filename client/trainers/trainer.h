@@ -24,7 +24,7 @@ struct TrainTask {
   std::shared_ptr<const ExampleSet> examples;
   ClientState* state = nullptr;  // owned by the caller; null where the algorithm keeps none
   // Asked before each step; where it says yes the work ends with WorkCalledOff. Empty: never.
-  std::function<bool()> called_off;
+  std::function<bool()> called_off{};
 };
 
 // Nobody waits for this work any more.

@@ -21,7 +21,7 @@ class DelayCompensation final : public Correction {
                std::span<const float> base) override {
     constexpr float kMemory = 0.95F;
     constexpr float kEpsilon = 1e-7F;
-    if (adaptive_) state().resize(update.size());
+    if (adaptive_ && state().empty()) state().assign(update.size(), 0.0F);
     for (std::size_t i = 0; i < update.size(); ++i) {
       const float g = update[i] / -lr_;
       float lambda = lambda_;

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "cli/configuration.h"
+#include "client/datasets/data_options.h"
+#include "simulation/simulation.h"
+#include "tests/core/temporary_folder.h"
+
+namespace gossamer {
+
+inline Options configured(const std::map<std::string, std::string>& given, const TemporaryFolder& folder) {
+  Options options(full_schema());
+  options.set("run.out", (folder.path() / "run").string());
+  options.set("run.overwrite", "true");
+  options.set("data.clients", "4");
+  options.set("data.digits.test_samples", "100");
+  options.set("model.name", "logistic");
+  options.set("cohort.fraction", "1");
+  for (const auto& [key, value] : given) options.set(key, value);
+  return options;
+}
+
+struct Outcome {
+  std::string stopped_by;
+  std::vector<RoundMetrics> rounds;
+  FloatBuffer model;
+};
+
+enum class Lengths { known, unknown };
+
+// Runs to its end, or until `stop_after` rounds are done.
+inline Outcome simulate_in(const TemporaryFolder& folder, const std::map<std::string, std::string>& given,
+                           int threads, Lengths lengths = Lengths::known, Round stop_after = INT64_MAX) {
+  Options options = configured(given, folder);
+  const auto data = make_dataset(options);
+  resolve(options);
+  const auto model = make_model(options, data->shape());
+  auto initial = std::make_shared<Parameters>();
+  initial->layout = model->layout();
+  initial->values.assign(model->values().begin(), model->values().end());
+
+  TrainerPool pool(options, *data, threads);
+  Simulation simulation(options, *data, pool);
+  if (lengths == Lengths::unknown) simulation.expect_any_length();
+  const auto made = make_coordinator(options, initial);
+  Coordinator& coordinator = *made;
+  std::ostringstream out;
+  ProgressPrinter progress(out, ProgressStyle::quiet, options.integer("run.rounds"));
+  RunKeeper keeper(options, RunFolder::create(options), "virtual", progress);
+  keeper.resume(coordinator);
+  RunServices services;
+  services.evaluate = [&](const Parameters& version) { return simulation.evaluate(version); };
+  services.save_model = [](const Parameters&, const std::filesystem::path&) {};
+  keeper.set_services(std::move(services));
+
+  Outcome outcome;
+  outcome.stopped_by =
+      simulation.run(coordinator, keeper, [&] { return coordinator.version() >= stop_after; });
+  outcome.rounds = read_metrics(keeper.folder().metrics());
+  outcome.model = coordinator.model()->values;
+  return outcome;
+}
+
+inline Outcome simulate(const std::map<std::string, std::string>& given, int threads,
+                        Lengths lengths = Lengths::known) {
+  const TemporaryFolder folder;
+  return simulate_in(folder, given, threads, lengths);
+}
+
+inline void expect_same(const Outcome& one, const Outcome& other, const std::string& what) {
+  EXPECT_EQ(one.model, other.model) << what;
+  ASSERT_EQ(one.rounds.size(), other.rounds.size()) << what;
+  for (std::size_t i = 0; i < one.rounds.size(); ++i) {
+    RoundMetrics a = one.rounds[i], b = other.rounds[i];
+    a.wall_s = b.wall_s = 0;
+    a.rss_mb = b.rss_mb = std::nullopt;
+    EXPECT_EQ(a, b) << what;
+  }
+}
+
+}  // namespace gossamer

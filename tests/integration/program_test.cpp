@@ -56,8 +56,8 @@ TEST(Program, MistakesAreOneLineAndTheirExitCode) {
 TEST(Program, BenchAllReduceChecksEveryImplementation) {
   const TemporaryFolder folder;
   const std::string rows = (folder / "rows.json").string();
-  Process process({"mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", kProgram, "bench", "allreduce",
-                   "--bytes", "4,65536", "--json", rows},
+  Process process({"mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", kProgram, "bench",
+                   "allreduce", "--bytes", "4,65536", "--json", rows},
                   folder / "log");
   ASSERT_EQ(process.wait(kLimit), 0) << process.output();
   std::vector<std::string> seen;
@@ -67,7 +67,8 @@ TEST(Program, BenchAllReduceChecksEveryImplementation) {
     EXPECT_EQ(row.at("ranks"), 2);
     EXPECT_GT(row.at("p50_us"), 0);
     EXPECT_GE(row.at("p99_us"), row.at("p50_us"));
-    EXPECT_NEAR(row.at("algbw_gb_s"), row.at("bytes").get<double>() / row.at("p50_us").get<double>() / 1e3, 1e-9);
+    EXPECT_NEAR(row.at("algbw_gb_s"), row.at("bytes").get<double>() / row.at("p50_us").get<double>() / 1e3,
+                1e-9);
     EXPECT_EQ(row.at("busbw_gb_s"), row.at("algbw_gb_s"));  // of two ranks
   }
   EXPECT_THAT(seen, ::testing::IsSupersetOf({"ring_mpi", "ring_zmq_ipc", "ring_zmq_tcp", "mpi_allreduce"}));

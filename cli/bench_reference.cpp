@@ -1,13 +1,18 @@
-// What `gossamer bench train` compares with: local training as a user of libtorch would write it, on float
-// tensors that lie ready, with nothing of ours linked or tuned. Arguments: MODEL BATCH_SIZE. For each line
-// `go SECONDS` on standard input, trains that long and prints samples/s by wall and by processor time; ends at
-// any other line.
+// What our benchmarks compare with: training as a user of libtorch would write it, on float tensors that lie
+// ready, with nothing of ours linked or tuned. Two uses; both wait for lines `go SECONDS` on standard input,
+// answer each with a line, and end at any other line.
+//   MODEL BATCH_SIZE (`gossamer bench train`): trains so long, on one thread; prints samples/s by wall and by
+//     processor time.
+//   MODEL BATCH_SIZE CLIENTS TEST_EXAMPLES THREADS (experiments/bench/cnn_round.sh): one round of federated
+//     averaging, client after client with 600 examples each, and an evaluation; prints the seconds it took.
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <iostream>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -43,9 +48,100 @@ struct Network : torch::nn::Module {
   torch::nn::Linear fc1{nullptr}, fc2{nullptr}, fc3{nullptr};
 };
 
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// The same model on every client in turn, their weights' mean, and its accuracy.
+class FederatedLoop {
+ public:
+  FederatedLoop(const std::string& model, std::int64_t batch_size, std::int64_t clients,
+                std::int64_t test_examples)
+      : batch_size_(batch_size),
+        clients_(clients),
+        global_(model),
+        local_(model),
+        features_(torch::rand({clients * kExamplesPerClient, 1, 28, 28})),
+        labels_(torch::randint(10, {clients * kExamplesPerClient})),
+        test_features_(torch::rand({test_examples, 1, 28, 28})),
+        test_labels_(torch::randint(10, {test_examples})) {}
+
+  double round() {
+    std::vector<torch::Tensor> mean;
+    for (const torch::Tensor& weight : global_.parameters()) mean.push_back(torch::zeros_like(weight));
+    for (std::int64_t client = 0; client < clients_; ++client) {
+      train(client);
+      const torch::NoGradGuard no_grad;
+      const std::vector<torch::Tensor> trained = local_.parameters();
+      for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += trained[i] / static_cast<double>(clients_);
+    }
+    {
+      const torch::NoGradGuard no_grad;
+      std::vector<torch::Tensor> weights = global_.parameters();
+      for (std::size_t i = 0; i < mean.size(); ++i) weights[i].copy_(mean[i]);
+    }
+    return accuracy();
+  }
+
+ private:
+  static constexpr std::int64_t kExamplesPerClient = 600;
+  static constexpr std::int64_t kTestBatch = 100;
+
+  void train(std::int64_t client) {
+    {
+      const torch::NoGradGuard no_grad;
+      std::vector<torch::Tensor> to = local_.parameters();
+      const std::vector<torch::Tensor> from = global_.parameters();
+      for (std::size_t i = 0; i < to.size(); ++i) to[i].copy_(from[i]);
+    }
+    torch::optim::SGD optimizer(local_.parameters(), 0.01);
+    const torch::Tensor order = torch::randperm(kExamplesPerClient) + client * kExamplesPerClient;
+    for (const torch::Tensor& batch : order.split(batch_size_)) {
+      optimizer.zero_grad();
+      const torch::Tensor x = features_.index_select(0, batch);
+      const torch::Tensor y = labels_.index_select(0, batch);
+      torch::nn::functional::cross_entropy(local_.forward(x), y).backward();
+      optimizer.step();
+    }
+  }
+
+  double accuracy() {
+    const torch::NoGradGuard no_grad;
+    std::int64_t correct = 0;
+    double loss = 0;
+    for (std::int64_t begin = 0; begin < test_labels_.size(0); begin += kTestBatch) {
+      const std::int64_t count = std::min(kTestBatch, test_labels_.size(0) - begin);
+      const torch::Tensor y = test_labels_.narrow(0, begin, count);
+      const torch::Tensor logits = global_.forward(test_features_.narrow(0, begin, count));
+      loss += torch::nn::functional::cross_entropy(logits, y).item<double>() * static_cast<double>(count);
+      correct += logits.argmax(1).eq(y).sum().item<std::int64_t>();
+    }
+    return loss >= 0 ? static_cast<double>(correct) / static_cast<double>(test_labels_.size(0)) : 0;
+  }
+
+  std::int64_t batch_size_, clients_;
+  Network global_, local_;
+  torch::Tensor features_, labels_, test_features_, test_labels_;
+};
+
+int run_rounds(char** argv) {
+  at::set_num_threads(std::stoi(argv[5]));
+  FederatedLoop loop(argv[1], std::stoll(argv[2]), std::stoll(argv[3]), std::stoll(argv[4]));
+  std::string word;
+  double ignored = 0;
+  while (std::cin >> word >> ignored && word == "go") {
+    const Clock::time_point start = Clock::now();
+    const double accuracy = loop.round();
+    if (accuracy < 0) return 1;
+    std::cout << since(start) << std::endl;
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 6) return run_rounds(argv);
   if (argc != 3) return 2;
   at::set_num_threads(1);
   constexpr std::int64_t kExamples = 6000;
@@ -59,7 +155,6 @@ int main(int argc, char** argv) {
   std::string word;
   double seconds = 0;
   while (std::cin >> word >> seconds && word == "go") {
-    using Clock = std::chrono::steady_clock;
     const Clock::time_point start = Clock::now();
     const std::clock_t processor_start = std::clock();
     std::int64_t samples = 0;
@@ -73,7 +168,7 @@ int main(int argc, char** argv) {
       optimizer.step();
       position += batch_size;
       samples += batch_size;
-      elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+      elapsed = since(start);
     }
     const double processor = static_cast<double>(std::clock() - processor_start) / CLOCKS_PER_SEC;
     const auto count = static_cast<double>(samples);

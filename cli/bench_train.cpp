@@ -189,7 +189,8 @@ std::unique_ptr<Subject> our_client(const Options& options, const Case& row, int
 // The plain libtorch program, which lies beside ours. What our launcher set is taken back, but for the number
 // of threads: one, as for us.
 std::unique_ptr<Subject> reference(const Case& row) {
-  const std::string path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "gossamer-bench-reference";
+  const std::string path =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "gossamer-bench-reference";
   if (access(path.c_str(), X_OK) != 0) throw RunError("bench: " + path + " is not there; build it first");
   return std::make_unique<Subject>("the reference", [&] {
     unsetenv("OPENBLAS_CORETYPE");
@@ -286,10 +287,11 @@ int bench_train(const CommandLine& line) {
     json.open(given->second);
     if (!json) throw ConfigError("--json " + given->second + ": cannot be written");
   }
-  std::printf("Local training, samples/s: median of %d (best); the reference is a plain libtorch loop,\n"
-              "and for 2 threads two processes of our own. Processor: ratio by processor time.\n\n"
-              "%-9s %5s %7s %21s %21s %13s %9s\n",
-              kRepeats, "model", "batch", "threads", "ours", "reference", "ratio", "processor");
+  std::printf(
+      "Local training, samples/s: median of %d (best); the reference is a plain libtorch loop,\n"
+      "and for 2 threads two processes of our own. Processor: ratio by processor time.\n\n"
+      "%-9s %5s %7s %21s %21s %13s %9s\n",
+      kRepeats, "model", "batch", "threads", "ours", "reference", "ratio", "processor");
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const Case& row : cases_of(line.options)) {
     const auto result = measure(line.options, row);

@@ -7,14 +7,18 @@
 #include "client/models/models.h"
 #include "client/optimizers/client_optimizer.h"
 #include "client/trainers/client_options.h"
+#include "client/trainers/methods.h"
 #include "client/trainers/trainer.h"
 #include "compression/compressor.h"
 #include "privacy/clipper.h"
 #include "privacy/mechanism.h"
 #include "server/aggregators/aggregator.h"
 #include "server/cohort/cohort_sampler.h"
+#include "server/coordinator.h"
 #include "server/optimizers/server_optimizer.h"
 #include "server/server_options.h"
+#include "server/staleness/correction.h"
+#include "server/staleness/staleness_weight.h"
 #include "server/sync/sync_policy.h"
 #include "simulation/device_model.h"
 
@@ -37,8 +41,8 @@ void add_place_options(OptionSchema& schema) {
   schema.add(
       integer_option("client.id", -1, "this client's id, 0 .. data.clients - 1; -1: the server gives one")
           .at_least(-1));
-  schema.add(
-      real_option("client.server_timeout_s", 60, "silence after which a client gives its server up").above(0));
+  schema.add(real_option("client.server_timeout_s", 60, "silence after which a client gives its server up")
+                 .above(0));
   schema.add(
       flag_option("train.coordinator_trains", true, "under mpirun: rank 0 coordinates and trains too"));
   schema.add(flag_option("security.insecure", false, "let the server bind beyond loopback, without keys"));
@@ -46,15 +50,64 @@ void add_place_options(OptionSchema& schema) {
 
 void refuse(const std::string& what) { throw ConfigError(what); }
 
+// What the sync modes ask of the rest of the configuration.
+void check_sync(Options& options, const Algorithm& algorithm) {
+  const std::string mode = options.text("sync.mode");
+  const auto policy = sync_policies().make(options);
+  const std::string chosen = "sync.mode = " + mode;
+  if (policy->lockstep()) {
+    for (const char* key : {"sync.staleness_weight", "sync.correction"}) {
+      if (options.given(key) && options.text(key) != "constant" && options.text(key) != "none")
+        refuse(std::string(key) + " = " + options.text(key) + ": " + chosen +
+               " has no stale updates; use sync.mode = async or buffered");
+    }
+    if (policy->backups() > 0 && cohort_size(options) + policy->backups() > options.integer("data.clients"))
+      refuse("sync.backup_workers = " + std::to_string(policy->backups()) + ": a cohort of " +
+             std::to_string(cohort_size(options)) + " and its backups are more than data.clients = " +
+             options.raw("data.clients") + "; give a smaller cohort.size");
+    if (algorithm.keeps_client_state() && policy->backups() > 0)
+      refuse("sync.backup_workers = " + std::to_string(policy->backups()) +
+             ": algorithm.name = " + options.text("algorithm.name") + " needs every client in every round");
+    return;
+  }
+  if (algorithm.keeps_client_state())
+    refuse(chosen + ": algorithm.name = " + options.text("algorithm.name") +
+           " keeps a model on every client and works with sync.mode = bsp only");
+  if (options.real("cohort.deadline_s") > 0)
+    refuse("cohort.deadline_s = " + options.raw("cohort.deadline_s") + ": " + chosen +
+           " has no rounds in lockstep that a deadline could end");
+  // An update counts 1 here: the cohort whose examples it would be measured by does not exist.
+  options.preset("server.weighting", "uniform", chosen);
+  if (policy->everybody_works()) {
+    preset_whole_cohort(options, chosen);
+    for (const char* key : {"sync.staleness_weight", "sync.correction"}) {
+      if (options.text(key) != "constant" && options.text(key) != "none")
+        refuse(std::string(key) + " = " + options.text(key) + ": " + chosen +
+               " bounds staleness in place of weighing it; use sync.mode = async or buffered");
+    }
+    return;
+  }
+  // A round is one model version here, so as many as the cohort's are one round's work.
+  if (mode == "async") {
+    const std::int64_t cohort = cohort_size(options);
+    // Whole updates of a cohort at work would add up to many times their mean; mixing has a rate of its own.
+    if (options.text("sync.correction") == "none" && options.text("algorithm.name") != "downpour")
+      options.set_default("server.lr", std::to_string(1.0 / static_cast<double>(cohort)));
+    options.set_default("run.eval_every", std::to_string(cohort));
+    options.set_default("run.rounds", std::to_string(options.integer("run.rounds") * cohort));
+    options.set_default("server.checkpoint_every",
+                        std::to_string(options.integer("server.checkpoint_every") * cohort));
+  }
+}
+
 }  // namespace
 
 std::vector<MethodGroup> all_methods() {
-  return {datasets().describe(),          partitions().describe(),    models().describe(),
-          algorithms().describe(),        client_optimizers().describe(),
-          aggregators().describe(),       server_optimizers().describe(),
-          cohort_samplers().describe(),   sync_policies().describe(),
-          up_compressors().describe(),    clippers().describe(),
-          privacy_mechanisms().describe()};
+  return {datasets().describe(),          partitions().describe(),        models().describe(),
+          algorithms().describe(),        client_optimizers().describe(), aggregators().describe(),
+          server_optimizers().describe(), cohort_samplers().describe(),   sync_policies().describe(),
+          staleness_weights().describe(), corrections().describe(),       up_compressors().describe(),
+          clippers().describe(),          privacy_mechanisms().describe()};
 }
 
 std::shared_ptr<const OptionSchema> full_schema() {
@@ -77,13 +130,16 @@ std::shared_ptr<const OptionSchema> full_schema() {
 }
 
 void resolve(Options& options) {
-  const std::unique_ptr<Algorithm> algorithm = algorithms().make(options);
-  algorithm->preset(options);
+  // Before presets, which count as given.
   if (options.given("cohort.size") && options.integer("cohort.size") > 0 &&
       options.given("cohort.fraction")) {
     refuse("cohort.size = " + std::to_string(options.integer("cohort.size")) +
            ": cohort.fraction is given too; give one of them");
   }
+  const std::unique_ptr<Algorithm> algorithm = algorithms().make(options);
+  algorithm->preset(options);
+  options.check_methods();
+  check_sync(options, *algorithm);
   if (options.integer("cohort.size") > options.integer("data.clients")) {
     refuse("cohort.size = " + std::to_string(options.integer("cohort.size")) +
            ": expected at most data.clients = " + std::to_string(options.integer("data.clients")));

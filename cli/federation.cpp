@@ -26,7 +26,8 @@ void print_outcome(const RunSummary& summary, const RunFolder& folder) {
     std::cout << ", test accuracy " << std::lround(*summary.final_test_accuracy * 10000) / 100.0 << "%";
   }
   std::cout << ", " << readable_bytes(static_cast<double>(summary.bytes_up)) << " up, "
-            << readable_bytes(static_cast<double>(summary.bytes_down)) << " down\nresults: " << folder.path().string()
+            << readable_bytes(static_cast<double>(summary.bytes_down))
+            << " down\nresults: " << folder.path().string()
             << "/ (curve.svg, metrics.jsonl, summary.json, model.pt)\n";
 }
 
@@ -34,7 +35,6 @@ void print_outcome(const RunSummary& summary, const RunFolder& folder) {
 
 Federation::Federation(const CommandLine& line) : options(line.options), verbosity(line.verbosity) {
   at::set_num_threads(1);
-  options.check_methods();
   data = make_dataset(options);
   resolve(options);
   model = make_model(options, data->shape());
@@ -44,11 +44,11 @@ Federation::Federation(const CommandLine& line) : options(line.options), verbosi
   initial = std::move(values);
 }
 
-int run_federation(Federation& federation, RunFolder folder, Place place) {
-  ProgressPrinter progress(std::cout, progress_style(federation.verbosity), federation.options.integer("run.rounds"));
+int run_federation(Federation& federation, VersionedModel& subject, RunFolder folder, Place place) {
+  ProgressPrinter progress(std::cout, progress_style(federation.verbosity),
+                           federation.options.integer("run.rounds"));
   RunKeeper keeper(federation.options, std::move(folder), place.clock, progress);
-  Coordinator coordinator(federation.options, federation.initial);
-  const std::optional<CheckpointReader> checkpoint = keeper.resume(coordinator);
+  const std::optional<CheckpointReader> checkpoint = keeper.resume(subject);
   if (checkpoint && place.restore_clients) place.restore_clients(*checkpoint);
   place.services.save_model = [&](const Parameters& version, const std::filesystem::path& path) {
     save_model(*federation.model, version, path);
@@ -58,13 +58,13 @@ int run_federation(Federation& federation, RunFolder folder, Place place) {
   std::string stopped_by;
   std::exception_ptr failure;
   try {
-    stopped_by = place.drive(coordinator, keeper, [&] { return federation.stop.requested(); });
+    stopped_by = place.drive(keeper, [&] { return federation.stop.requested(); });
   } catch (const RunError& error) {
     // What was trained so far is kept, and the reason goes into the summary too.
     failure = std::current_exception();
     stopped_by = error.what();
   }
-  const RunSummary summary = keeper.finish(coordinator, stopped_by);
+  const RunSummary summary = keeper.finish(subject, stopped_by);
   draw_curve(keeper.folder());
   if (failure) std::rethrow_exception(failure);
   if (federation.verbosity >= 0) print_outcome(summary, keeper.folder());
@@ -91,7 +91,7 @@ int print_plan(const Federation& federation) {
   for (ClientId client = 0; client < std::min<ClientId>(clients, 1000); ++client) {
     slowest = std::max(slowest, devices.training_seconds(federation.data->examples(client), client, 1));
   }
-  const Seconds round = devices.download_seconds(frame) + slowest + devices.upload_seconds(frame);
+  const Seconds round = devices.download_seconds(frame, 0, 1) + slowest + devices.upload_seconds(frame, 0, 1);
   const auto states = algorithms().make(options)->keeps_client_state() ? clients : 0;
   const double megabytes = static_cast<double>(frame) * 1e-6;
   std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats
@@ -99,7 +99,8 @@ int print_plan(const Federation& federation) {
             << "# bytes_down " << frame * static_cast<std::size_t>(cohort) << ", bytes_up "
             << frame * static_cast<std::size_t>(cohort) << '\n'
             << "# virtual time at most " << round << " s\n"
-            << "# memory: about " << static_cast<std::int64_t>(megabytes * static_cast<double>(cohort + 4 + states))
+            << "# memory: about "
+            << static_cast<std::int64_t>(megabytes * static_cast<double>(cohort + 4 + states))
             << " MB of models and updates at most\n";
   return 0;
 }

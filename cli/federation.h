@@ -10,7 +10,7 @@
 #include "client/models/models.h"
 #include "core/layout.h"
 #include "core/progress.h"
-#include "server/coordinator.h"
+#include "core/versioned_model.h"
 #include "server/run_keeper.h"
 
 namespace gossamer {
@@ -24,21 +24,21 @@ struct Federation {
   StopSignal stop;  // first, so that every thread inherits it
   Options options;
   std::unique_ptr<FederatedData> data;
-  std::unique_ptr<Model> model;                // with the initial values; for saving afterwards
+  std::unique_ptr<Model> model;               // with the initial values; for saving afterwards
   std::shared_ptr<const Parameters> initial;  // the same values
   int verbosity;
 };
 
-// Runs the coordinator of a federation to its end, in whatever place: makes the run's folder, resumes, calls
-// `drive`, writes the results and prints where they are. Returns the exit code.
+// Trains `subject` to its end, in whatever place: resumes, calls `drive`, writes the results into the folder
+// and prints where they are. Returns the exit code.
 struct Place {
   std::string clock;  // "virtual" or "wall"
   RunServices services;
   std::function<void(const CheckpointReader&)> restore_clients;  // empty where this process holds no clients
-  // Drives the coordinator; returns what ended the run.
-  std::function<std::string(Coordinator&, RunKeeper&, const std::function<bool()>& stop_requested)> drive;
+  // Trains; returns what ended the run.
+  std::function<std::string(RunKeeper&, const std::function<bool()>& stop_requested)> drive;
 };
-int run_federation(Federation& federation, RunFolder folder, Place place);
+int run_federation(Federation& federation, VersionedModel& subject, RunFolder folder, Place place);
 
 // Saves a model version as model.pt.
 void save_model(Model& model, const Parameters& version, const std::filesystem::path& path);

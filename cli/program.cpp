@@ -1,6 +1,7 @@
 // The program: one command line, one command, one exit code.
 #include <spdlog/spdlog.h>
 
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <iostream>
@@ -51,7 +52,8 @@ int run(int argc, char** argv) {
   const auto table = command_table();
   const auto command = table.find(line.command);
   if (command == table.end()) {
-    throw ConfigError("gossamer " + line.command + ": this build has no transport for it; configure with -DGOSSAMER_WITH_" +
+    throw ConfigError("gossamer " + line.command +
+                      ": this build has no transport for it; configure with -DGOSSAMER_WITH_" +
                       (line.command == "train" ? "MPI" : "ZMQ") + "=ON");
   }
   return command->second(line);
@@ -61,6 +63,8 @@ int run(int argc, char** argv) {
 }  // namespace gossamer
 
 extern "C" int gossamer_main(int argc, char** argv) {
+  // A file that grows beyond ulimit -f fails like one on a full disk: with an error, not with a signal.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     gossamer::tune_allocator();
     return gossamer::run(argc, argv);

@@ -25,13 +25,14 @@ int server_command(const CommandLine& line) {
 
   Evaluator evaluator(*federation.model, federation.data->test());
   TransportDriver driver(options, *transport, {}, {client_timeout, ""});
+  const auto coordinator = make_coordinator(options, federation.initial);
   Place place;
   place.clock = "wall";
   place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };
-  place.drive = [&](Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested) {
-    return driver.run(coordinator, keeper, stop_requested);
+  place.drive = [&](RunKeeper& keeper, const std::function<bool()>& stop_requested) {
+    return driver.run(*coordinator, keeper, stop_requested);
   };
-  return run_federation(federation, std::move(folder), std::move(place));
+  return run_federation(federation, *coordinator, std::move(folder), std::move(place));
 }
 
 }  // namespace gossamer

@@ -18,6 +18,7 @@ int simulate_command(const CommandLine& line) {
   TrainerPool pool(options, *federation.data, static_cast<int>(threads));
   Simulation simulation(options, *federation.data, pool);
 
+  const auto coordinator = make_coordinator(options, federation.initial);
   Place place;
   place.clock = "virtual";
   place.services.evaluate = [&](const Parameters& model) { return simulation.evaluate(model); };
@@ -25,10 +26,10 @@ int simulate_command(const CommandLine& line) {
     place.services.save_clients = [&](CheckpointWriter& writer) { simulation.states().save(writer); };
     place.restore_clients = [&](const CheckpointReader& reader) { simulation.states().load(reader); };
   }
-  place.drive = [&](Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested) {
-    return simulation.run(coordinator, keeper, stop_requested);
+  place.drive = [&](RunKeeper& keeper, const std::function<bool()>& stop_requested) {
+    return simulation.run(*coordinator, keeper, stop_requested);
   };
-  return run_federation(federation, std::move(folder), std::move(place));
+  return run_federation(federation, *coordinator, std::move(folder), std::move(place));
 }
 
 }  // namespace gossamer

@@ -1,5 +1,7 @@
-// gossamer train, under mpirun: client k lives on rank k mod N; rank 0 coordinates, and trains too unless told
-// otherwise.
+// gossamer train, under mpirun: client k lives on rank k mod N; rank 0 coordinates, and trains too unless
+// told otherwise.
+#include <iostream>
+
 #include "cli/commands.h"
 #include "cli/federation.h"
 #include "client/evaluator.h"
@@ -19,7 +21,8 @@ std::vector<ClientId> clients_of(Rank rank, int world_size, const Options& optio
   const int first = coordinator_trains ? rank : rank - 1;
   std::vector<ClientId> clients;
   if (first < 0) return clients;
-  for (ClientId client = first; client < options.integer("data.clients"); client += trainers) clients.push_back(client);
+  for (ClientId client = first; client < options.integer("data.clients"); client += trainers)
+    clients.push_back(client);
   return clients;
 }
 
@@ -32,6 +35,7 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
   LocalClients local{std::move(local_clients), [&](const Frame& frame) { return participant.answer(frame); }};
   TransportDriver driver(options, transport, std::move(local),
                          {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string()});
+  const auto coordinator = make_coordinator(options, federation.initial);
   Place place;
   place.clock = "wall";
   place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };
@@ -39,10 +43,10 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
     place.services.save_clients = [&](CheckpointWriter& writer) { participant.states().save(writer); };
     place.restore_clients = [&](const CheckpointReader& reader) { participant.states().load(reader); };
   }
-  place.drive = [&](Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested) {
-    return driver.run(coordinator, keeper, stop_requested);
+  place.drive = [&](RunKeeper& keeper, const std::function<bool()>& stop_requested) {
+    return driver.run(*coordinator, keeper, stop_requested);
   };
-  return run_federation(federation, std::move(folder), std::move(place));
+  return run_federation(federation, *coordinator, std::move(folder), std::move(place));
 }
 
 int follow(Federation& federation, Transport& transport, std::vector<ClientId> clients) {
@@ -51,19 +55,39 @@ int follow(Federation& federation, Transport& transport, std::vector<ClientId> c
   return 0;
 }
 
-}  // namespace
-
-int train_command(const CommandLine& line) {
-  MpiSession session;
+int run_rank(const CommandLine& line, MpiSession& session) {
   Federation federation(line);
   if (line.dry_run) return session.rank() == 0 ? print_plan(federation) : 0;
   if (session.world_size() == 1 && !federation.options.flag("train.coordinator_trains")) {
-    throw ConfigError("train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");
+    throw ConfigError(
+        "train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");
   }
   const auto transport = make_mpi_transport(session, max_payload_bytes(*federation.initial));
   std::vector<ClientId> clients = clients_of(session.rank(), session.world_size(), federation.options);
   return session.rank() == 0 ? coordinate(federation, *transport, std::move(clients))
                              : follow(federation, *transport, std::move(clients));
+}
+
+}  // namespace
+
+// A rank that fails takes the job down with it, so it says why before that. What is wrong with a
+// configuration or a file, every rank finds out: one of them says it.
+int train_command(const CommandLine& line) {
+  MpiSession session;
+  const auto fail = [&](const std::string& what, int exit_code, bool everywhere) {
+    if (session.rank() == 0) std::cerr << "gossamer: " << what << std::endl;
+    if (session.rank() != 0 && !everywhere)
+      std::cerr << "gossamer: rank " << session.rank() << ": " << what << std::endl;
+    session.abort(exit_code);
+  };
+  try {
+    return run_rank(line, session);
+  } catch (const Error& error) {
+    fail(error.what(), error.exit_code(), error.exit_code() == 2);
+  } catch (const std::exception& error) {
+    fail(std::string("internal error: ") + error.what(), 3, false);
+  }
+  return 3;
 }
 
 }  // namespace gossamer

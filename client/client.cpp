@@ -18,7 +18,8 @@ Client::Client(const Options& options, const FederatedData& data, std::unique_pt
       down_(down_compressors().make(options)),
       global_(model_.layout()->size()) {}
 
-Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state) {
+Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state,
+                                std::function<bool()> called_off) {
   const ClientId client = model_frame.header.client;
   const Round round = model_frame.header.round;
 
@@ -27,7 +28,8 @@ Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state) {
   if (auto decompressed = down_->decompress(received.value(), global_); !decompressed)
     return decompressed.fault();
 
-  Update update = trainer_->train(global_, {client, round, data_.client(client), state});
+  Update update =
+      trainer_->train(global_, {client, round, data_.client(client), state, std::move(called_off)});
   update.info.client = client;
   update.info.round = round;
   update.info.sequence = static_cast<std::uint64_t>(round);

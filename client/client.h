@@ -19,8 +19,10 @@ class Client {
   Client(const Options& options, const FederatedData& data);
 
   // Trains the model of a `model` frame on that client's data and returns the `update` frame. `state` belongs
-  // to that client where the algorithm keeps one. Malformed frames are a fault of the sender.
-  Result<Frame> take_part(const Frame& model_frame, ClientState* state);
+  // to that client where the algorithm keeps one. Malformed frames are a fault of the sender. Throws
+  // WorkCalledOff where `called_off` says so in between.
+  Result<Frame> take_part(const Frame& model_frame, ClientState* state,
+                          std::function<bool()> called_off = {});
 
   // The replica, for evaluation between rounds.
   Model& model() noexcept { return model_; }

@@ -13,8 +13,9 @@ namespace {
 
 using Clock = Transport::Clock;
 
-constexpr std::chrono::milliseconds kPollInterval{200};        // how often a stop request is looked for
-constexpr std::chrono::seconds kRegistrationInterval{1};       // between attempts until the server answers
+constexpr std::chrono::milliseconds kPollInterval{200};   // how often a stop request is looked for
+constexpr std::chrono::seconds kRegistrationInterval{1};  // between attempts until the server answers
+constexpr std::chrono::milliseconds kLookInterval{10};    // how often a trainer looks up
 constexpr std::chrono::seconds kFlushTime{5};
 constexpr std::size_t kKeptCheckpoints = 2;
 
@@ -24,9 +25,10 @@ Participant::Participant(const Options& options, const FederatedData& data)
     : options_(options),
       client_(options, data),
       keeps_state_(algorithms().make(options)->keeps_client_state()),
+      lockstep_(options.text("sync.mode") == "bsp"),
       schedule_(options) {}
 
-Result<Frame> Participant::answer(const Frame& model_frame) {
+Result<Frame> Participant::answer(const Frame& model_frame, std::function<bool()> called_off) {
   const ClientId client = model_frame.header.client;
   const Round round = model_frame.header.round;
   const auto last = answers_.find(client);
@@ -35,15 +37,18 @@ Result<Frame> Participant::answer(const Frame& model_frame) {
     return Fault{FaultKind::malformed, "round " + std::to_string(round) + " is older than what client " +
                                            std::to_string(client) + " still holds"};
   }
-  std::erase_if(answers_, [&](const auto& answer) { return answer.second.header.round != round; });
+  if (lockstep_) {
+    std::erase_if(answers_, [&](const auto& answer) { return answer.second.header.round != round; });
+  }
 
-  auto update = client_.take_part(model_frame, keeps_state_ ? &states_.of(client) : nullptr);
+  auto update =
+      client_.take_part(model_frame, keeps_state_ ? &states_.of(client) : nullptr, std::move(called_off));
   if (update) answers_[client] = update.value();
   return update;
 }
 
-std::string Participant::serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
-                               const std::function<bool()>& stop_requested) {
+std::string Participant::serve(Transport& transport, std::vector<ClientId> clients,
+                               std::chrono::seconds patience, const std::function<bool()>& stop_requested) {
   std::set<ClientId> welcome;
   Clock::time_point last_heard = Clock::now();
   Clock::time_point last_registration{};
@@ -64,9 +69,10 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
       register_clients(transport, clients);
       last_registration = now;
     }
-    auto message = transport.receive(now + kPollInterval);
+    auto message = next(transport, now + kPollInterval);
     if (!message) {
-      if (message.fault().kind == FaultKind::malformed) spdlog::warn("dropped a frame: {}", message.fault().reason);
+      if (message.fault().kind == FaultKind::malformed)
+        spdlog::warn("dropped a frame: {}", message.fault().reason);
       if (message.fault().kind == FaultKind::disconnected) {
         spdlog::warn("connection to the server lost: {}", message.fault().reason);
         welcome.clear();
@@ -82,7 +88,14 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
         welcomed(frame);
         break;
       case FrameType::model: {
-        auto update = answer(frame);
+        std::optional<Result<Frame>> answered;
+        try {
+          answered = answer(frame, [&] { return is_called_off(transport, frame.header); });
+        } catch (const WorkCalledOff&) {
+          last_heard = Clock::now();
+          break;
+        }
+        Result<Frame>& update = *answered;
         if (update && keeps_state_ && answers_.size() == clients.size()) keep(frame.header.round);
         if (!update) spdlog::error("round {}: {}", frame.header.round, update.fault().reason);
         static_cast<void>(transport.send(
@@ -91,10 +104,44 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
         last_heard = Clock::now();  // training took its time; the server was not asked to speak meanwhile
         break;
       }
-      case FrameType::refuse: throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
-      case FrameType::finish: return decode_text(frame).value_or("no reason");
-      default: break;
+      case FrameType::refuse:
+        throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
+      case FrameType::finish:
+        return decode_text(frame).value_or("no reason");
+      default:
+        break;
     }
+  }
+}
+
+Result<Message> Participant::next(Transport& transport, Clock::time_point deadline) {
+  if (set_aside_.empty()) return transport.receive(deadline);
+  Result<Message> first = std::move(set_aside_.front());
+  set_aside_.pop_front();
+  return first;
+}
+
+// Looks at what comes in while this process trains, at most every few milliseconds: whether the work is
+// called off. Everything else is set aside, in order.
+bool Participant::is_called_off(Transport& transport, const FrameHeader& work) {
+  if (Clock::now() - last_look_ < kLookInterval) return false;
+  last_look_ = Clock::now();
+  for (;;) {
+    auto message = transport.receive(last_look_);
+    if (!message && message.fault().kind == FaultKind::timeout) return false;
+    if (!message || message.value().frame.header.type != FrameType::cancel) {
+      set_aside_.push_back(std::move(message));
+      continue;
+    }
+    const FrameHeader called_off = message.value().frame.header;
+    if (called_off.client == work.client && called_off.round == work.round) return true;
+    // Of another client of this process, whose work has not begun.
+    std::erase_if(set_aside_, [&](const Result<Message>& waiting) {
+      if (!waiting) return false;
+      const FrameHeader& header = waiting.value().frame.header;
+      return header.type == FrameType::model && header.client == called_off.client &&
+             header.round == called_off.round;
+    });
   }
 }
 

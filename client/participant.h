@@ -1,7 +1,9 @@
 #pragma once
 
+#include <deque>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,12 +24,13 @@ class Participant {
 
   // Answers one model frame. A round that was answered already is answered with the same bytes, not trained
   // again; a coordinator that went back to its checkpoint is followed there.
-  Result<Frame> answer(const Frame& model_frame);
+  // Throws WorkCalledOff where `called_off` says so in between.
+  Result<Frame> answer(const Frame& model_frame, std::function<bool()> called_off = {});
 
-  // Registers `clients` (or one, if kUnassignedClient, whose id the server gives) with rank 0 and serves rounds
-  // until the coordinator says that the run is over; returns its reason. Connections that break are made again;
-  // after `patience` without a word from the server: RunError. A refusal is a ConfigError. `stop_requested` is
-  // asked between frames.
+  // Registers `clients` (or one, if kUnassignedClient, whose id the server gives) with rank 0 and serves
+  // rounds until the coordinator says that the run is over; returns its reason. Connections that break are
+  // made again; after `patience` without a word from the server: RunError. A refusal is a ConfigError.
+  // `stop_requested` is asked between frames.
   std::string serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
                     const std::function<bool()>& stop_requested);
 
@@ -38,17 +41,22 @@ class Participant {
   void register_clients(Transport& transport, const std::vector<ClientId>& clients);
   void welcomed(const Frame& frame);
   void keep(Round round);
+  Result<Message> next(Transport& transport, Transport::Clock::time_point deadline);
+  bool is_called_off(Transport& transport, const FrameHeader& work);
   bool rewind_to(Round round);
 
   const Options& options_;
   Client client_;
   ClientStates states_;
   bool keeps_state_;
+  bool lockstep_;
   CheckpointSchedule schedule_;
   // Where this process's states are saved beside the coordinator's checkpoints, if it shares a file system.
   std::optional<std::filesystem::path> checkpoint_dir_;
   std::string owner_;
-  std::map<ClientId, Frame> answers_;  // the last one of each client
+  std::deque<Result<Message>> set_aside_;  // what came in while this process trained
+  Transport::Clock::time_point last_look_{};
+  std::map<ClientId, Frame> answers_;   // the last one of each client
   std::map<Round, ClientStates> kept_;  // states at the last two checkpoints
 };
 

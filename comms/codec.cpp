@@ -28,7 +28,7 @@ bool carries_text(FrameType type) {
          type == FrameType::leave;
 }
 
-bool is_signal(FrameType type) { return type == FrameType::heartbeat; }
+bool is_signal(FrameType type) { return type == FrameType::heartbeat || type == FrameType::cancel; }
 
 // How many bytes the character at the start of `text` has, if it is UTF-8 and safe to show; else 0. Not safe
 // are control characters (a terminal obeys them) and those that change the direction of the text.

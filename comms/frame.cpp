@@ -42,7 +42,7 @@ std::uint64_t checksum_of(std::span<const std::byte> bytes) {
 
 bool known(std::uint8_t type) {
   return type >= static_cast<std::uint8_t>(FrameType::hello) &&
-         type <= static_cast<std::uint8_t>(FrameType::leave);
+         type <= static_cast<std::uint8_t>(FrameType::cancel);
 }
 
 Fault malformed(std::string reason) { return Fault{FaultKind::malformed, std::move(reason)}; }

@@ -23,6 +23,7 @@ enum class FrameType : std::uint8_t {
   heartbeat = 6,  // server -> client: are you there?
   finish = 7,     // server -> client: the run is over; payload is the reason, as text
   leave = 8,      // client -> server: going away; payload is the reason, as text
+  cancel = 9,     // server -> client: the work of `round` is not waited for any more
 };
 
 // The fixed part of every frame. Fields that a type does not use are zero.

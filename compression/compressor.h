@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -16,6 +17,9 @@ namespace gossamer {
 class Compressor {
  public:
   virtual ~Compressor() = default;
+
+  // The payload's length for any `elements` floats; none where it depends on their values.
+  virtual std::optional<std::size_t> payload_bytes(std::size_t /*elements*/) const { return std::nullopt; }
 
   // The result may share the input's storage. `rng` feeds stochastic methods.
   virtual Compressed compress(SharedFloats values, Rng& rng) = 0;

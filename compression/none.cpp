@@ -41,6 +41,10 @@ Result<std::monostate> check(const Compressed& content, std::size_t expected) {
 
 class NoCompressor final : public Compressor {
  public:
+  std::optional<std::size_t> payload_bytes(std::size_t elements) const override {
+    return elements * sizeof(float);
+  }
+
   Compressed compress(SharedFloats values, Rng&) override {
     return {values.size(), {std::move(values.owner), std::as_bytes(values.values)}};
   }

@@ -12,12 +12,14 @@ std::vector<Registry<Compressor>::Entry> methods() {
 }  // namespace
 
 const Registry<Compressor>& up_compressors() {
-  static const Registry<Compressor> table{"compressors", "compression.up", "none", "how updates travel", methods()};
+  static const Registry<Compressor> table{"compressors", "compression.up", "none", "how updates travel",
+                                          methods()};
   return table;
 }
 
 const Registry<Compressor>& down_compressors() {
-  static const Registry<Compressor> table{"compressors", "compression.down", "none", "how models travel", methods()};
+  static const Registry<Compressor> table{"compressors", "compression.down", "none", "how models travel",
+                                          methods()};
   return table;
 }
 

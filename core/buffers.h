@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <span>
@@ -10,18 +11,31 @@
 
 namespace gossamer {
 
-// Cache-line aligned, and left uninitialised by resize(): large buffers are always overwritten whole.
+// Cache-line aligned, and left uninitialised by resize(): large buffers are always overwritten whole. Aligns
+// by hand: glibc's memalign() (before 2.38) cannot take a block again that it gave out and got back, as it
+// asks the heap for more than the block's length, so memory would go on growing by a model now and then.
 template <class T>
 struct BufferAllocator {
   using value_type = T;
-  static constexpr std::align_val_t kAlignment{64};
+  static constexpr std::size_t kAlignment = 64;
+  static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ >= sizeof(void*));
 
   BufferAllocator() = default;
   template <class U>
   BufferAllocator(const BufferAllocator<U>&) noexcept {}  // NOLINT: allocator conversion is implicit
 
-  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kAlignment)); }
-  void deallocate(T* p, std::size_t) noexcept { ::operator delete(p, kAlignment); }
+  // From the next multiple after the block's begin; the block's address lies before it.
+  T* allocate(std::size_t n) {
+    char* const block = static_cast<char*>(::operator new(n * sizeof(T) + kAlignment));
+    char* const begin = block + kAlignment - reinterpret_cast<std::uintptr_t>(block) % kAlignment;
+    std::memcpy(begin - sizeof block, &block, sizeof block);
+    return reinterpret_cast<T*>(begin);
+  }
+  void deallocate(T* p, std::size_t) noexcept {
+    void* block;
+    std::memcpy(&block, reinterpret_cast<char*>(p) - sizeof block, sizeof block);
+    ::operator delete(block);
+  }
 
   template <class U>
   void construct(U* p) noexcept {

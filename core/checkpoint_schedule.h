@@ -5,8 +5,8 @@
 
 namespace gossamer {
 
-// Which rounds end in a checkpoint. The coordinator and the clients that keep a state ask the same question of
-// the same configuration, so that what they save belongs together.
+// Which rounds end in a checkpoint. The coordinator and the clients that keep a state ask the same question
+// of the same configuration, so that what they save belongs together.
 class CheckpointSchedule {
  public:
   explicit CheckpointSchedule(const Options& options)

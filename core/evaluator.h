@@ -11,7 +11,9 @@ struct Evaluation {
   std::int64_t count = 0;
 
   double loss() const { return count == 0 ? 0 : loss_sum / static_cast<double>(count); }
-  double accuracy() const { return count == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(count); }
+  double accuracy() const {
+    return count == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(count);
+  }
   Evaluation& operator+=(const Evaluation& part) {
     loss_sum += part.loss_sum;
     correct += part.correct;

@@ -35,6 +35,21 @@ bool is_name(std::string_view text) {
   });
 }
 
+bool is_quoted(std::string_view value) {
+  return value.size() >= 2 && value.front() == '"' && value.back() == '"';
+}
+
+std::string unquoted(std::string_view value) {
+  if (!is_quoted(value)) return std::string(value);
+  value = value.substr(1, value.size() - 2);
+  std::string plain;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    plain += value[i];
+    if (value.substr(i, 2) == "\"\"") ++i;
+  }
+  return plain;
+}
+
 [[noreturn]] void refuse(const std::string& name, std::size_t line, const std::string& reason) {
   throw ConfigError(name + ":" + std::to_string(line) + ": " + reason);
 }
@@ -65,19 +80,26 @@ std::vector<IniEntry> parse_ini(std::string_view text, const std::string& name) 
     if (equals == std::string_view::npos || !is_name(key)) {
       refuse(name, number, std::string(line) + ": expected key = value, or a section like [client]");
     }
-    std::string_view value = trim(line.substr(equals + 1));
-    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
-      value = value.substr(1, value.size() - 2);
+    std::string value = unquoted(trim(line.substr(equals + 1)));
     std::string full = section.empty() ? std::string(key) : section + "." + std::string(key);
     const auto first = std::ranges::find(entries, full, &IniEntry::key);
     if (first != entries.end()) {
       refuse(name, number,
-             full + " = " + std::string(value) + ": the key stands already in line " +
-                 std::to_string(first->line));
+             full + " = " + value + ": the key stands already in line " + std::to_string(first->line));
     }
-    entries.push_back({std::move(full), std::string(value), number});
+    entries.push_back({std::move(full), std::move(value), number});
   }
   return entries;
+}
+
+std::string ini_value(std::string_view value) {
+  // As it stands after "key = ": a # or ; at its start follows a space.
+  const std::string line = ' ' + std::string(value);
+  if (!is_quoted(value) && trim(value) == value && without_comment(line) == line) return std::string(value);
+  // A doubled quote leaves the parser inside the quotes, so nothing within begins a comment.
+  std::string quoted = "\"";
+  for (const char c : value) quoted.append(c == '"' ? 2 : 1, c);
+  return quoted + '"';
 }
 
 }  // namespace gossamer

@@ -1,6 +1,7 @@
 #include "core/metrics.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -149,7 +150,8 @@ std::string to_json(const RoundMetrics& m) {
                  {"staleness_max", m.staleness_max},
                  {"epsilon", number(m.epsilon)},
                  {"samples", m.samples},
-                 {"clock", m.clock}});
+                 {"clock", m.clock},
+                 {"rss_mb", number(m.rss_mb)}});
 }
 
 std::string to_json(const RunSummary& summary) { return dumped(object_of(summary), 2) + '\n'; }
@@ -174,6 +176,7 @@ RoundMetrics round_from_json(std::string_view json) {
     m.epsilon = optional_number(object, "epsilon");
     m.samples = integer_or_zero<std::int64_t>(object, "samples");
     m.clock = text_or_empty(object, "clock");
+    m.rss_mb = optional_number(object, "rss_mb");
     return m;
   });
 }
@@ -199,6 +202,14 @@ double peak_rss_mb() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
+}
+
+std::optional<double> resident_mb() {
+  // In pages: the whole address space, then what is resident of it.
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t size = 0, resident = 0;
+  if (!(statm >> size >> resident)) return std::nullopt;
+  return static_cast<double>(resident * ::sysconf(_SC_PAGESIZE)) / 1e6;
 }
 
 RunRecorder::RunRecorder(AppendFile file, std::optional<double> target_accuracy)

@@ -31,6 +31,7 @@ struct RoundMetrics {
   std::optional<double> epsilon;  // spent so far; none without a privacy mechanism
   std::int64_t samples = 0;       // examples processed, counting repeats
   std::string clock = "virtual";  // or "wall"
+  std::optional<double> rss_mb;  // resident memory of the recording process at the round's end, in 10^6 bytes
 
   bool operator==(const RoundMetrics&) const = default;
 };
@@ -71,6 +72,8 @@ std::vector<RoundMetrics> read_metrics(const std::filesystem::path& path);
 
 // The largest resident memory of this process so far, in 10^6 bytes.
 double peak_rss_mb();
+// Its resident memory now, in 10^6 bytes; none where the system does not say.
+std::optional<double> resident_mb();
 
 // Keeps a run's history: each round goes to metrics.jsonl at once, totals are kept for the summary. Its
 // memory does not grow with the rounds. Not thread-safe.

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "core/error.h"
+#include "core/ini.h"
 
 namespace gossamer {
 namespace {
@@ -28,7 +29,8 @@ constexpr std::array<std::string_view, 16> kLocalKeys{"run.out",
                                                       "server.connect",
                                                       "server.checkpoint_every",
                                                       "server.client_timeout_s",
-                                                      "data.path", "client.server_timeout_s",
+                                                      "data.path",
+                                                      "client.server_timeout_s",
                                                       "devices.speed"};
 constexpr std::array<std::string_view, 3> kLocalSections{"security.", "network.", "train."};
 
@@ -264,7 +266,7 @@ std::string Options::to_ini() const {
     if (!applies(spec)) continue;
     const std::string section = spec.key.substr(0, spec.key.find('.'));
     if (!sections.contains(section)) order.push_back(section);
-    sections[section] += spec.key.substr(section.size() + 1) + " = " + values_[i].text + '\n';
+    sections[section] += spec.key.substr(section.size() + 1) + " = " + ini_value(values_[i].text) + '\n';
   }
   std::string ini;
   for (const std::string& section : order) ini += '[' + section + "]\n" + sections[section] + '\n';

@@ -13,9 +13,9 @@ namespace gossamer {
 
 // What `gossamer list` and docs/reference.md say of one method.
 struct MethodInfo {
-  std::string name;   // the paper's name, snake_case
-  std::string help;   // one line
-  std::string paper;  // authors, title, year; empty for what needs no citation
+  std::string name;                 // the paper's name, snake_case
+  std::string help;                 // one line
+  std::string paper;                // authors, title, year; empty for what needs no citation
   std::vector<OptionSpec> options;  // its own keys: <section>.<name>.<key>
 };
 

@@ -15,7 +15,8 @@ HighLow multiply(std::uint32_t a, std::uint32_t b) noexcept {
   return {static_cast<std::uint32_t>(product >> 32U), static_cast<std::uint32_t>(product)};
 }
 
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::array<std::uint32_t, 2> key) noexcept {
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c,
+                                    std::array<std::uint32_t, 2> key) noexcept {
   for (int round = 0; round < 10; ++round) {
     const HighLow a = multiply(0xD2511F53U, c[0]);
     const HighLow b = multiply(0xCD9E8D57U, c[2]);
@@ -35,7 +36,8 @@ constexpr std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t
 // 256 bits of the name take part and the whole counter is left for the stream itself.
 Rng::Rng(std::uint64_t seed, Purpose purpose, std::uint64_t client, std::uint64_t round) noexcept {
   const auto name = philox({low(client), high(client), low(round), high(round)}, {low(seed), high(seed)});
-  const auto mixed = philox({name[0], name[1], name[2], name[3]}, {static_cast<std::uint32_t>(purpose), 0x676f7373U});
+  const auto mixed =
+      philox({name[0], name[1], name[2], name[3]}, {static_cast<std::uint32_t>(purpose), 0x676f7373U});
   key_ = {mixed[0], mixed[1]};
   counter_ = {0, 0, mixed[2], mixed[3]};
 }

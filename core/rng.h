@@ -23,6 +23,12 @@ enum class Purpose : std::uint32_t {
   digits_test = 10,
   compression = 11,
   augmentation = 12,
+  device_speed = 13,
+  device_jitter = 14,
+  device_step = 15,
+  device_dropout = 16,
+  availability = 17,
+  network_loss = 18,
   test = 99,
 };
 

@@ -12,7 +12,8 @@ inline bool is_straggler(std::uint64_t seed, double fraction, ClientId client, R
 }
 
 // How many of `epochs` (>= 1) a straggler manages: uniform on 1 .. epochs.
-inline std::int64_t straggler_epochs(std::uint64_t seed, ClientId client, Round round, std::int64_t epochs) noexcept {
+inline std::int64_t straggler_epochs(std::uint64_t seed, ClientId client, Round round,
+                                     std::int64_t epochs) noexcept {
   Rng rng(seed, Purpose::straggler, static_cast<std::uint64_t>(client), static_cast<std::uint64_t>(round));
   static_cast<void>(rng.uniform());  // the draw of is_straggler()
   return 1 + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(epochs)));

@@ -15,6 +15,8 @@ class NoMechanism final : public PrivacyMechanism {
 }  // namespace
 
 std::unique_ptr<Clipper> make_no_clipper(const Options&) { return std::make_unique<NoClipper>(); }
-std::unique_ptr<PrivacyMechanism> make_no_mechanism(const Options&) { return std::make_unique<NoMechanism>(); }
+std::unique_ptr<PrivacyMechanism> make_no_mechanism(const Options&) {
+  return std::make_unique<NoMechanism>();
+}
 
 }  // namespace gossamer

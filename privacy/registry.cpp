@@ -3,12 +3,11 @@
 namespace gossamer {
 
 const Registry<Clipper>& clippers() {
-  static const Registry<Clipper> table{
-      "clippers",
-      "privacy.clipping",
-      "none",
-      "how an update's influence is bounded before noise",
-      {{{"none", "no bound", "", {}}, make_no_clipper}}};
+  static const Registry<Clipper> table{"clippers",
+                                       "privacy.clipping",
+                                       "none",
+                                       "how an update's influence is bounded before noise",
+                                       {{{"none", "no bound", "", {}}, make_no_clipper}}};
   return table;
 }
 

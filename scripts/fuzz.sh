@@ -61,7 +61,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$corpus"
   folders=("$corpus")
   [[ -d tests/fuzz/corpus/$target ]] && folders+=("tests/fuzz/corpus/$target")
-  if "build/fuzz/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+  if "build/fuzz/fuzz/$target" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/failures/$target-" "${folders[@]}" >"$log" 2>&1 </dev/null; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     echo "$target: ${runs:-0} inputs in $seconds s, no failure"

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,7 +11,8 @@
 #include "core/metrics.h"
 #include "core/options.h"
 #include "core/types.h"
-#include "server/cohort/cohort_sampler.h"
+#include "core/versioned_model.h"
+#include "server/members.h"
 #include "server/server.h"
 #include "server/sync/sync_policy.h"
 
@@ -20,13 +20,19 @@ namespace gossamer {
 
 // What the coordinator asks its driver to do, in order.
 struct SendModel {
-  Round round;
+  Round round;                    // of work: the run's in lockstep, otherwise these clients' own
   std::vector<ClientId> clients;  // ascending
   Compressed model;               // encoded once, for all of them
   std::optional<Seconds> deadline;
+  Seconds since = 0;  // when this work began: now, unless a resumed run takes it up again
 };
-// A new model version exists. The driver completes the metrics (bytes, time, evaluation), records them and
-// answers with committed().
+// These clients need not finish this round's work: nobody waits for it any more.
+struct Abandon {
+  Round round;
+  std::vector<ClientId> clients;
+};
+// A round is over. The driver completes the metrics (bytes, time, evaluation), records them and answers with
+// committed().
 struct Commit {
   RoundMetrics metrics;
   std::shared_ptr<const Parameters> model;
@@ -35,74 +41,71 @@ struct Finish {
   bool success;
   std::string reason;
 };
-using Action = std::variant<SendModel, Commit, Finish>;
+using Action = std::variant<SendModel, Abandon, Commit, Finish>;
 using Actions = std::vector<Action>;
 
-// How many clients a round asks for: cohort.size, or max(C * K, 1) (McMahan et al. 2017).
+// How many clients a round asks for, or are at work at any time: cohort.size, or max(C * K, 1) (McMahan et
+// al. 2017).
 std::int64_t cohort_size(const Options& options);
 
-// The state machine of a run: membership, cohorts, rounds. Events go in, each with the driver's time; actions
-// come out. Deterministic, and the same in simulation, under MPI and over ZeroMQ. Not thread-safe.
-class Coordinator {
+// The state machine of a run: membership, who works on what, when updates become a model. Events go in, each
+// with the driver's time; actions come out. Deterministic, and the same in simulation, under MPI and over
+// ZeroMQ. Not thread-safe.
+class Coordinator : public VersionedModel {
  public:
   Coordinator(const Options& options, std::shared_ptr<const Parameters> initial);
 
-  // Events. The first round starts when data.clients clients have joined.
-  Actions joined(ClientId client, Seconds now);
-  Actions left(ClientId client, const std::string& reason, Seconds now);
-  Actions arrived(const CompressedUpdate& update, Seconds now);
-  Actions deadline(Round round, Seconds now);
+  // Events. Work starts when data.clients clients have joined.
+  virtual Actions joined(ClientId client, Seconds now) = 0;
+  virtual Actions left(ClientId client, const std::string& reason, Seconds now) = 0;
+  virtual Actions arrived(const CompressedUpdate& update, Seconds now) = 0;
+  // The client gave up this round of work, and stays.
+  virtual Actions dropped(ClientId client, Round round, Seconds now) = 0;
+  virtual Actions deadline(Round round, Seconds now) = 0;
   // The driver has recorded the commit; `accuracy` where the version was evaluated.
   Actions committed(std::optional<double> accuracy, Seconds now);
 
   const Progress& progress() const noexcept { return progress_; }
-  // Model versions made so far.
-  Round version() const noexcept { return version_; }
-  const std::shared_ptr<const Parameters>& model() const noexcept { return server_.model(); }
-  std::int64_t population() const noexcept { return static_cast<std::int64_t>(present_.size()); }
-  bool is_present(ClientId client) const { return present_[static_cast<std::size_t>(client)]; }
+  // Rounds completed so far.
+  Round version() const noexcept override { return version_; }
+  const std::shared_ptr<const Parameters>& model() const noexcept override { return server_.model(); }
+  std::int64_t population() const noexcept { return members_.population(); }
+  bool is_present(ClientId client) const { return members_.is_present(client); }
 
-  // Between rounds: everything that the next rounds depend on.
-  void save(CheckpointWriter& writer);
-  void restore(const CheckpointReader& reader);
+  void save(CheckpointWriter& writer) override;
+  void restore(const CheckpointReader& reader) override;
 
- private:
-  enum class Slot { waiting, held, added, lost };
-  struct Participant {
-    Slot slot = Slot::waiting;
-    std::optional<CompressedUpdate> update;  // held until its turn in client order
-  };
+ protected:
+  // The next round, or as far as the workers can go now.
+  virtual Actions go_on(Seconds now) = 0;
 
-  Actions start_round(Seconds now);
-  Actions commit_if_ready(Seconds now);
-  void add_in_client_order(bool skip_waiting);
-  void lose(Participant& participant);
-  std::vector<ClientId> sample_cohort() const;
+  Actions finish(bool success, std::string reason);
+  // Opens the metrics of the round after this version.
+  void open_round();
+  void count_update(const UpdateInfo& info, Round staleness);
+  Commit close_round(Seconds now);
 
-  std::unique_ptr<SyncPolicy> sync_;
-  std::unique_ptr<CohortSampler> sampler_;
+  const std::unique_ptr<SyncPolicy> sync_;
+  const std::uint64_t seed_;
+  const Round rounds_;
+  const std::int64_t cohort_size_;
+  const std::int64_t min_size_;
   Server server_;
-
-  std::uint64_t seed_;
-  Round rounds_;
-  std::int64_t cohort_size_;
-  std::int64_t min_size_;
-  Seconds deadline_s_;
-  double target_accuracy_;
-  double straggler_fraction_;
-  bool keeps_partial_work_;
-
-  std::vector<bool> present_;
-  std::int64_t present_count_ = 0;
-  std::map<ClientId, std::string> lost_;  // who left, and why: what a run that cannot go on reports
+  Members members_;
   bool running_ = false;
   bool finished_ = false;
   Round version_ = 0;
   Progress progress_;
-  Compressed broadcast_;
-  std::map<ClientId, Participant> participants_;
   RoundMetrics metrics_;
+
+ private:
+  const double target_accuracy_;
   double loss_sum_ = 0;
+  double staleness_sum_ = 0;
 };
+
+// The coordinator of this `sync.mode`.
+std::unique_ptr<Coordinator> make_coordinator(const Options& options,
+                                              std::shared_ptr<const Parameters> initial);
 
 }  // namespace gossamer

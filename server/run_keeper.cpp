@@ -24,7 +24,7 @@ RunKeeper::RunKeeper(const Options& options, RunFolder folder, std::string clock
       rounds_(options.integer("run.rounds")),
       eval_every_(options.integer("run.eval_every")) {}
 
-std::optional<double> RunKeeper::commit(const Commit& commit, Coordinator& coordinator) {
+std::optional<double> RunKeeper::commit(const Commit& commit, VersionedModel& subject) {
   RoundMetrics metrics = commit.metrics;
   metrics.clock = clock_;
   metrics.bytes_up = std::exchange(bytes_up_, 0);
@@ -36,25 +36,26 @@ std::optional<double> RunKeeper::commit(const Commit& commit, Coordinator& coord
     metrics.test_loss = evaluation.loss();
   }
   metrics.wall_s = wall_s();
+  metrics.rss_mb = resident_mb();
   recorder_->add(metrics);
   progress_.round_done(metrics);
-  if (schedule_.due(metrics.round)) checkpoint(coordinator);
+  if (schedule_.due(metrics.round)) checkpoint(subject);
   return metrics.test_accuracy;
 }
 
-RunSummary RunKeeper::finish(Coordinator& coordinator, const std::string& stopped_by) {
+RunSummary RunKeeper::finish(VersionedModel& subject, const std::string& stopped_by) {
   progress_.finish();
   // Clients that keep a state may be in the middle of a round; what they had at the last commit is gone.
-  const bool at_a_commit = !services_.save_clients;
-  if (at_a_commit && schedule_.enabled() && last_checkpoint_ < coordinator.version()) checkpoint(coordinator);
-  services_.save_model(*coordinator.model(), folder_.model());
-  RunSummary summary = recorder_->summary(sha256(coordinator.model()->values), stopped_by);
+  const bool at_a_commit = !services_.save_clients && subject.can_save();
+  if (at_a_commit && schedule_.enabled() && last_checkpoint_ < subject.version()) checkpoint(subject);
+  services_.save_model(*subject.model(), folder_.model());
+  RunSummary summary = recorder_->summary(sha256(subject.model()->values), stopped_by);
   summary.wall_s = wall_s();
   write_atomically(folder_.summary(), to_json(summary) + "\n");
   return summary;
 }
 
-std::optional<CheckpointReader> RunKeeper::resume(Coordinator& coordinator) {
+std::optional<CheckpointReader> RunKeeper::resume(VersionedModel& subject) {
   std::optional<Round> round;
   if (options_.flag("run.resume")) round = latest_checkpoint(folder_.checkpoint_dir());
   if (!round) {
@@ -66,7 +67,7 @@ std::optional<CheckpointReader> RunKeeper::resume(Coordinator& coordinator) {
     throw ConfigError("run.resume = true: " + folder_.path().string() +
                       " was trained under another configuration; resume it with its own config.ini");
   }
-  coordinator.restore(reader);
+  subject.restore(reader);
   recorder_ = RunRecorder::resume(folder_.metrics(), target_of(options_), reader.text("history"));
   wall_offset_ = recorder_->wall_s();
   last_checkpoint_ = *round;
@@ -74,15 +75,15 @@ std::optional<CheckpointReader> RunKeeper::resume(Coordinator& coordinator) {
   return reader;
 }
 
-void RunKeeper::checkpoint(Coordinator& coordinator) {
+void RunKeeper::checkpoint(VersionedModel& subject) {
   CheckpointWriter writer;
   writer.add_pod("config", options_.digest());
   writer.add_text("history", recorder_->state());
-  coordinator.save(writer);
+  subject.save(writer);
   if (services_.save_clients) services_.save_clients(writer);
-  writer.commit(checkpoint_path(folder_.checkpoint_dir(), coordinator.version()));
+  writer.commit(checkpoint_path(folder_.checkpoint_dir(), subject.version()));
   prune_checkpoints(folder_.checkpoint_dir(), last_checkpoint_);
-  last_checkpoint_ = coordinator.version();
+  last_checkpoint_ = subject.version();
 }
 
 double RunKeeper::wall_s() const {

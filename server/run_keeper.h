@@ -11,6 +11,7 @@
 #include "core/metrics.h"
 #include "core/progress.h"
 #include "core/run_folder.h"
+#include "core/versioned_model.h"
 #include "server/coordinator.h"
 
 namespace gossamer {
@@ -27,13 +28,15 @@ struct RunServices {
 // writes checkpoints, and at the end summary and model. Used by one thread.
 class RunKeeper {
  public:
-  // `clock` says which time the driver keeps: "virtual" or "wall". `options` and `progress` outlive the keeper.
+  // `clock` says which time the driver keeps: "virtual" or "wall". `options` and `progress` outlive the
+  // keeper.
   RunKeeper(const Options& options, RunFolder folder, std::string clock, ProgressPrinter& progress);
 
-  // To be called first. Where run.resume asks for it and the folder has a checkpoint: puts the coordinator and the history back and
-  // returns the checkpoint, from which the driver restores its clients. Throws ConfigError where the checkpoint
-  // was written under a configuration that trains something else, FileError where none is whole.
-  std::optional<CheckpointReader> resume(Coordinator& coordinator);
+  // To be called first. Where run.resume asks for it and the folder has a checkpoint: puts the subject and
+  // the history back and returns the checkpoint, from which the driver restores its clients. Throws
+  // ConfigError where the checkpoint was written under a configuration that trains something else, FileError
+  // where none is whole.
+  std::optional<CheckpointReader> resume(VersionedModel& subject);
   void set_services(RunServices services) { services_ = std::move(services); }
 
   void count_up(std::uint64_t bytes) noexcept { bytes_up_ += bytes; }
@@ -43,16 +46,18 @@ class RunKeeper {
   // What the earlier parts of a resumed run have used of the driver's clock.
   Seconds time_offset() const noexcept { return recorder_->time_s(); }
   // Between commits: how far the round is.
-  void show(const Progress& round) { progress_.inside_round(round.round, round.arrived, round.started, wall_s()); }
+  void show(const Progress& round) {
+    progress_.inside_round(round.round, round.arrived, round.started, wall_s());
+  }
   // Returns the accuracy if this version was evaluated.
-  std::optional<double> commit(const Commit& commit, Coordinator& coordinator);
+  std::optional<double> commit(const Commit& commit, VersionedModel& subject);
   // Writes summary and model. `stopped_by`: rounds, target_accuracy, signal, or why the run failed.
-  RunSummary finish(Coordinator& coordinator, const std::string& stopped_by);
+  RunSummary finish(VersionedModel& subject, const std::string& stopped_by);
 
   const RunFolder& folder() const noexcept { return folder_; }
 
  private:
-  void checkpoint(Coordinator& coordinator);
+  void checkpoint(VersionedModel& subject);
   double wall_s() const;
 
   const Options& options_;

@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include "core/error.h"
 #include "core/rng.h"
 
 namespace gossamer {
@@ -11,14 +12,21 @@ Server::Server(const Options& options, std::shared_ptr<const Parameters> initial
       up_(up_compressors().make(options)),
       down_(down_compressors().make(options)),
       aggregator_(aggregators().make(options)),
+      correction_(corrections().make(options)),
       optimizer_(server_optimizers().make(options)),
-      pseudo_gradient_(model_->layout->size()) {}
+      pseudo_gradient_(model_->layout->size()) {
+  aggregator_->begin(model_->layout->size());
+}
 
-Compressed Server::begin_round() {
+Compressed Server::encode(const std::shared_ptr<const Parameters>& version) {
+  Rng rng(seed_, Purpose::compression);
+  return down_->compress({version, version->values}, rng);
+}
+
+void Server::begin() {
+  if (received_ == 0) return;
   aggregator_->begin(model_->layout->size());
   received_ = 0;
-  Rng rng(seed_, Purpose::compression);
-  return down_->compress({model_, model_->values}, rng);
 }
 
 Result<std::monostate> Server::receive(const CompressedUpdate& update) {
@@ -27,9 +35,24 @@ Result<std::monostate> Server::receive(const CompressedUpdate& update) {
   return accumulated;
 }
 
-void Server::commit() {
+Result<std::monostate> Server::receive_stale(const CompressedUpdate& update, double weight,
+                                             const Parameters& base) {
+  if (!correction_) {
+    auto accumulated = aggregator_->accumulate(update.content, weight, *up_);
+    if (accumulated) ++received_;
+    return accumulated;
+  }
+  corrected_.resize(model_->values.size());
+  if (auto decompressed = up_->decompress(update.content, corrected_); !decompressed) return decompressed;
+  correction_->correct(corrected_, model_->values, base.values);
+  aggregator_->accumulate(corrected_, weight);
+  ++received_;
+  return std::monostate{};
+}
+
+void Server::commit(std::optional<double> denominator) {
   if (received_ == 0) return;
-  aggregator_->finish(pseudo_gradient_);
+  aggregator_->finish(pseudo_gradient_, denominator);
 
   auto next = std::make_shared<Parameters>(*model_);
   const std::size_t trained = next->layout->parameter_count();
@@ -39,12 +62,38 @@ void Server::commit() {
   for (std::size_t i = trained; i < values.size(); ++i)
     values[i] += direction[i];  // statistics: the plain mean
   model_ = std::move(next);
+  begin();
 }
 
-void Server::restore(FloatBuffer values) {
+void Server::save(CheckpointWriter& writer) {
+  writer.add_floats("model", model_->values);
+  const auto& moments = optimizer_->state();
+  writer.add_pod("moments", static_cast<std::uint64_t>(moments.size()));
+  for (std::size_t i = 0; i < moments.size(); ++i)
+    writer.add_floats("moment " + std::to_string(i), moments[i]);
+  if (correction_) writer.add_floats("correction", correction_->state());
+}
+
+void Server::restore(const CheckpointReader& reader) {
+  const auto values = reader.floats("model");
+  if (values.size() != model_->values.size()) {
+    throw FileError("checkpoint: its model has " + std::to_string(values.size()) + " floats, this one has " +
+                    std::to_string(model_->values.size()));
+  }
   auto restored = std::make_shared<Parameters>(*model_);
-  restored->values = std::move(values);
+  restored->values.assign(values.begin(), values.end());
   model_ = std::move(restored);
+  auto& moments = optimizer_->state();
+  moments.clear();
+  const auto count = reader.pod<std::uint64_t>("moments");
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto moment = reader.floats("moment " + std::to_string(i));
+    moments.emplace_back(moment.begin(), moment.end());
+  }
+  if (correction_) {
+    const auto state = reader.floats("correction");
+    correction_->state().assign(state.begin(), state.end());
+  }
 }
 
 double Server::weight_of(const UpdateInfo& info) const { return uniform_weights_ ? 1.0 : info.weight; }

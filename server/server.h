@@ -1,31 +1,42 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "compression/compressor.h"
+#include "core/checkpoint.h"
 #include "core/layout.h"
 #include "server/aggregators/aggregator.h"
 #include "server/optimizers/server_optimizer.h"
+#include "server/staleness/correction.h"
 
 namespace gossamer {
 
-// The server's half of the journey of one update: what happens to the numbers. Who takes part and when a
-// round ends is the Coordinator's business. Does no I/O, holds no clock, starts no thread.
+// The server's half of the journey of one update: what happens to the numbers. Who takes part, when work
+// starts and when updates become a model is the Coordinator's business. Does no I/O, holds no clock, starts
+// no thread.
 class Server {
  public:
   Server(const Options& options, std::shared_ptr<const Parameters> initial);
 
-  // Round r: begin_round(), receive() for each update in client order, commit().
-  // Forgets what an abandoned round left behind and encodes the model, once for everybody.
-  Compressed begin_round();
+  // Encodes a version of the model, once for everybody who gets it.
+  Compressed encode(const std::shared_ptr<const Parameters>& version);
+  // Forgets what was received since the last commit().
+  void begin();
+  // Takes in an update: of this round's model, weighted by its examples; or of the older version `base`, with
+  // the weight of its staleness. A malformed one changes nothing.
   Result<std::monostate> receive(const CompressedUpdate& update);
-  // Makes the next model version. Without a single update the model stays as it is.
-  void commit();
+  Result<std::monostate> receive_stale(const CompressedUpdate& update, double weight, const Parameters& base);
+  // Makes the next model version of what was received. Without a single update the model stays as it is.
+  // `denominator`: what a mean divides by, if not by the sum of the weights.
+  void commit(std::optional<double> denominator = std::nullopt);
 
   const std::shared_ptr<const Parameters>& model() const noexcept { return model_; }
-  ServerOptimizer& optimizer() noexcept { return *optimizer_; }
-  // Puts back a version, from a checkpoint.
-  void restore(FloatBuffer values);
+  // Replaces the model, from a parent in the tree.
+  void set_model(std::shared_ptr<const Parameters> model) { model_ = std::move(model); }
+  // Between commits: model, moments of the optimizer, state of the correction.
+  void save(CheckpointWriter& writer);
+  void restore(const CheckpointReader& reader);
 
  private:
   double weight_of(const UpdateInfo& info) const;
@@ -36,8 +47,10 @@ class Server {
   std::unique_ptr<Compressor> up_;
   std::unique_ptr<Compressor> down_;
   std::unique_ptr<Aggregator> aggregator_;
+  std::unique_ptr<Correction> correction_;  // null: none
   std::unique_ptr<ServerOptimizer> optimizer_;
   FloatBuffer pseudo_gradient_;
+  FloatBuffer corrected_;
   std::int64_t received_ = 0;
 };
 

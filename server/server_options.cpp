@@ -3,6 +3,8 @@
 #include "server/aggregators/aggregator.h"
 #include "server/cohort/cohort_sampler.h"
 #include "server/optimizers/server_optimizer.h"
+#include "server/staleness/correction.h"
+#include "server/staleness/staleness_weight.h"
 #include "server/sync/sync_policy.h"
 
 namespace gossamer {
@@ -23,7 +25,8 @@ void add_server_options(OptionSchema& schema) {
   schema.add(text_option("server.listen", "tcp://127.0.0.1:5555", "where `gossamer server` binds"));
   schema.add(
       text_option("server.connect", "tcp://127.0.0.1:5555", "where `gossamer client` finds its server"));
-  schema.add(integer_option("server.checkpoint_every", 10, "rounds between checkpoints; 0: none").at_least(0));
+  schema.add(
+      integer_option("server.checkpoint_every", 10, "rounds between checkpoints; 0: none").at_least(0));
   schema.add(
       real_option("server.client_timeout_s", 10, "silence after which a client counts as lost").above(0));
 
@@ -42,11 +45,17 @@ void add_server_options(OptionSchema& schema) {
           .at_least(0));
 
   add_methods(schema, sync_policies().describe());
+  add_methods(schema, staleness_weights().describe());
+  add_methods(schema, corrections().describe());
   schema.add(
       real_option("devices.straggler_fraction", 0,
                   "share of a cohort that manages only 1 .. E of its epochs; dropped, but kept by fedprox")
           .at_least(0)
           .at_most(1));
+  schema.add(
+      real_option("devices.straggler_slowdown", 1,
+                  "above 1: that share of the clients is always so many times slower, and does all its work")
+          .at_least(1));
 }
 
 }  // namespace gossamer

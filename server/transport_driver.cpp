@@ -10,7 +10,8 @@
 namespace gossamer {
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{200};  // how often a stop request and silence are looked for
+constexpr std::chrono::milliseconds kPollInterval{
+    200};  // how often a stop request and silence are looked for
 constexpr std::chrono::seconds kPingInterval{1};
 constexpr std::chrono::seconds kFlushTime{30};
 
@@ -44,8 +45,11 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
       perform(coordinator.deadline(round, now()));
       continue;
     }
-    Clock::time_point wake = Clock::now() + (local_work_.empty() ? kPollInterval : std::chrono::milliseconds{0});
-    if (deadline_) wake = std::min(wake, Clock::now() + std::chrono::ceil<Clock::duration>(seconds(deadline_->second - now())));
+    Clock::time_point wake =
+        Clock::now() + (local_work_.empty() ? kPollInterval : std::chrono::milliseconds{0});
+    if (deadline_)
+      wake = std::min(wake,
+                      Clock::now() + std::chrono::ceil<Clock::duration>(seconds(deadline_->second - now())));
     auto message = transport_.receive(wake);
     count_control();
     if (message) {
@@ -71,6 +75,7 @@ void TransportDriver::perform(const Actions& first) {
     Actions next;
     for (const Action& action : actions) {
       if (const auto* send = std::get_if<SendModel>(&action)) start(*send);
+      if (const auto* abandon = std::get_if<Abandon>(&action)) call_off(*abandon);
       if (const auto* commit = std::get_if<Commit>(&action)) {
         deadline_.reset();
         next = coordinator_->committed(keeper_->commit(*commit, *coordinator_), now());
@@ -97,6 +102,18 @@ void TransportDriver::start(const SendModel& send) {
   }
   // Before this process trains: a transport without a thread of its own sends only while it is called.
   if (!local_work_.empty()) static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+}
+
+void TransportDriver::call_off(const Abandon& abandon) {
+  for (const ClientId client : abandon.clients) {
+    std::erase_if(local_work_, [&](const Frame& work) {
+      return work.header.client == client && work.header.round == abandon.round;
+    });
+    if (const auto peer = peers_.find(client); peer != peers_.end()) {
+      static_cast<void>(transport_.send(peer->second.rank,
+                                        encode_signal(FrameType::cancel, run_id_, client, abandon.round)));
+    }
+  }
 }
 
 void TransportDriver::train_one_local_client() {
@@ -149,13 +166,15 @@ void TransportDriver::admit(const Message& message) {
   ClientId client = message.frame.header.client;
   if (client == kUnassignedClient) {
     // A client that asks again has its number already.
-    const auto known = std::ranges::find_if(peers_, [&](const auto& p) { return p.second.rank == message.from; });
+    const auto known =
+        std::ranges::find_if(peers_, [&](const auto& p) { return p.second.rank == message.from; });
     client = known != peers_.end() ? known->first : free_client();
-    if (client == kUnassignedClient) return refuse("all data.clients = " + std::to_string(coordinator_->population()) + " ids are taken");
+    if (client == kUnassignedClient)
+      return refuse("all data.clients = " + std::to_string(coordinator_->population()) + " ids are taken");
   }
   if (client >= coordinator_->population()) {
-    return refuse("client.id = " + std::to_string(client) + " is not below data.clients = " +
-                  std::to_string(coordinator_->population()));
+    return refuse("client.id = " + std::to_string(client) +
+                  " is not below data.clients = " + std::to_string(coordinator_->population()));
   }
   const auto taken = peers_.find(client);
   if (taken != peers_.end() && taken->second.rank != message.from && coordinator_->is_present(client)) {
@@ -192,8 +211,8 @@ void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
   }
 }
 
-// Called when nothing is waiting to be read, so that a busy server does not take its own silence for theirs. A
-// ping to a peer that is gone comes back as a disconnection; one that hangs stops answering the transport's
+// Called when nothing is waiting to be read, so that a busy server does not take its own silence for theirs.
+// A ping to a peer that is gone comes back as a disconnection; one that hangs stops answering the transport's
 // own heartbeats, with the same end.
 void TransportDriver::watch_peers() {
   if (!settings_.client_timeout || Clock::now() - last_ping_ < kPingInterval) return;

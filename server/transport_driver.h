@@ -19,8 +19,8 @@ struct LocalClients {
 };
 
 struct TransportDriverSettings {
-  // Peers can vanish without a word, so they are pinged, and lost after this silence. None where somebody else
-  // watches over them (mpirun).
+  // Peers can vanish without a word, so they are pinged, and lost after this silence. None where somebody
+  // else watches over them (mpirun).
   std::optional<std::chrono::duration<double>> client_timeout;
   // Told to clients that share this file system, so that what they keep is saved beside the checkpoints.
   std::string shared_checkpoint_dir;
@@ -30,7 +30,8 @@ struct TransportDriverSettings {
 class TransportDriver {
  public:
   // All references outlive the driver.
-  TransportDriver(const Options& options, Transport& transport, LocalClients local, TransportDriverSettings settings);
+  TransportDriver(const Options& options, Transport& transport, LocalClients local,
+                  TransportDriverSettings settings);
 
   // Runs to the end and tells the clients; returns what ended the run, as summary.json's stopped_by says it.
   // Throws RunError where the run could not finish (and says who was lost).
@@ -45,6 +46,7 @@ class TransportDriver {
 
   void perform(const Actions& actions);
   void start(const SendModel& send);
+  void call_off(const Abandon& abandon);
   void train_one_local_client();
   void handle(const Message& message);
   void admit(const Message& message);

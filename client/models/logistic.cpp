@@ -21,9 +21,7 @@ class Logistic final : public NativeModel {
     return dense(features.view({-1, inputs_}), fc_.weight, fc_.bias);
   }
 
-  std::vector<StackLayer> layers() const override {
-    return {{.weight = fc_.weight, .bias = fc_.bias}};
-  }
+  std::vector<StackLayer> layers() const override { return {{.weight = fc_.weight, .bias = fc_.bias}}; }
 
  private:
   std::int64_t inputs_;

@@ -16,7 +16,9 @@ class ProximalTrainer final : public LocalTrainer {
       : work_(options, std::move(model)),
         mu_(static_cast<float>(options.real("algorithm.fedprox.mu"))),
         seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
-        straggler_fraction_(options.real("devices.straggler_fraction")) {}
+        straggler_fraction_(
+            options.real("devices.straggler_slowdown") > 1 ? 0 : options.real("devices.straggler_fraction")) {
+  }
 
   Update train(std::span<const float> global, const TrainTask& task) override {
     std::ranges::copy(global, work_.weights().begin());

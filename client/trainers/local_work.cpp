@@ -49,6 +49,7 @@ std::span<float> LocalWork::part_of(std::size_t tensor) {
 }
 
 void LocalWork::step(float mu, std::span<const float> anchor) {
+  if (task_.called_off && task_.called_off()) throw WorkCalledOff();
   optimizer_->begin_step();
   if (const auto descent = optimizer_->plain_descent(); descent && mu == 0 && batches_.next_is_whole()) {
     const Minibatches::Part& part = batches_.next();
@@ -71,6 +72,7 @@ void LocalWork::step(float mu, std::span<const float> anchor) {
 }
 
 void LocalWork::gradient_step(const Use& use) {
+  if (task_.called_off && task_.called_off()) throw WorkCalledOff();
   compute_batch();
   for (std::size_t i = 0; i < model_->parameters().size(); ++i) {
     const std::span<float> gradient = gradients_->of(i);

@@ -44,6 +44,29 @@ const Registry<Algorithm>& algorithms() {
            make_easgd},
           {{"eamsgd", "easgd with Nesterov momentum on the clients", kElastic, eamsgd_options()},
            make_eamsgd},
+          {{"downpour",
+            "asynchronous workers push the sums of their plain steps",
+            "Dean et al.: Large scale distributed deep networks, 2012",
+            {}},
+           make_downpour},
+          {{"fedasync",
+            "asynchronous fedavg: each client's model is mixed in as it comes in",
+            "Xie, Koyejo, Gupta: Asynchronous federated optimization, 2019",
+            {}},
+           make_fedasync},
+          {{"fedbuff",
+            "asynchronous fedavg: every sync.buffer updates make a new model",
+            "Nguyen, Malik, Zhan, Yousefpour, Rabbat, Malek, Huba: Federated learning with buffered "
+            "asynchronous "
+            "aggregation, 2022",
+            {}},
+           make_fedbuff},
+          {{"dc_asgd",
+            "asynchronous SGD with delay compensation",
+            "Zheng, Meng, Wang, Chen, Yu, Ma, Liu: Asynchronous stochastic gradient descent with delay "
+            "compensation, 2017",
+            {}},
+           make_dc_asgd},
       }};
   return table;
 }

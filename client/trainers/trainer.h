@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "client/datasets/dataset.h"
 #include "client/models/models.h"
+#include "core/error.h"
 #include "core/registry.h"
 #include "core/update.h"
 
@@ -21,6 +23,14 @@ struct TrainTask {
   Round round = 0;
   std::shared_ptr<const ExampleSet> examples;
   ClientState* state = nullptr;  // owned by the caller; null where the algorithm keeps none
+  // Asked before each step; where it says yes the work ends with WorkCalledOff. Empty: never.
+  std::function<bool()> called_off;
+};
+
+// Nobody waits for this work any more.
+class WorkCalledOff final : public Error {
+ public:
+  WorkCalledOff() : Error("called off by the server", 3) {}
 };
 
 // One round of local work. Holds a model replica and scratch memory, so one instance serves any number of

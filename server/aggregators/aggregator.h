@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "compression/compressor.h"
@@ -7,8 +8,8 @@
 
 namespace gossamer {
 
-// Turns the updates of one round into one pseudo-gradient. Fed in client order, never in order of arrival,
-// so that a sum does not depend on the network. One round: begin(), accumulate() for each update, finish().
+// Turns updates into one pseudo-gradient: begin(), accumulate() for each update, finish(). In lockstep it is
+// fed in client order, never in order of arrival, so that a sum does not depend on the network.
 class Aggregator {
  public:
   virtual ~Aggregator() = default;
@@ -16,8 +17,11 @@ class Aggregator {
   // Decodes and takes in one update with the given weight (> 0). A malformed one changes nothing.
   virtual Result<std::monostate> accumulate(const Compressed& update, double weight,
                                             const Compressor& compressor) = 0;
-  // Requires at least one accumulated update; writes begin()'s size of floats.
-  virtual void finish(std::span<float> pseudo_gradient) = 0;
+  // The same for an update that is decoded already; begin()'s size of floats.
+  virtual void accumulate(std::span<const float> update, double weight) = 0;
+  // Requires at least one accumulated update; writes begin()'s size of floats. A mean divides by the sum of
+  // the weights, or by `denominator`.
+  virtual void finish(std::span<float> pseudo_gradient, std::optional<double> denominator) = 0;
 };
 
 // `server.aggregator`.

@@ -22,9 +22,16 @@ class Mean final : public Aggregator {
     return added;
   }
 
-  void finish(std::span<float> pseudo_gradient) override {
+  void accumulate(std::span<const float> update, double weight) override {
+    const auto factor = static_cast<float>(weight);
+    for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += factor * update[i];
+    total_ += weight;
+  }
+
+  void finish(std::span<float> pseudo_gradient, std::optional<double> denominator) override {
+    const double divisor = denominator.value_or(total_);
     for (std::size_t i = 0; i < sum_.size(); ++i) {
-      pseudo_gradient[i] = static_cast<float>(static_cast<double>(sum_[i]) / total_);
+      pseudo_gradient[i] = static_cast<float>(static_cast<double>(sum_[i]) / divisor);
     }
   }
 

@@ -91,7 +91,7 @@ TEST(Frame, RoundTrips) {
 }
 
 TEST(Frame, EveryTypeRoundTrips) {
-  for (int type = 1; type <= static_cast<int>(FrameType::leave); ++type) {
+  for (int type = 1; type <= static_cast<int>(FrameType::cancel); ++type) {
     FrameHeader header;
     header.type = static_cast<FrameType>(type);
     const auto decoded = decode_header(encode_header(header), 0);

@@ -33,6 +33,17 @@ TEST(Ini, ValuesKeepWhatLooksLikeSyntax) {
             "2:s.a=x=y|3:s.b=tcp://h:1/#2|4:s.c= # kept; |5:s.d=|6:s.e=[x]|");
 }
 
+TEST(Ini, WhatIsWrittenReadsBack) {
+  for (const std::string value : {"",         "plain",   "two words", "tcp://h:1/#2",  "a # b",
+                                  "a ; b",    "#b",      ";",         " a ",           "\ta",
+                                  "\"",       "\"\"",    "\"\"\"",    "\"a\"",         "5\" disk",
+                                  "a \" # b", "a # \"b", "\"a\" # b", "a\" # b\" # c", "\"a\"\"b\" # c ; \"",
+                                  "a=b",      "[x]"}) {
+    EXPECT_EQ(read("[s]\na = " + ini_value(value) + "\n"), "2:s.a=" + value + "|") << ini_value(value);
+  }
+  EXPECT_EQ(ini_value("tcp://h:1/#2"), "tcp://h:1/#2");  // quotes only where they are needed
+}
+
 TEST(Ini, TakesForeignLineEndsAndAByteOrderMark) {
   EXPECT_EQ(read("\xEF\xBB\xBF[s]\r\na = 1\r\n"), "2:s.a=1|");
 }

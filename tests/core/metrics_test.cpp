@@ -37,10 +37,12 @@ TEST(RoundMetrics, AreOneLineWithTheKeysInOrder) {
   m.rejected = 2;
   m.staleness_mean = 0.25;
   m.staleness_max = 3;
+  m.rss_mb = 120.5;
   EXPECT_EQ(to_json(m),
             R"({"round":2,"time_s":3.0,"wall_s":0.2,"test_accuracy":0.5,"test_loss":0.5,"train_loss":0.5,)"
             R"("clients":10,"dropped":1,"rejected":2,"bytes_up":1000,"bytes_down":2000,"bytes_control":30,)"
-            R"("staleness_mean":0.25,"staleness_max":3,"epsilon":null,"samples":600,"clock":"virtual"})");
+            R"("staleness_mean":0.25,"staleness_max":3,"epsilon":null,"samples":600,"clock":"virtual",)"
+            R"("rss_mb":120.5})");
   EXPECT_EQ(round_from_json(to_json(m)), m);
 }
 
@@ -52,6 +54,25 @@ TEST(RoundMetrics, WhatIsNotFiniteIsNull) {
   const RoundMetrics read = round_from_json(to_json(m));
   EXPECT_TRUE(std::isnan(read.train_loss));
   EXPECT_FALSE(read.test_loss.has_value());
+}
+
+TEST(RoundMetrics, AreReadWithoutTheKeysOfLaterVersions) {
+  const RoundMetrics m = round_metrics(2, 0.5);
+  std::string line = to_json(m);
+  const std::string_view later = ",\"rss_mb\":null";
+  line.erase(line.find(later), later.size());
+  EXPECT_EQ(round_from_json(line), m);
+}
+
+TEST(ResidentMemory, GrowsWithWhatIsTouchedAndStaysBelowThePeak) {
+  const std::optional<double> before = resident_mb();
+  ASSERT_TRUE(before.has_value());
+  const std::vector<char> touched(64'000'000, 1);
+  const std::optional<double> after = resident_mb();
+  ASSERT_TRUE(after.has_value());
+  EXPECT_GT(*after, *before + 60);
+  EXPECT_LE(*after, peak_rss_mb() + 1);
+  EXPECT_EQ(touched.back(), 1);
 }
 
 TEST(RoundMetrics, RubbishIsRefused) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/ini.h"
 
 namespace gossamer {
 namespace {
@@ -20,6 +21,7 @@ Options make_options() {
   mu.chooser = "algorithm.name";
   mu.method = "fedprox";
   schema->add(mu);
+  schema->add(text_option("run.out", "", ""));
   return Options(schema);
 }
 
@@ -88,6 +90,17 @@ TEST(Options, IniReadsBack) {
   options.set("client.lr", "0.25");
   EXPECT_THAT(options.to_ini(), HasSubstr("[client]\nlr = 0.25\n"));
   EXPECT_THAT(options.to_ini(), ::testing::Not(HasSubstr("mu")));
+}
+
+TEST(Options, IniKeepsValuesThatLookLikeComments) {
+  for (const std::string value : {"runs/a #1", "#1", "runs/b ;", "\"runs\" #1", " runs ", "runs/#1"}) {
+    Options options = make_options();
+    options.set("run.out", value);
+    Options again = make_options();
+    for (const IniEntry& entry : parse_ini(options.to_ini(), "config.ini")) again.set(entry.key, entry.value);
+    EXPECT_EQ(again.text("run.out"), value);
+    EXPECT_EQ(again.to_ini(), options.to_ini());
+  }
 }
 
 }  // namespace

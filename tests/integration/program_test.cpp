@@ -1,10 +1,20 @@
 // The program as its users meet it: mistakes, signals, lost peers, and runs that go on after a crash.
 #include <gmock/gmock.h>
 
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cinttypes>
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <memory>
+#include <sstream>
+#include <tuple>
 
+#include "core/checkpoint.h"
 #include "integration/runs.h"
 #include "support/tcp_counters.h"
 
@@ -83,6 +93,28 @@ TEST(Program, NothingOfAnEarlierRunIsOverwritten) {
   run_to_end({kProgram, "simulate", "--run.overwrite"}, quick, folder / "run");
 }
 
+TEST(Program, AFileSizeLimitEndsARunLikeAFullDisk) {
+  const TemporaryFolder folder;
+  const Words keys{"--data.clients", "2", "--run.rounds", "100000", "-q"};
+  struct Case {
+    std::string limit, file;
+    Words keys;
+  };
+  const std::vector<Case> cases{
+      {"400000", "checkpoint", {"--model.name", "mlp", "--server.checkpoint_every", "1"}},
+      {"100000", "metrics.jsonl", {"--model.name", "logistic", "--server.checkpoint_every", "0"}}};
+  for (const Case& one : cases) {
+    const auto out = folder / one.file;
+    Process run(Words{"prlimit", "--fsize=" + one.limit, kProgram, "simulate"} + keys + one.keys +
+                    Words{"--run.out", out.string()},
+                folder / "log");
+    const auto code = run.wait(kLimit);
+    expect_refusal({code.value_or(-1), run.output()}, 3, "cannot write");
+    EXPECT_THAT(run.output(), HasSubstr(one.file));
+    EXPECT_THAT(run.output(), HasSubstr("File too large"));
+  }
+}
+
 TEST(Program, EvaluateFindsWhatTheRunFound) {
   const TemporaryFolder folder;
   const Words keys{"--data.clients", "4", "--run.rounds", "2", "--model.name", "mlp", "-q"};
@@ -131,27 +163,26 @@ const Words kLongRun{"--data.clients",
                      "2",
                      "-q"};
 
+const Words kEamsgdRun{"--data.clients",
+                       "4",
+                       "--model.name",
+                       "mlp",
+                       "--run.rounds",
+                       "40",
+                       "--server.checkpoint_every",
+                       "3",
+                       "--algorithm.name",
+                       "eamsgd",
+                       "--client.local_steps",
+                       "10",
+                       "--client.lr",
+                       "0.005",
+                       "-q"};
+
 TEST(Resume, AfterSigkillTheModelIsThatOfAnUninterruptedRun) {
   const TemporaryFolder folder;
   for (const char* algorithm : {"fedavg", "eamsgd"}) {
-    Words keys = kLongRun;
-    if (std::string(algorithm) == "eamsgd") {
-      keys = {"--data.clients",
-              "4",
-              "--model.name",
-              "mlp",
-              "--run.rounds",
-              "40",
-              "--server.checkpoint_every",
-              "3",
-              "--algorithm.name",
-              "eamsgd",
-              "--client.local_steps",
-              "10",
-              "--client.lr",
-              "0.005",
-              "-q"};
-    }
+    const Words& keys = std::string(algorithm) == "eamsgd" ? kEamsgdRun : kLongRun;
     const std::string name = algorithm;
     const auto straight = run_to_end({kProgram, "simulate"}, keys, folder / (name + "-straight"));
     const auto out = folder / (name + "-killed");
@@ -182,6 +213,98 @@ TEST(Resume, AnMpiJobGoesOnFromItsCheckpoint) {
   const auto resumed = run_to_end(mpirun(3) + Words{"--run.resume"}, kLongRun, out);
   EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256"));
 }
+
+// A rank of an MPI job that this machine runs: a child of its mpirun.
+class Rank {
+ public:
+  Rank(const Process& job, int number) {
+    const std::string mark = "OMPI_COMM_WORLD_RANK=" + std::to_string(number);
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      std::istringstream status(read_file(entry.path() / "status"));
+      bool child = false;
+      for (std::string line; std::getline(status, line);) {
+        child |= line == "PPid:\t" + std::to_string(job.id());
+      }
+      std::istringstream environment(read_file(entry.path() / "environ"));
+      for (std::string variable; child && std::getline(environment, variable, '\0');) {
+        if (variable == mark) id_ = std::stoi(name);
+      }
+    }
+    if (id_ > 0) descriptor_ = static_cast<int>(syscall(SYS_pidfd_open, id_, 0));
+  }
+  ~Rank() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  Rank(const Rank&) = delete;
+  Rank& operator=(const Rank&) = delete;
+
+  bool found() const { return descriptor_ >= 0; }
+  void kill() const { ::kill(id_, SIGKILL); }
+  bool ends_within(std::chrono::milliseconds limit) const {
+    pollfd descriptor{descriptor_, POLLIN, 0};
+    return poll(&descriptor, 1, static_cast<int>(limit.count())) == 1;
+  }
+
+ private:
+  pid_t id_ = -1;
+  int descriptor_ = -1;
+};
+
+// The newest of the coordinator's checkpoints, whole or not.
+Round newest_round(const std::filesystem::path& folder) {
+  Round newest = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename();
+    Round round = 0;
+    int length = 0;
+    if (std::sscanf(name.c_str(), "round-%" SCNd64 ".ckpt%n", &round, &length) == 1 &&
+        length == static_cast<int>(name.size())) {
+      newest = std::max(newest, round);
+    }
+  }
+  return newest;
+}
+
+// Rank 0 coordinates; eamsgd's ranks write checkpoints of their own.
+class KilledRank : public ::testing::TestWithParam<std::tuple<const char*, int>> {};
+
+TEST_P(KilledRank, EndsTheJobWithAWholeCheckpoint) {
+  const auto [algorithm, number] = GetParam();
+  const bool stateful = std::string(algorithm) == "eamsgd";
+  const TemporaryFolder folder;
+  const Words& keys = stateful ? kEamsgdRun : kLongRun;
+  const auto straight = run_to_end({kProgram, "simulate"}, keys, folder / "straight");
+  const auto out = folder / "killed";
+  {
+    Process job(mpirun(3) + keys + Words{"--run.out", out.string()}, folder / "log");
+    ASSERT_TRUE(wait_for_rounds(job, out, 8)) << job.output();
+    const Rank first(job, 0), second(job, 1), third(job, 2);
+    const std::array ranks{&first, &second, &third};
+    for (const Rank* rank : ranks) ASSERT_TRUE(rank->found());
+    ranks[static_cast<std::size_t>(number)]->kill();
+    const auto code = job.wait(kLimit);
+    ASSERT_TRUE(code.has_value()) << "mpirun hangs";
+    EXPECT_NE(*code, 0);
+    for (const Rank* rank : ranks) EXPECT_TRUE(rank->ends_within(kLimit)) << "a rank outlives its job";
+  }
+  const Round newest = newest_round(out / "checkpoint");
+  EXPECT_GE(newest, 6);
+  EXPECT_LT(newest, 40);  // it was killed in the middle
+  EXPECT_EQ(latest_checkpoint(out / "checkpoint"), newest);
+  const auto resumed = run_to_end(mpirun(3) + Words{"--run.resume"}, keys, out);
+  EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256"));
+  EXPECT_EQ(resumed.at("bytes_up"), straight.at("bytes_up"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, KilledRank,
+                         ::testing::Values(std::tuple("fedavg", 0), std::tuple("fedavg", 1),
+                                           std::tuple("eamsgd", 0), std::tuple("eamsgd", 2)),
+                         [](const auto& one) {
+                           return std::string(std::get<0>(one.param)) + "Rank" +
+                                  std::to_string(std::get<1>(one.param));
+                         });
 
 TEST(Signals, SigintEndsARunCleanlyWithItsResults) {
   const TemporaryFolder folder;

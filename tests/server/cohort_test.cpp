@@ -40,7 +40,8 @@ TEST(CohortSampler, UniformChoosesEverybodyEquallyOften) {
   constexpr int kRounds = 20'000;
   std::vector<int> taken(10);
   for (Round round = 1; round <= kRounds; ++round) {
-    for (const std::int64_t client : sampler->sample(10, 3, 1, round)) ++taken[static_cast<std::size_t>(client)];
+    for (const std::int64_t client : sampler->sample(10, 3, 1, round))
+      ++taken[static_cast<std::size_t>(client)];
   }
   const double expected = kRounds * 0.3;
   for (const int count : taken) EXPECT_NEAR(count, expected, 5 * std::sqrt(kRounds * 0.3 * 0.7));

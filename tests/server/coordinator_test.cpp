@@ -1,36 +1,19 @@
-// The coordinator, driven by hand: whole federations with losses, duplicates and late updates, without a network.
-#include "server/coordinator.h"
+// The coordinator, driven by hand: whole federations with losses, duplicates and late updates, without a
+// network.
+#include "server/lockstep_coordinator.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <random>
 
-#include "server_schema.h"
+#include "coordinator_support.h"
 
 namespace gossamer {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::shared_ptr<const Parameters> model_of(std::vector<float> values) {
-  auto parameters = std::make_shared<Parameters>();
-  parameters->layout = std::make_shared<const ParameterLayout>(
-      std::vector<TensorSpec>{{"w", {static_cast<std::int64_t>(values.size())}, 0, 0, TensorRole::parameter}});
-  parameters->values.assign(values.begin(), values.end());
-  return parameters;
-}
-
-CompressedUpdate update_of(ClientId client, Round round, std::vector<float> values, double weight = 1) {
-  FloatBuffer buffer(values.begin(), values.end());
-  SharedFloats floats = SharedFloats::of(std::move(buffer));
-  CompressedUpdate update;
-  update.info = {client, round, static_cast<std::uint64_t>(round), weight, 0.5, 10};
-  update.content = {floats.size(), {floats.owner, std::as_bytes(floats.values)}};
-  return update;
-}
 
 // All clients take part in every round unless `given` says otherwise.
 Options everybody(std::map<std::string, std::string> given) {
@@ -40,24 +23,19 @@ Options everybody(std::map<std::string, std::string> given) {
 }
 
 const SendModel& sent(const Actions& actions) { return std::get<SendModel>(actions.at(0)); }
-const RoundMetrics& committed(const Actions& actions) { return std::get<Commit>(actions.at(0)).metrics; }
+// A commit is the last action of its event.
+const RoundMetrics& committed(const Actions& actions) { return std::get<Commit>(actions.back()).metrics; }
 const Finish& finished(const Actions& actions) { return std::get<Finish>(actions.at(0)); }
 
-Actions join_all(Coordinator& coordinator) {
-  Actions actions;
-  for (ClientId client = 0; client < coordinator.population(); ++client) actions = coordinator.joined(client, 0);
-  return actions;
-}
-
 TEST(Coordinator, StartsWhenTheLastClientHasJoined) {
-  Coordinator coordinator(everybody({}), model_of({1}));
+  LockstepCoordinator coordinator(everybody({}), model_of({1}));
   for (ClientId client : {2, 0, 3}) EXPECT_TRUE(coordinator.joined(client, 0).empty());
   EXPECT_TRUE(coordinator.joined(3, 0).empty()) << "joining twice is joining once";
   EXPECT_THAT(sent(coordinator.joined(1, 0)).clients, ElementsAre(0, 1, 2, 3));
 }
 
 TEST(Coordinator, CommitsTheWeightedMeanAndStartsTheNextRound) {
-  Coordinator coordinator(everybody({{"data.clients", "2"}}), model_of({1, 1}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "2"}}), model_of({1, 1}));
   join_all(coordinator);
   EXPECT_TRUE(coordinator.arrived(update_of(0, 1, {1, 0}, 3), 1).empty());
   const Actions actions = coordinator.arrived(update_of(1, 1, {5, 4}, 1), 2);
@@ -73,10 +51,11 @@ TEST(Coordinator, OrderOfArrivalDoesNotReachTheModel) {
   std::optional<float> first;
   std::mt19937 shuffle(1);
   for (int trial = 0; trial < 24; ++trial) {
-    Coordinator coordinator(everybody({}), model_of({0}));
+    LockstepCoordinator coordinator(everybody({}), model_of({0}));
     join_all(coordinator);
     Actions actions;
-    for (std::size_t i : order) actions = coordinator.arrived(update_of(static_cast<ClientId>(i), 1, updates[i]), 1);
+    for (std::size_t i : order)
+      actions = coordinator.arrived(update_of(static_cast<ClientId>(i), 1, updates[i]), 1);
     const float value = std::get<Commit>(actions.at(0)).model->values[0];
     EXPECT_EQ(value, first.value_or(value));
     first = value;
@@ -85,7 +64,7 @@ TEST(Coordinator, OrderOfArrivalDoesNotReachTheModel) {
 }
 
 TEST(Coordinator, AnUpdateIsAppliedOnceAndOnlyInItsRound) {
-  Coordinator coordinator(everybody({{"data.clients", "2"}}), model_of({0}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "2"}}), model_of({0}));
   join_all(coordinator);
   coordinator.arrived(update_of(0, 1, {4}), 1);
   EXPECT_TRUE(coordinator.arrived(update_of(0, 1, {4}), 1).empty());
@@ -97,7 +76,7 @@ TEST(Coordinator, AnUpdateIsAppliedOnceAndOnlyInItsRound) {
 }
 
 TEST(Coordinator, MalformedUpdatesAreRefusedAndCounted) {
-  Coordinator coordinator(everybody({{"data.clients", "3"}}), model_of({0}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "3"}}), model_of({0}));
   join_all(coordinator);
   coordinator.arrived(update_of(0, 1, {std::numeric_limits<float>::quiet_NaN()}), 1);
   coordinator.arrived(update_of(1, 1, {1, 2}), 1);
@@ -108,18 +87,19 @@ TEST(Coordinator, MalformedUpdatesAreRefusedAndCounted) {
 }
 
 TEST(Coordinator, ALostClientDoesNotHangTheRound) {
-  Coordinator coordinator(everybody({{"data.clients", "3"}}), model_of({0}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "3"}}), model_of({0}));
   join_all(coordinator);
   coordinator.arrived(update_of(2, 1, {4}), 1);
   EXPECT_TRUE(coordinator.left(0, "gone", 1).empty());
   const Actions actions = coordinator.arrived(update_of(1, 1, {2}), 1);
   EXPECT_THAT(std::get<Commit>(actions.at(0)).model->values, ElementsAre(3));
   EXPECT_EQ(committed(actions).dropped, 1);
-  EXPECT_THAT(sent(coordinator.committed(std::nullopt, 1)).clients, ElementsAre(1, 2)) << "only those who are here";
+  EXPECT_THAT(sent(coordinator.committed(std::nullopt, 1)).clients, ElementsAre(1, 2))
+      << "only those who are here";
 }
 
 TEST(Coordinator, AClientThatComesBackIsGivenTheOpenRound) {
-  Coordinator coordinator(everybody({{"data.clients", "2"}}), model_of({0}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "2"}}), model_of({0}));
   join_all(coordinator);
   coordinator.left(1, "reset", 1);
   EXPECT_THAT(sent(coordinator.joined(1, 2)).clients, ElementsAre(1));
@@ -130,7 +110,8 @@ TEST(Coordinator, AClientThatComesBackIsGivenTheOpenRound) {
 }
 
 TEST(Coordinator, EndsWhenTooFewAreLeftAndSaysWho) {
-  Coordinator coordinator(everybody({{"data.clients", "2"}, {"cohort.min_size", "2"}}), model_of({7}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "2"}, {"cohort.min_size", "2"}}),
+                                  model_of({7}));
   join_all(coordinator);
   coordinator.arrived(update_of(0, 1, {1}), 1);
   const Actions actions = coordinator.left(1, "connection reset", 1);
@@ -141,7 +122,8 @@ TEST(Coordinator, EndsWhenTooFewAreLeftAndSaysWho) {
 }
 
 TEST(Coordinator, WhatAnAbandonedRoundReceivedIsForgotten) {
-  Coordinator coordinator(everybody({{"data.clients", "3"}, {"cohort.min_size", "2"}}), model_of({0}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "3"}, {"cohort.min_size", "2"}}),
+                                  model_of({0}));
   join_all(coordinator);
   coordinator.arrived(update_of(0, 1, {100}), 1);
   coordinator.left(1, "gone", 1);
@@ -154,12 +136,13 @@ TEST(Coordinator, WhatAnAbandonedRoundReceivedIsForgotten) {
 }
 
 TEST(Coordinator, TheDeadlineEndsARound) {
-  Coordinator coordinator(everybody({{"data.clients", "2"}, {"cohort.deadline_s", "5"}}), model_of({0}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "2"}, {"cohort.deadline_s", "5"}}),
+                                  model_of({0}));
   const Actions start = join_all(coordinator);
   EXPECT_EQ(sent(start).deadline, 5);
   coordinator.arrived(update_of(1, 1, {6}), 1);
   const Actions actions = coordinator.deadline(1, 5);
-  EXPECT_THAT(std::get<Commit>(actions.at(0)).model->values, ElementsAre(6));
+  EXPECT_THAT(std::get<Commit>(actions.back()).model->values, ElementsAre(6));
   EXPECT_EQ(committed(actions).dropped, 1);
   coordinator.committed(std::nullopt, 5);
   EXPECT_TRUE(coordinator.deadline(1, 5).empty()) << "a deadline of an earlier round";
@@ -167,14 +150,15 @@ TEST(Coordinator, TheDeadlineEndsARound) {
 }
 
 TEST(Coordinator, StopsAtTheTargetOrAfterTheLastRound) {
-  Coordinator coordinator(everybody({{"data.clients", "1"}, {"run.target_accuracy", "0.9"}}), model_of({0}));
+  LockstepCoordinator coordinator(everybody({{"data.clients", "1"}, {"run.target_accuracy", "0.9"}}),
+                                  model_of({0}));
   join_all(coordinator);
   coordinator.arrived(update_of(0, 1, {1}), 1);
   EXPECT_EQ(sent(coordinator.committed(0.89, 1)).round, 2);
   coordinator.arrived(update_of(0, 2, {1}), 1);
   EXPECT_EQ(finished(coordinator.committed(0.9, 1)).reason, "target_accuracy");
 
-  Coordinator short_run(everybody({{"data.clients", "1"}, {"run.rounds", "1"}}), model_of({0}));
+  LockstepCoordinator short_run(everybody({{"data.clients", "1"}, {"run.rounds", "1"}}), model_of({0}));
   join_all(short_run);
   short_run.arrived(update_of(0, 1, {1}), 1);
   const Actions end = short_run.committed(std::nullopt, 1);
@@ -183,20 +167,21 @@ TEST(Coordinator, StopsAtTheTargetOrAfterTheLastRound) {
 }
 
 TEST(Coordinator, StragglersAreDroppedUnlessPartialWorkIsKept) {
-  const std::map<std::string, std::string> given{{"data.clients", "1000"}, {"devices.straggler_fraction", "0.5"}};
-  Coordinator dropping(everybody(given), model_of({0}));
+  const std::map<std::string, std::string> given{{"data.clients", "1000"},
+                                                 {"devices.straggler_fraction", "0.5"}};
+  LockstepCoordinator dropping(everybody(given), model_of({0}));
   const auto asked = static_cast<double>(sent(join_all(dropping)).clients.size());
   EXPECT_NEAR(asked, 500, 5 * std::sqrt(250));
   std::map<std::string, std::string> keeping = given;
   keeping["algorithm.name"] = "fedprox";
-  Coordinator prox(everybody(keeping), model_of({0}));
+  LockstepCoordinator prox(everybody(keeping), model_of({0}));
   EXPECT_EQ(sent(join_all(prox)).clients.size(), 1000U);
 }
 
 TEST(Coordinator, ResumesWhereItsCheckpointWasTaken) {
   for (const std::string& name : server_optimizers().names()) {
     const Options options = everybody({{"data.clients", "1"}, {"server.optimizer", name}});
-    Coordinator straight(options, model_of({0, 1}));
+    LockstepCoordinator straight(options, model_of({0, 1}));
     join_all(straight);
     straight.arrived(update_of(0, 1, {1, -1}), 1);
     CheckpointWriter writer;
@@ -205,11 +190,12 @@ TEST(Coordinator, ResumesWhereItsCheckpointWasTaken) {
     straight.committed(std::nullopt, 1);
     const Actions expected = straight.arrived(update_of(0, 2, {2, 3}), 2);
 
-    Coordinator resumed(options, model_of({9, 9}));
+    LockstepCoordinator resumed(options, model_of({9, 9}));
     resumed.restore(CheckpointReader(bytes, "checkpoint"));
     EXPECT_EQ(sent(join_all(resumed)).round, 2);
     const Actions actual = resumed.arrived(update_of(0, 2, {2, 3}), 2);
-    EXPECT_EQ(std::get<Commit>(actual.at(0)).model->values, std::get<Commit>(expected.at(0)).model->values) << name;
+    EXPECT_EQ(std::get<Commit>(actual.at(0)).model->values, std::get<Commit>(expected.at(0)).model->values)
+        << name;
   }
 }
 

@@ -55,8 +55,8 @@ TEST(ServerOptimizer, AdamByHandWithAndWithoutBiasCorrection) {
 
 TEST(ServerOptimizer, YogiGrowsAndShrinksTheSecondMoment) {
   // From v = 1 above u^2 = 0.25: v = 1 - 0.01 * 0.25; from v = 0 below it: v = 0.0025.
-  const Options above =
-      server_options({{"server.optimizer", "yogi"}, {"server.yogi.initial", "1"}, {"server.yogi.beta1", "0"}});
+  const Options above = server_options(
+      {{"server.optimizer", "yogi"}, {"server.yogi.initial", "1"}, {"server.yogi.beta1", "0"}});
   EXPECT_NEAR(step_once(above), 0.1 + 0.5 / (std::sqrt(0.9975) + 1e-3), 1e-6);
   const Options below = server_options({{"server.optimizer", "yogi"}, {"server.yogi.beta1", "0"}});
   EXPECT_NEAR(step_once(below), 0.1 + 0.5 / (0.05 + 1e-3), 1e-4);

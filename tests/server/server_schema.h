@@ -14,6 +14,7 @@ inline Options server_options(const std::map<std::string, std::string>& given) {
   schema->add(integer_option("run.seed", 1, ""));
   schema->add(flag_option("run.resume", false, ""));
   schema->add(integer_option("data.clients", 4, ""));
+  schema->add(real_option("client.lr", 0.1, ""));
   schema->add(text_option("algorithm.name", "fedavg", ""));
   add_server_options(*schema);
   add_methods(*schema, up_compressors().describe());

@@ -30,7 +30,10 @@ struct Outcome {
   FloatBuffer model;
 };
 
-Outcome simulate(const std::map<std::string, std::string>& given, int threads) {
+enum class Lengths { known, unknown };
+
+Outcome simulate(const std::map<std::string, std::string>& given, int threads,
+                 Lengths lengths = Lengths::known) {
   const TemporaryFolder folder;
   Options options = configured(given, folder);
   options.check_methods();
@@ -43,7 +46,9 @@ Outcome simulate(const std::map<std::string, std::string>& given, int threads) {
 
   TrainerPool pool(options, *data, threads);
   Simulation simulation(options, *data, pool);
-  Coordinator coordinator(options, initial);
+  if (lengths == Lengths::unknown) simulation.expect_any_length();
+  const auto made = make_coordinator(options, initial);
+  Coordinator& coordinator = *made;
   std::ostringstream out;
   ProgressPrinter progress(out, ProgressStyle::quiet, options.integer("run.rounds"));
   RunKeeper keeper(options, RunFolder::create(options), "virtual", progress);
@@ -60,22 +65,40 @@ Outcome simulate(const std::map<std::string, std::string>& given, int threads) {
   return outcome;
 }
 
+void expect_same(const Outcome& one, const Outcome& other, const std::string& what) {
+  EXPECT_EQ(one.model, other.model) << what;
+  ASSERT_EQ(one.rounds.size(), other.rounds.size()) << what;
+  for (std::size_t i = 0; i < one.rounds.size(); ++i) {
+    RoundMetrics a = one.rounds[i], b = other.rounds[i];
+    a.wall_s = b.wall_s = 0;
+    a.rss_mb = b.rss_mb = std::nullopt;
+    EXPECT_EQ(a, b) << what;
+  }
+}
+
 TEST(Simulation, DoesNotDependOnTheNumberOfThreads) {
   for (const char* algorithm : {"fedavg", "fedprox", "easgd", "eamsgd", "local_sgd", "fedsgd"}) {
     std::map<std::string, std::string> keys{{"algorithm.name", algorithm}, {"run.rounds", "3"}};
     if (std::string(algorithm) != "fedsgd") keys["client.local_steps"] = "3";
     if (std::string(algorithm) == "fedprox") keys.erase("client.local_steps");
     const Outcome one = simulate(keys, 1);
-    for (const int threads : {2, 5}) {
-      const Outcome many = simulate(keys, threads);
-      EXPECT_EQ(one.model, many.model) << algorithm;
-      ASSERT_EQ(one.rounds.size(), many.rounds.size());
-      for (std::size_t i = 0; i < one.rounds.size(); ++i) {
-        RoundMetrics a = one.rounds[i], b = many.rounds[i];
-        a.wall_s = b.wall_s = 0;
-        EXPECT_EQ(a, b) << algorithm;
-      }
-    }
+    for (const int threads : {2, 5}) expect_same(one, simulate(keys, threads), algorithm);
+  }
+}
+
+// Clients of many sizes, so that they end in another order than they began; some after the round's end.
+TEST(Simulation, DoesNotDependOnWhenAnUpdatesLengthIsKnown) {
+  const std::map<std::string, std::string> keys{
+      {"data.clients", "20"},   {"data.partition", "quantity_skew"}, {"run.rounds", "4"},
+      {"devices.speed", "100"}, {"network.latency_ms", "0"},         {"cohort.deadline_s", "0.5"},
+      {"sync.late", "finish"}};
+  const Outcome known = simulate(keys, 2);
+  std::int64_t late = 0;
+  for (const RoundMetrics& round : known.rounds) late += round.dropped;
+  EXPECT_GT(late, 0);
+  for (const int threads : {1, 2, 5}) {
+    expect_same(known, simulate(keys, threads, Lengths::unknown), "unknown");
+    expect_same(known, simulate(keys, threads, Lengths::known), "known");
   }
 }
 

@@ -25,6 +25,7 @@ class Process {
   // The exit code (128 + signal for one that was killed), or nothing if it still runs at the end of `limit`.
   std::optional<int> wait(std::chrono::milliseconds limit);
   void signal(int number) const;
+  pid_t id() const noexcept { return pid_; }
   std::string output() const;  // so far
 
  private:

@@ -1,0 +1,181 @@
+#include "server/lockstep_coordinator.h"
+
+#include <algorithm>
+
+#include "core/straggler.h"
+
+namespace gossamer {
+namespace {
+
+// Stragglers do a part of their work, which only FedProx can use; slow ones do all of it.
+double dropped_stragglers(const Options& options) {
+  const bool slow = options.real("devices.straggler_slowdown") > 1;
+  return slow || options.text("algorithm.name") == "fedprox" ? 0 : options.real("devices.straggler_fraction");
+}
+
+}  // namespace
+
+LockstepCoordinator::LockstepCoordinator(const Options& options, std::shared_ptr<const Parameters> initial)
+    : Coordinator(options, std::move(initial)),
+      sampler_(cohort_samplers().make(options)),
+      deadline_s_(options.real("cohort.deadline_s")),
+      straggler_fraction_(dropped_stragglers(options)) {}
+
+Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
+  if (finished_) return {};
+  members_.join(client);
+  late_.erase(client);
+  if (!running_) {
+    if (!members_.complete()) return {};
+    running_ = true;
+    return start_round(now);
+  }
+  // A participant of the open round that comes back is given its model again.
+  const auto found = participants_.find(client);
+  if (found == participants_.end() || found->second.slot == Slot::held || found->second.slot == Slot::added)
+    return {};
+  if (found->second.slot == Slot::lost) {
+    found->second.slot = Slot::waiting;
+    --progress_.lost;
+    --metrics_.dropped;
+  }
+  return {SendModel{progress_.round, {client}, broadcast_, std::nullopt, now}};
+}
+
+Actions LockstepCoordinator::left(ClientId client, const std::string& reason, Seconds now) {
+  if (finished_ || !members_.leave(client, reason)) return {};
+  late_.erase(client);
+  return dropped(client, progress_.round, now);
+}
+
+Actions LockstepCoordinator::dropped(ClientId client, Round round, Seconds now) {
+  if (finished_) return {};
+  const auto late = late_.find(client);
+  if (late != late_.end() && late->second == round) late_.erase(late);
+  const auto found = participants_.find(client);
+  if (round != progress_.round || found == participants_.end() || found->second.slot != Slot::waiting)
+    return {};
+  lose(found->second);
+  return commit_if_ready(now);
+}
+
+Actions LockstepCoordinator::arrived(const CompressedUpdate& update, Seconds now) {
+  if (finished_) return {};
+  const auto late = late_.find(update.info.client);
+  if (late != late_.end() && late->second == update.info.round) {
+    late_.erase(late);  // counted as dropped when its round ended
+    return {};
+  }
+  const auto found = participants_.find(update.info.client);
+  if (update.info.round != progress_.round || found == participants_.end() ||
+      found->second.slot == Slot::lost) {
+    ++metrics_.rejected;  // of another round, or from somebody who was not asked
+    return {};
+  }
+  if (found->second.slot != Slot::waiting) return {};  // a duplicate: applied at most once
+  found->second.slot = Slot::held;
+  found->second.update = update;
+  ++progress_.arrived;
+  // With backup workers nobody knows yet who will be among the first.
+  if (sync_->backups() == 0) add_in_client_order(false);
+  return commit_if_ready(now);
+}
+
+Actions LockstepCoordinator::deadline(Round round, Seconds now) {
+  if (finished_ || round != progress_.round || participants_.empty()) return {};
+  progress_.deadline_passed = true;
+  return commit_if_ready(now);
+}
+
+Actions LockstepCoordinator::go_on(Seconds now) { return start_round(now); }
+
+Actions LockstepCoordinator::start_round(Seconds now) {
+  if (version_ >= rounds_) return finish(true, "rounds");
+  if (members_.present() < min_size_) return finish(false, members_.too_few(min_size_));
+  progress_ = {};
+  open_round();
+  participants_.clear();
+  server_.begin();
+  broadcast_ = server_.encode(server_.model());
+
+  std::vector<ClientId> cohort = sample_cohort();
+  if (straggler_fraction_ > 0) {
+    metrics_.dropped += static_cast<std::int64_t>(std::erase_if(cohort, [&](ClientId client) {
+      return is_straggler(seed_, straggler_fraction_, client, progress_.round);
+    }));
+  }
+  for (const ClientId client : cohort) participants_[client];
+  progress_.started = static_cast<std::int64_t>(cohort.size());
+  progress_.needed = std::min(progress_.started, cohort_size_);
+  if (cohort.empty()) return commit_if_ready(now);
+  std::optional<Seconds> deadline;
+  if (deadline_s_ > 0) deadline = now + deadline_s_;
+  return {SendModel{progress_.round, std::move(cohort), broadcast_, deadline, now}};
+}
+
+Actions LockstepCoordinator::commit_if_ready(Seconds now) {
+  if (!sync_->ready(progress_)) return {};
+  Actions actions;
+  Abandon abandon{progress_.round, {}};
+  for (auto& [client, participant] : participants_) {
+    if (participant.slot != Slot::waiting) continue;
+    lose(participant);
+    late_[client] = progress_.round;
+    if (sync_->cancels_late_work()) abandon.clients.push_back(client);
+  }
+  add_in_client_order(true);
+  if (metrics_.clients >= std::min(min_size_, progress_.started)) server_.commit();
+  participants_.clear();
+  broadcast_ = {};
+  if (!abandon.clients.empty()) actions.emplace_back(std::move(abandon));
+  actions.emplace_back(close_round(now));
+  return actions;
+}
+
+// Floating-point sums depend on their order, so updates are added in client order whatever the order of
+// arrival: each waits until those before it have been added, or until nobody is waited for any more.
+void LockstepCoordinator::add_in_client_order(bool skip_waiting) {
+  for (auto& [client, participant] : participants_) {
+    if (participant.slot == Slot::added) continue;
+    if (participant.slot != Slot::held) {
+      if (skip_waiting) continue;
+      return;
+    }
+    const CompressedUpdate update = std::move(*participant.update);
+    participant.update.reset();
+    participant.slot = Slot::added;
+    if (!server_.receive(update)) {
+      ++metrics_.rejected;
+      continue;
+    }
+    count_update(update.info, 0);
+  }
+}
+
+void LockstepCoordinator::lose(Participant& participant) {
+  participant.slot = Slot::lost;
+  ++progress_.lost;
+  ++metrics_.dropped;
+}
+
+std::vector<ClientId> LockstepCoordinator::sample_cohort() const {
+  const std::int64_t wanted = cohort_size_ + sync_->backups();
+  const auto sample = [&](std::int64_t population) {
+    return sampler_->sample(population, std::min(wanted, population), seed_, progress_.round);
+  };
+  const bool busy = !sync_->cancels_late_work() && !late_.empty();
+  if (members_.complete() && !busy) return sample(population());
+  // Some are away, or still at work on an earlier round: the numbers count the others, as long as they
+  // suffice.
+  std::vector<ClientId> here = members_.here();
+  if (busy) {
+    std::vector<ClientId> idle = here;
+    std::erase_if(idle, [&](ClientId client) { return late_.contains(client); });
+    if (static_cast<std::int64_t>(idle.size()) >= cohort_size_) here = std::move(idle);
+  }
+  std::vector<ClientId> cohort = sample(static_cast<std::int64_t>(here.size()));
+  for (std::int64_t& chosen : cohort) chosen = here[static_cast<std::size_t>(chosen)];
+  return cohort;
+}
+
+}  // namespace gossamer

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <map>
+
+#include "server/cohort/cohort_sampler.h"
+#include "server/coordinator.h"
+
+namespace gossamer {
+
+// Rounds in lockstep: a cohort starts together, and its updates become a model when the policy is ready.
+class LockstepCoordinator final : public Coordinator {
+ public:
+  LockstepCoordinator(const Options& options, std::shared_ptr<const Parameters> initial);
+
+  Actions joined(ClientId client, Seconds now) override;
+  Actions left(ClientId client, const std::string& reason, Seconds now) override;
+  Actions arrived(const CompressedUpdate& update, Seconds now) override;
+  Actions dropped(ClientId client, Round round, Seconds now) override;
+  Actions deadline(Round round, Seconds now) override;
+
+ private:
+  enum class Slot { waiting, held, added, lost };
+  struct Participant {
+    Slot slot = Slot::waiting;
+    std::optional<CompressedUpdate> update;  // held until its turn in client order
+  };
+
+  Actions go_on(Seconds now) override;
+  Actions start_round(Seconds now);
+  Actions commit_if_ready(Seconds now);
+  void add_in_client_order(bool skip_waiting);
+  void lose(Participant& participant);
+  std::vector<ClientId> sample_cohort() const;
+
+  const std::unique_ptr<CohortSampler> sampler_;
+  const Seconds deadline_s_;
+  const double straggler_fraction_;  // whose partial work is dropped
+  Compressed broadcast_;
+  std::map<ClientId, Participant> participants_;
+  std::map<ClientId, Round> late_;  // who had not answered when that round was over, and has not since
+};
+
+}  // namespace gossamer

@@ -1,4 +1,7 @@
 // gossamer bench WHAT: measurements, each beside what it is compared with in the same run.
+#ifdef GOSSAMER_HAVE_MPI
+#include "cli/bench_allreduce.h"
+#endif
 #include "cli/bench_train.h"
 #include "cli/commands.h"
 #include "core/error.h"
@@ -7,7 +10,15 @@ namespace gossamer {
 
 int bench_command(const CommandLine& line) {
   if (line.positional.at(0) == "train") return bench_train(line);
-  throw ConfigError("gossamer bench " + line.positional[0] + ": expected train");
+  if (line.positional[0] == "allreduce") {
+#ifdef GOSSAMER_HAVE_MPI
+    return bench_allreduce(line);
+#else
+    throw ConfigError(
+        "gossamer bench allreduce: this build has no MPI; configure with -DGOSSAMER_WITH_MPI=ON");
+#endif
+  }
+  throw ConfigError("gossamer bench " + line.positional[0] + ": expected train or allreduce");
 }
 
 }  // namespace gossamer

@@ -229,7 +229,14 @@ const std::vector<CommandSpec>& commands() {
        0,
        1,
        {{"reference", "FILE", "write the tables of keys and methods into that page instead"}}},
-      {"bench", "benchmarks: train", true, "WHAT", 1, 1, {{"json", "FILE", "write the rows there too"}}},
+      {"bench",
+       "benchmarks: train, allreduce",
+       true,
+       "WHAT",
+       1,
+       1,
+       {{"json", "FILE", "write the rows there too"},
+        {"bytes", "N,N,...", "allreduce: only these sizes, in bytes"}}},
   };
   return table;
 }

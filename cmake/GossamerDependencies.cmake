@@ -66,6 +66,17 @@ if(NOT GOSSAMER_WITH_ZMQ STREQUAL "OFF")
   endif()
 endif()
 
+# What `gossamer bench allreduce` compares with, under mpirun.
+set(GOSSAMER_HAVE_GLOO OFF)
+if(GOSSAMER_HAVE_MPI AND GOSSAMER_WITH_TORCH AND NOT GOSSAMER_WITH_GLOO STREQUAL "OFF")
+  find_package(Gloo QUIET)
+  if(Gloo_FOUND)
+    set(GOSSAMER_HAVE_GLOO ON)
+  elseif(GOSSAMER_WITH_GLOO STREQUAL "ON")
+    gossamer_missing("Gloo" libgloo-dev)
+  endif()
+endif()
+
 if(GOSSAMER_BUILD_TESTS)
   find_package(GTest QUIET)
   if(NOT GTest_FOUND)

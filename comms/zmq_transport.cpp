@@ -1,7 +1,6 @@
 #include "comms/zmq_transport.h"
 
 #include <pthread.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
@@ -20,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "comms/bell.h"
 #include "comms/zmq_wire.h"
 #include "core/error.h"
 
@@ -31,27 +31,6 @@ namespace {
 constexpr std::chrono::milliseconds kRetryInterval{2};
 // Then writing gets its turn.
 constexpr int kReadsPerTurn = 64;
-
-// A descriptor that poll() sees.
-class Bell {
- public:
-  Bell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    if (fd_ < 0) throw TransportError("eventfd: " + std::generic_category().message(errno));
-  }
-  ~Bell() { close(fd_); }
-  Bell(const Bell&) = delete;
-  Bell& operator=(const Bell&) = delete;
-
-  void ring() noexcept { (void)!eventfd_write(fd_, 1); }
-  void clear() noexcept {
-    eventfd_t count = 0;
-    (void)!eventfd_read(fd_, &count);
-  }
-  int fd() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 class ZmqTransport final : public Transport {
  public:

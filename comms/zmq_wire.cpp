@@ -1,7 +1,5 @@
 #include "comms/zmq_wire.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -13,13 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "comms/zmq_socket.h"
 #include "core/error.h"
 
 namespace gossamer {
 namespace {
 
-constexpr std::string_view kAddresses =
-    "an address like tcp://127.0.0.1:5555 or ipc:///run/gossamer is expected";
 constexpr std::string_view kRoutingPrefix = "gossamer-client-";
 // A client that has an id takes over its own place after a restart; one that asks for an id is nobody yet.
 std::string routing_id(ClientId client) {
@@ -32,35 +29,6 @@ std::string routing_id(ClientId client) {
 constexpr std::int64_t kSmallestMessageLimit = 4096;
 // Complete frames that libzmq holds for one peer before it stops reading from that peer's connection.
 constexpr int kReceiveHighWater = 16;
-
-struct Address {
-  std::string text;
-  bool loopback = false;
-  bool ipv6 = false;
-};
-
-// Accepts tcp://HOST:PORT and ipc://PATH. `key` is the configuration key to name in an error.
-Address parse_address(const std::string& key, const std::string& text) {
-  const auto refuse = [&]() -> Address {
-    throw ConfigError(key + " = " + text + ": " + std::string(kAddresses));
-  };
-  if (text.starts_with("ipc://")) return text.size() > 6 ? Address{text, true, false} : refuse();
-  if (!text.starts_with("tcp://")) return refuse();
-  const std::size_t colon = text.rfind(':');
-  if (colon <= 6 || colon + 1 == text.size()) return refuse();
-  std::string host = text.substr(6, colon - 6);
-  const std::string port = text.substr(colon + 1);
-  if (port != "*" && (port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
-                      std::stoi(port) > 65535)) {
-    return refuse();
-  }
-  // libzmq binds to addresses and interfaces, not to names.
-  if (host == "localhost") host = "127.0.0.1";
-  in_addr ipv4{};
-  const bool is_ipv4 = inet_pton(AF_INET, host.c_str(), &ipv4) == 1;
-  const bool loopback = host == "[::1]" || host == "lo" || (is_ipv4 && host.starts_with("127."));
-  return {"tcp://" + host + ":" + port, loopback, host.starts_with('[')};
-}
 
 // The memory behind a message part that libzmq sends without copying it.
 struct Kept {
@@ -94,17 +62,13 @@ struct Parts {
   std::size_t count = 0;
 };
 
-void receive_part(zmq::socket_t& socket, zmq::message_t& part) {
-  if (!socket.recv(part, zmq::recv_flags::dontwait)) throw TransportError("ZeroMQ: half a message");
-}
-
 Parts receive_parts(zmq::socket_t& socket, zmq::message_t first) {
   Parts parts;
   parts.header = std::move(first);
   parts.count = 1;
   for (bool more = parts.header.more(); more; ++parts.count) {
     zmq::message_t part;
-    receive_part(socket, part);
+    receive_zmq_part(socket, part);
     more = part.more();
     if (parts.count == 1) parts.payload = std::move(part);
   }
@@ -130,47 +94,6 @@ Result<Frame> decode(Parts parts, std::uint64_t max_payload_bytes) {
   return decode_frame(header.value(), std::move(payload));
 }
 
-struct Event {
-  int kind = 0;
-  int fd = -1;
-};
-
-// libzmq's own account of a socket's connections, in the order in which they came and went.
-class Monitor {
- public:
-  Monitor(zmq::context_t& context, zmq::socket_t& watched, int kinds)
-      : watched_(watched), socket_(context, zmq::socket_type::pair) {
-    const std::string address = "inproc://monitor";
-    socket_.set(zmq::sockopt::rcvhwm,
-                0);  // an event must never wait for us: libzmq's I/O thread would wait too
-    socket_.set(zmq::sockopt::linger, 0);
-    if (zmq_socket_monitor(watched.handle(), address.c_str(), kinds) != 0) throw zmq::error_t();
-    socket_.connect(address);
-  }
-  ~Monitor() { zmq_socket_monitor(watched_.handle(), nullptr, 0); }
-  Monitor(const Monitor&) = delete;
-  Monitor& operator=(const Monitor&) = delete;
-
-  std::optional<Event> next() {
-    zmq::message_t what;
-    if (!socket_.recv(what, zmq::recv_flags::dontwait)) return std::nullopt;
-    zmq::message_t where;
-    receive_part(socket_, where);
-    std::uint16_t kind = 0;
-    std::uint32_t value = 0;
-    if (what.size() != sizeof(kind) + sizeof(value))
-      throw TransportError("ZeroMQ: monitor event of another size");
-    std::memcpy(&kind, what.data(), sizeof(kind));
-    std::memcpy(&value, what.data<char>() + sizeof(kind), sizeof(value));
-    return Event{kind, static_cast<int>(value)};
-  }
-  zmq::socket_t& socket() noexcept { return socket_; }
-
- private:
-  zmq::socket_t& watched_;
-  zmq::socket_t socket_;
-};
-
 void apply(zmq::socket_t& socket, const ZmqLimits& limits, bool ipv6) {
   const auto ms = [](std::chrono::milliseconds time) { return static_cast<int>(time.count()); };
   socket.set(zmq::sockopt::linger, ms(limits.linger));
@@ -189,7 +112,7 @@ class RouterWire final : public Wire {
       : settings_(settings),
         socket_(context, zmq::socket_type::router),
         monitor_(context, socket_, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) {
-    const Address address = parse_address("server.listen", settings.listen);
+    const ZmqAddress address = parse_zmq_address("server.listen", settings.listen);
     if (!address.loopback && !settings.insecure) {
       throw ConfigError("server.listen = " + settings.listen +
                         ": listening beyond loopback without keys needs security.insecure = true; "
@@ -234,7 +157,7 @@ class RouterWire final : public Wire {
     zmq::message_t id;
     if (!socket_.recv(id, zmq::recv_flags::dontwait)) return false;
     zmq::message_t first;
-    receive_part(socket_, first);
+    receive_zmq_part(socket_, first);
     const int fd = zmq_msg_get(first.handle(), ZMQ_SRCFD);  // -1 from a peer that speaks an old ZMTP
     Parts parts = receive_parts(socket_, std::move(first));
 
@@ -319,7 +242,7 @@ class RouterWire final : public Wire {
 
   ZmqServerSettings settings_;
   zmq::socket_t socket_;
-  Monitor monitor_;
+  ZmqMonitor monitor_;
   std::string endpoint_;
   std::vector<std::string> names_;  // routing ids; rank r is names_[r - 1]
   std::unordered_map<std::string, Rank> ranks_;
@@ -333,7 +256,7 @@ class DealerWire final : public Wire {
       : settings_(settings),
         socket_(context, zmq::socket_type::dealer),
         monitor_(context, socket_, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) {
-    const Address address = parse_address("server.connect", settings.connect);
+    const ZmqAddress address = parse_zmq_address("server.connect", settings.connect);
     endpoint_ = address.text;
     apply(socket_, settings.limits, address.ipv6);
     socket_.set(zmq::sockopt::routing_id, routing_id(settings.client));
@@ -345,7 +268,7 @@ class DealerWire final : public Wire {
       socket_.connect(address.text);
     } catch (const zmq::error_t& error) {
       throw ConfigError("server.connect = " + settings.connect + ": " + error.what() + "; " +
-                        std::string(kAddresses));
+                        std::string(kZmqAddresses));
     }
   }
 
@@ -396,7 +319,7 @@ class DealerWire final : public Wire {
  private:
   ZmqClientSettings settings_;
   zmq::socket_t socket_;
-  Monitor monitor_;
+  ZmqMonitor monitor_;
   std::string endpoint_;
   bool connected_ = false;
   bool lost_ = false;

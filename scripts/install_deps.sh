@@ -16,8 +16,9 @@ packages=(
   libboost-program-options-dev libgtest-dev libgmock-dev libbenchmark-dev libspdlog-dev nlohmann-json3-dev
   libxxhash-dev libhwy-dev libsodium-dev zlib1g-dev gnuplot-nox
 )
-# Clang brings libFuzzer; torch for Python loads the models that the program saves.
-test_packages=(clang libclang-rt-dev python3-torch python3-numpy git curl)
+# Clang brings libFuzzer; torch for Python loads the models that the program saves; Gloo is what all-reduce is
+# compared with.
+test_packages=(clang libclang-rt-dev python3-torch python3-numpy libgloo-dev git curl)
 
 libtorch_url=https://download.pytorch.org/libtorch/cpu/libtorch-cxx11-abi-shared-with-deps-2.1.2%2Bcpu.zip
 libtorch_sha256=904b764df6106a8a35bef64c4b55b8c1590ad9d071eb276e680cf42abafe79e9

@@ -13,7 +13,8 @@ namespace gossamer {
 
 // Sums vectors over all ranks, in place. All ranks call start() (or all_reduce()) in the same order with the
 // same counts; all end with the same bits. One thread: the one that made it. A peer's fault is final: every
-// later call returns it, and the vectors under way hold anything.
+// later call returns it, the vectors under way hold anything, and they are the caller's again when the
+// AllReduce has been destroyed.
 class AllReduce {
  public:
   using Clock = std::chrono::steady_clock;

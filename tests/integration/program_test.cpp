@@ -56,8 +56,32 @@ TEST(Program, MistakesAreOneLineAndTheirExitCode) {
                  "none");
   expect_refusal(say({"evaluate", "--model", (folder / "none.pt").string()}), 4, "none.pt");
   expect_refusal(say({"server", "--server.listen", "tcp://0.0.0.0:5555"}), 2, "security.insecure");
+  expect_refusal(say({"bench", "trains"}), 2, "expected train or allreduce");
+  expect_refusal(say({"bench", "allreduce"}), 2, "start it with mpirun -n 2");
+  expect_refusal(say({"bench", "allreduce", "--bytes", "4,6"}), 2, "each a multiple of 4");
   std::ofstream(folder / "rubbish.pt") << "rubbish";
   expect_refusal(say({"evaluate", "--model", (folder / "rubbish.pt").string()}), 4, "rubbish.pt");
+}
+
+TEST(Program, BenchAllReduceChecksEveryImplementation) {
+  const TemporaryFolder folder;
+  const std::string rows = (folder / "rows.json").string();
+  Process process({"mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", kProgram, "bench",
+                   "allreduce", "--bytes", "4,65536", "--json", rows},
+                  folder / "log");
+  ASSERT_EQ(process.wait(kLimit), 0) << process.output();
+  std::vector<std::string> seen;
+  for (const auto& row : nlohmann::json::parse(read_file(rows))) {
+    if (row.at("bytes") == 4) seen.push_back(row.at("implementation"));
+    EXPECT_EQ(row.at("correct"), true) << row;
+    EXPECT_EQ(row.at("ranks"), 2);
+    EXPECT_GT(row.at("p50_us"), 0);
+    EXPECT_GE(row.at("p99_us"), row.at("p50_us"));
+    EXPECT_NEAR(row.at("algbw_gb_s"), row.at("bytes").get<double>() / row.at("p50_us").get<double>() / 1e3,
+                1e-9);
+    EXPECT_EQ(row.at("busbw_gb_s"), row.at("algbw_gb_s"));  // of two ranks
+  }
+  EXPECT_THAT(seen, ::testing::IsSupersetOf({"ring_mpi", "ring_zmq_ipc", "ring_zmq_tcp", "mpi_allreduce"}));
 }
 
 TEST(Program, NothingOfAnEarlierRunIsOverwritten) {

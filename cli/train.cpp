@@ -1,6 +1,7 @@
 // gossamer train, under mpirun: client k lives on rank k mod N; rank 0 coordinates, and trains too unless
 // told otherwise.
 #include <iostream>
+#include <thread>
 
 #include "cli/commands.h"
 #include "cli/federation.h"
@@ -13,6 +14,7 @@
 namespace gossamer {
 namespace {
 
+constexpr std::chrono::seconds kHeadStart{2};
 constexpr std::chrono::seconds kPatience = std::chrono::hours(24 * 365);  // mpirun watches over the ranks
 
 std::vector<ClientId> clients_of(Rank rank, int world_size, const Options& options) {
@@ -71,13 +73,13 @@ int run_rank(const CommandLine& line, MpiSession& session) {
 }  // namespace
 
 // A rank that fails takes the job down with it, so it says why before that. What is wrong with a
-// configuration or a file, every rank finds out: one of them says it.
+// configuration every rank finds out: rank 0 says it, and the others give it the time to.
 int train_command(const CommandLine& line) {
   MpiSession session;
   const auto fail = [&](const std::string& what, int exit_code, bool everywhere) {
-    if (session.rank() == 0) std::cerr << "gossamer: " << what << std::endl;
-    if (session.rank() != 0 && !everywhere)
-      std::cerr << "gossamer: rank " << session.rank() << ": " << what << std::endl;
+    if (session.rank() != 0 && everywhere) std::this_thread::sleep_for(kHeadStart);
+    const std::string who = session.rank() == 0 ? "" : "rank " + std::to_string(session.rank()) + ": ";
+    std::cerr << "gossamer: " + who + what + "\n" << std::flush;
     session.abort(exit_code);
   };
   try {

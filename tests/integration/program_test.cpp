@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "core/checkpoint.h"
+#include "core/metrics.h"
 #include "integration/runs.h"
 #include "support/tcp_counters.h"
 
@@ -61,6 +62,18 @@ TEST(Program, MistakesAreOneLineAndTheirExitCode) {
   expect_refusal(say({"bench", "allreduce", "--bytes", "4,6"}), 2, "each a multiple of 4");
   std::ofstream(folder / "rubbish.pt") << "rubbish";
   expect_refusal(say({"evaluate", "--model", (folder / "rubbish.pt").string()}), 4, "rubbish.pt");
+}
+
+TEST(Program, MistakesUnderMpirunAreSaidOnce) {
+  const TemporaryFolder folder;
+  Process job(mpirun(3) + Words{"--cohort.size", "1000"}, folder / "log");
+  const auto code = job.wait(kLimit);
+  EXPECT_EQ(code, 2) << job.output();
+  const std::string said = job.output();
+  const std::string line = "gossamer: cohort.size = 1000: expected at most data.clients = 100\n";
+  const auto first = said.find(line);
+  ASSERT_NE(first, std::string::npos) << said;
+  EXPECT_EQ(said.find("cohort.size", first + line.size()), std::string::npos) << said;
 }
 
 TEST(Program, BenchAllReduceChecksEveryImplementation) {
@@ -354,6 +367,39 @@ TEST_F(OverZmq, AKilledClientDoesNotHangTheOthers) {
   EXPECT_EQ(summary.at("rounds"), 40);
   EXPECT_THAT(serving->output(), HasSubstr("client 2"));
   for (const int id : {0, 1, 3}) EXPECT_EQ(fleet[static_cast<std::size_t>(id)]->wait(kLimit), 0);
+}
+
+// A cohort of two and one backup: the rounds end without the one that hangs.
+TEST_F(OverZmq, ABackupWorkerStandsInForAClientThatHangs) {
+  const Words keys = kLongRun + Words{"--data.clients",        "3", "--cohort.fraction",         "0.67",
+                                      "--sync.backup_workers", "1", "--server.client_timeout_s", "600"};
+  const auto serving = server(keys);
+  auto fleet = clients(keys, 3);
+  ASSERT_TRUE(wait_for_rounds(*serving, folder_ / "run", 3)) << serving->output();
+  fleet[2]->signal(SIGSTOP);
+  const auto summary = finish(*serving, folder_ / "run");
+  EXPECT_EQ(summary.at("rounds"), 40);
+  for (const RoundMetrics& round : read_metrics(folder_ / "run" / "metrics.jsonl")) {
+    EXPECT_EQ(round.clients, 2);
+    EXPECT_EQ(round.dropped, 1);
+    EXPECT_EQ(round.rejected, 0) << "late work is dropped, not refused";
+  }
+  for (const int id : {0, 1}) EXPECT_EQ(fleet[static_cast<std::size_t>(id)]->wait(kLimit), 0);
+}
+
+// Every worker goes on by itself; one that dies is not waited for.
+TEST_F(OverZmq, WorkFlowsOnWithoutAKilledClient) {
+  for (const char* mode : {"ssp", "async", "buffered"}) {
+    const Words keys = kLongRun + Words{"--sync.mode", mode, "--run.rounds", "60"};
+    std::filesystem::remove_all(folder_ / "run");
+    const auto serving = server(keys, mode);
+    auto fleet = clients(keys, 4);
+    ASSERT_TRUE(wait_for_rounds(*serving, folder_ / "run", 3)) << serving->output();
+    fleet[2]->signal(SIGKILL);
+    const auto summary = finish(*serving, folder_ / "run");
+    EXPECT_EQ(summary.at("rounds"), 60) << mode;
+    for (const int id : {0, 1, 3}) EXPECT_EQ(fleet[static_cast<std::size_t>(id)]->wait(kLimit), 0) << mode;
+  }
 }
 
 TEST_F(OverZmq, TooFewClientsEndTheRunAndAreNamed) {

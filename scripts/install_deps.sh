@@ -7,6 +7,7 @@
 #
 #   scripts/install_deps.sh            what the build and the program need
 #   scripts/install_deps.sh --tests    and what scripts/test.sh needs
+#   scripts/install_deps.sh --slow     and what its slow tests need: hosts on one machine, and a Slurm cluster on them
 #   scripts/install_deps.sh --list     only print the packages that are missing
 set -euo pipefail
 
@@ -19,6 +20,7 @@ packages=(
 # Clang brings libFuzzer; torch for Python loads the models that the program saves; Gloo is what all-reduce is
 # compared with.
 test_packages=(clang libclang-rt-dev python3-torch python3-numpy libgloo-dev git curl)
+slow_packages=(iproute2 hostname python3 slurm-wlm munge)
 
 libtorch_url=https://download.pytorch.org/libtorch/cpu/libtorch-cxx11-abi-shared-with-deps-2.1.2%2Bcpu.zip
 libtorch_sha256=904b764df6106a8a35bef64c4b55b8c1590ad9d071eb276e680cf42abafe79e9
@@ -32,9 +34,10 @@ list_only=false
 for argument in "$@"; do
   case $argument in
     --tests) packages+=("${test_packages[@]}") ;;
+    --slow) packages+=("${test_packages[@]}" "${slow_packages[@]}") ;;
     --list) list_only=true ;;
     *)
-      echo "usage: scripts/install_deps.sh [--tests] [--list]   (unknown: $argument)" >&2
+      echo "usage: scripts/install_deps.sh [--tests | --slow] [--list]   (unknown: $argument)" >&2
       exit 2
       ;;
   esac

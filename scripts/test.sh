@@ -19,7 +19,9 @@ for argument in "$@"; do
   esac
 done
 
-scripts/install_deps.sh --tests || exit 1
+dependencies=--tests
+$all && dependencies=--slow
+scripts/install_deps.sh $dependencies || exit 1
 
 jobs=$(nproc)
 reports=$PWD/build/reports

@@ -22,7 +22,7 @@ pretend() {
 export PATH=$work/bin:$PATH
 
 # Every package but one is installed; one comes under a name that another package provides.
-all=$(sed -n '/packages=(/,/^)/p; /^test_packages=/p' "$script" | sed 's/^[a-z_]*=//; s/[()]//g; s/#.*//' | tr -s ' \n' '\n')
+all=$(sed -n '/packages=(/,/^)/p; /^test_packages=/p; /^slow_packages=/p' "$script" | sed 's/^[a-z_]*=//; s/[()]//g; s/#.*//' | tr -s ' \n' '\n')
 grep -qx libzmq3-dev <<<"$all" || fail "could not read the package list of $script"
 {
   grep -vxE 'libxxhash-dev|pkg-config|' <<<"$all" | sed 's/.*/installed &, /'
@@ -40,6 +40,10 @@ grep -qx -- '-q install --yes --no-install-recommends libxxhash-dev' "$work/call
   fail "expected exactly libxxhash-dev to be installed: $(cat "$work/calls")"
 
 [[ $("$script" --tests --list) == libxxhash-dev ]] || fail "--list names something else"
+
+[[ $("$script" --slow --list) == libxxhash-dev ]] || fail "--slow --list names something else"
+sed -i '/ munge, $/d' "$work/packages"
+[[ $("$script" --slow --list) == $'libxxhash-dev\nmunge' ]] || fail "--slow does not ask for munge"
 
 pretend apt-get 'echo "E: Unable to locate package libxxhash-dev" >&2; exit 100'
 if "$script" >"$work/out" 2>"$work/err"; then

@@ -30,24 +30,24 @@ void Server::begin() {
 }
 
 Result<std::monostate> Server::receive(const CompressedUpdate& update) {
-  auto accumulated = aggregator_->accumulate(update.content, weight_of(update.info), *up_);
-  if (accumulated) ++received_;
-  return accumulated;
+  return accumulate(update, weight_of(update.info));
 }
 
 Result<std::monostate> Server::receive_stale(const CompressedUpdate& update, double weight,
                                              const Parameters& base) {
-  if (!correction_) {
-    auto accumulated = aggregator_->accumulate(update.content, weight, *up_);
-    if (accumulated) ++received_;
-    return accumulated;
-  }
+  if (!correction_) return accumulate(update, weight);
   corrected_.resize(model_->values.size());
   if (auto decompressed = up_->decompress(update.content, corrected_); !decompressed) return decompressed;
   correction_->correct(corrected_, model_->values, base.values);
   aggregator_->accumulate(corrected_, weight);
   ++received_;
   return std::monostate{};
+}
+
+Result<std::monostate> Server::accumulate(const CompressedUpdate& update, double weight) {
+  auto accumulated = aggregator_->accumulate(update.content, weight, *up_);
+  if (accumulated) ++received_;
+  return accumulated;
 }
 
 void Server::commit(std::optional<double> denominator) {

@@ -32,14 +32,13 @@ class Server {
   void commit(std::optional<double> denominator = std::nullopt);
 
   const std::shared_ptr<const Parameters>& model() const noexcept { return model_; }
-  // Replaces the model, from a parent in the tree.
-  void set_model(std::shared_ptr<const Parameters> model) { model_ = std::move(model); }
   // Between commits: model, moments of the optimizer, state of the correction.
   void save(CheckpointWriter& writer);
   void restore(const CheckpointReader& reader);
 
  private:
   double weight_of(const UpdateInfo& info) const;
+  Result<std::monostate> accumulate(const CompressedUpdate& update, double weight);
 
   std::uint64_t seed_;
   bool uniform_weights_;

@@ -16,7 +16,7 @@ class Correction {
   virtual void correct(std::span<float> update, std::span<const float> current,
                        std::span<const float> base) = 0;
   // Empty where there is none, or before the first update.
-  virtual FloatBuffer& state() noexcept { return state_; }
+  FloatBuffer& state() noexcept { return state_; }
 
  private:
   FloatBuffer state_;

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <queue>
 #include <random>
+#include <set>
 
 #include "coordinator_support.h"
 #include "server/lockstep_coordinator.h"

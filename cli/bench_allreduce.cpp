@@ -94,7 +94,7 @@ std::unique_ptr<Link> zmq_link(const MpiSession& session, const Topology& topolo
 }
 #endif
 
-std::vector<Implementation> implementations(MpiSession& session, const MeetingPlace& place) {
+std::vector<Implementation> implementations(MpiSession& session, [[maybe_unused]] const MeetingPlace& place) {
   const auto ring = [] {
     OptionSchema schema;
     add_methods(schema, topologies().describe());
@@ -117,7 +117,6 @@ std::vector<Implementation> implementations(MpiSession& session, const MeetingPl
   all.push_back(
       {"gloo", make_gloo_all_reduce(session.rank(), session.world_size(), place.path() / "gloo"), true});
 #endif
-  (void)place;
   return all;
 }
 
@@ -276,18 +275,23 @@ int bench_allreduce(const CommandLine& line) {
     MpiSession session;
     alone = session.world_size() == 1;
     if (!alone) {
-      std::ofstream json;
-      const auto given = line.extra.find("json");
-      if (session.rank() == 0 && given != line.extra.end()) {
-        json.open(given->second);
-        if (!json) throw ConfigError("--json " + given->second + ": cannot be written");
-      }
+      // What goes wrong is said before the job ends with this rank.
+      const auto fail = [&](const char* what, int exit_code) {
+        std::fprintf(stderr, "gossamer: rank %d: %s\n", session.rank(), what);
+        session.abort(exit_code);
+      };
       try {
+        std::ofstream json;
+        const auto given = line.extra.find("json");
+        if (session.rank() == 0 && given != line.extra.end()) {
+          json.open(given->second);
+          if (!json) throw ConfigError("--json " + given->second + ": cannot be written");
+        }
         run(session, sizes, json.is_open() ? &json : nullptr);
+      } catch (const Error& error) {
+        fail(error.what(), error.exit_code());
       } catch (const std::exception& error) {
-        // Said before the job ends with this rank.
-        std::fprintf(stderr, "gossamer: rank %d: %s\n", session.rank(), error.what());
-        session.abort(3);
+        fail(error.what(), 3);
       }
     }
   }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <spawn.h>
-#include <spdlog/spdlog.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/logging.h"
 #include "core/metrics.h"
 
 namespace gossamer {
@@ -660,7 +660,7 @@ void draw_curve(const RunFolder& folder) {
     picture.legend = {"test", "training"};
     draw(picture, folder.curve());
   } catch (const Error& e) {
-    spdlog::warn("{} was not drawn: {}", folder.curve().string(), e.what());
+    log_warning(folder.curve().string() + " was not drawn: " + e.what());
   }
 }
 

@@ -1,5 +1,4 @@
 // The program: one command line, one command, one exit code.
-#include <spdlog/spdlog.h>
 
 #include <csignal>
 #include <cstdio>

@@ -1,10 +1,10 @@
 // gossamer server: coordinates clients that connect over ZeroMQ. Trains nothing itself.
-#include <spdlog/spdlog.h>
 
 #include "cli/commands.h"
 #include "cli/federation.h"
 #include "cli/zmq_limits.h"
 #include "client/evaluator.h"
+#include "core/logging.h"
 #include "server/transport_driver.h"
 
 namespace gossamer {
@@ -21,7 +21,8 @@ int server_command(const CommandLine& line) {
   settings.limits = zmq_limits(federation);
   const auto transport = make_zmq_server(settings);
   RunFolder folder = RunFolder::create(options);
-  spdlog::info("listening on {} for {} clients", transport->endpoint(), options.integer("data.clients"));
+  log_info("listening on " + transport->endpoint() + " for " +
+           std::to_string(options.integer("data.clients")) + " clients");
 
   Evaluator evaluator(*federation.model, federation.data->test());
   TransportDriver driver(options, *transport, {}, {client_timeout, ""});

@@ -1,12 +1,11 @@
 #include "client/participant.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <set>
 
 #include "comms/codec.h"
 #include "core/error.h"
+#include "core/logging.h"
 
 namespace gossamer {
 namespace {
@@ -72,9 +71,9 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
     auto message = next(transport, now + kPollInterval);
     if (!message) {
       if (message.fault().kind == FaultKind::malformed)
-        spdlog::warn("dropped a frame: {}", message.fault().reason);
+        log_warning("dropped a frame: " + message.fault().reason);
       if (message.fault().kind == FaultKind::disconnected) {
-        spdlog::warn("connection to the server lost: {}", message.fault().reason);
+        log_warning("connection to the server lost: " + message.fault().reason);
         welcome.clear();
       }
       continue;
@@ -97,7 +96,7 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
         }
         Result<Frame>& update = *answered;
         if (update && keeps_state_ && answers_.size() == clients.size()) keep(frame.header.round);
-        if (!update) spdlog::error("round {}: {}", frame.header.round, update.fault().reason);
+        if (!update) log_error("round " + std::to_string(frame.header.round) + ": " + update.fault().reason);
         static_cast<void>(transport.send(
             0, update ? update.value()
                       : encode_text(FrameType::leave, 0, frame.header.client, update.fault().reason)));

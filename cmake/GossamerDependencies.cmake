@@ -37,8 +37,9 @@ if(NOT cereal_FOUND)
 endif()
 
 if(GOSSAMER_WITH_TORCH)
-  find_package(Boost QUIET COMPONENTS program_options)
-  if(NOT Boost_FOUND)
+  # By Boost's own files: CMake's old search module takes a Boost without this part for a whole one.
+  find_package(Boost QUIET CONFIG COMPONENTS program_options)
+  if(NOT TARGET Boost::program_options)
     gossamer_missing("Boost.Program_options" libboost-program-options-dev)
   endif()
   include(GossamerTorch)

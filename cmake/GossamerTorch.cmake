@@ -7,7 +7,9 @@ if(NOT Torch_FOUND)
 endif()
 add_library(gossamer_torch INTERFACE)
 target_include_directories(gossamer_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-target_link_libraries(gossamer_torch INTERFACE ${TORCH_LIBRARIES})
+# The standard library first: PyTorch's own builds of libtorch export parts of another release of it, with
+# which std::filesystem crashes.
+target_link_libraries(gossamer_torch INTERFACE stdc++ ${TORCH_LIBRARIES})
 separate_arguments(GOSSAMER_TORCH_FLAGS UNIX_COMMAND "${TORCH_CXX_FLAGS}")
 target_compile_options(gossamer_torch INTERFACE ${GOSSAMER_TORCH_FLAGS})
 

@@ -1,6 +1,5 @@
 #include "core/checkpoint.h"
 
-#include <spdlog/spdlog.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/logging.h"
 
 namespace gossamer {
 namespace {
@@ -262,7 +262,7 @@ std::optional<Round> latest_checkpoint(const fs::path& folder) {
       }
       return round;
     } catch (const FileError& e) {
-      spdlog::warn("checkpoint of round {} passed over: {}", round, e.what());
+      log_warning("checkpoint of round " + std::to_string(round) + " passed over: " + e.what());
       if (newest_fault.empty()) newest_fault = e.what();
     }
   }

@@ -22,4 +22,8 @@ void set_up_logging(int verbosity, const std::string& who) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+void log_error(const std::string& message) { spdlog::error("{}", message); }
+void log_warning(const std::string& message) { spdlog::warn("{}", message); }
+void log_info(const std::string& message) { spdlog::info("{}", message); }
+
 }  // namespace gossamer

@@ -1,11 +1,10 @@
 #include "server/transport_driver.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "comms/codec.h"
 #include "core/error.h"
+#include "core/logging.h"
 
 namespace gossamer {
 namespace {
@@ -57,7 +56,7 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
     } else if (message.fault().kind == FaultKind::disconnected) {
       lose_rank(message.fault().peer, message.fault().reason);
     } else if (message.fault().kind == FaultKind::malformed) {
-      spdlog::warn("dropped a frame: {}", message.fault().reason);
+      log_warning("dropped a frame: " + message.fault().reason);
     } else if (!local_work_.empty()) {
       train_one_local_client();
     } else {
@@ -138,13 +137,14 @@ void TransportDriver::handle(const Message& message) {
   if (header.type == FrameType::hello) return admit(message);
   const auto sender = peers_.find(header.client);
   if (sender == peers_.end() || sender->second.rank != message.from) {
-    spdlog::warn("dropped a frame in the name of client {} from somebody else", header.client);
+    log_warning("dropped a frame in the name of client " + std::to_string(header.client) +
+                " from somebody else");
     return;
   }
   if (header.type == FrameType::update) handle_update(message.frame);
   if (header.type == FrameType::leave) {
     const std::string reason = decode_text(message.frame).value_or("no reason given");
-    spdlog::warn("client {} leaves: {}", header.client, reason);
+    log_warning("client " + std::to_string(header.client) + " leaves: " + reason);
     peers_.erase(sender);
     perform(coordinator_->left(header.client, reason, now()));
   }
@@ -152,7 +152,7 @@ void TransportDriver::handle(const Message& message) {
 
 void TransportDriver::admit(const Message& message) {
   const auto refuse = [&](const std::string& reason) {
-    spdlog::warn("refused a client: {}", reason);
+    log_warning("refused a client: " + reason);
     static_cast<void>(transport_.send(message.from, encode_text(FrameType::refuse, run_id_, 0, reason)));
   };
   const auto hello = decode_hello(message.frame);
@@ -205,7 +205,7 @@ void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
     if (peer.rank == rank) lost.push_back(client);
   }
   for (const ClientId client : lost) {
-    spdlog::warn("client {} is lost: {}", client, reason);
+    log_warning("client " + std::to_string(client) + " is lost: " + reason);
     peers_.erase(client);
     perform(coordinator_->left(client, reason, now()));
   }

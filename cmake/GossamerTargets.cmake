@@ -49,10 +49,11 @@ function(gossamer_precompile_torch name)
   endif()
 endfunction()
 
-# gossamer_test(NAME LABELS labels... SOURCES ... LINKS ... [TORCH] [TIMEOUT seconds] [ENVIRONMENT ...])
-# A GoogleTest binary, each of its tests a ctest of its own.
+# gossamer_test(NAME LABELS labels... SOURCES ... LINKS ... [TORCH] [SERIAL] [TIMEOUT seconds] [ENVIRONMENT ...])
+# A GoogleTest binary, each of its tests a ctest of its own. SERIAL: its tests start processes of their own, and
+# run while no other test does.
 function(gossamer_test name)
-  cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "LABELS;SOURCES;LINKS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;SERIAL" "TIMEOUT" "LABELS;SOURCES;LINKS;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -65,7 +66,7 @@ function(gossamer_test name)
   gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60)
   # gtest_discover_tests() takes lists apart, so a second label would be lost: the properties are set by a file
   # that ctest reads after the one with the tests' names.
-  set(properties "LABELS \"${ARG_LABELS}\" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT \"${ARG_ENVIRONMENT}\"")
+  set(properties "LABELS \"${ARG_LABELS}\" TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL} ENVIRONMENT \"${ARG_ENVIRONMENT}\"")
   file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake
        "foreach(test IN LISTS ${name}_TESTS)\n"
        "  set_tests_properties(\"\${test}\" PROPERTIES ${properties})\n"

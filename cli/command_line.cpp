@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/ini.h"
+#include "core/text.h"
 
 namespace gossamer {
 namespace {
@@ -169,11 +170,6 @@ std::size_t command_position(const std::vector<std::string>& arguments) {
   const auto found =
       std::ranges::find_if(arguments, [](const std::string& word) { return !word.starts_with('-'); });
   return static_cast<std::size_t>(found - arguments.begin());
-}
-
-std::string padded(std::string text, std::size_t width) {
-  text.resize(std::max(text.size(), width), ' ');
-  return text;
 }
 
 std::string synopsis(const CommandSpec& spec) {

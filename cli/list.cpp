@@ -1,14 +1,13 @@
 #include "cli/list.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
-#include <charconv>
 #include <cmath>
 #include <iostream>
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/text.h"
 
 namespace gossamer {
 namespace {
@@ -39,22 +38,6 @@ std::vector<Kind> kinds_of(const std::vector<MethodGroup>& groups) {
     }
   }
   return kinds;
-}
-
-std::string joined(const std::vector<std::string>& words, std::string_view between = ", ") {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : std::string(between)) + word;
-  return text;
-}
-
-std::string padded(std::string text, std::size_t width) {
-  text.resize(std::max(text.size(), width), ' ');
-  return text;
-}
-
-std::string shortest(double value) {
-  std::array<char, 32> text{};
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
 std::string accepted(const OptionSpec& spec) {

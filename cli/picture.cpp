@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <system_error>
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/text.h"
 
 namespace gossamer {
 namespace {
@@ -241,11 +241,6 @@ class TemporaryPath {
 };
 
 }  // namespace
-
-std::string shortest(double value) {
-  std::array<char, 32> text{};
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
-}
 
 void draw(const Picture& picture, const fs::path& out) {
   const TemporaryPath temporary(temporary_path(out));

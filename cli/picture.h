@@ -36,9 +36,6 @@ struct Picture {
   std::vector<std::string> legend;  // one name for each style; empty: none is needed
 };
 
-// A number as pictures and CSV files write it: the shortest text that reads back as the same value.
-std::string shortest(double value);
-
 // Draws into `out`, an .svg or .png, which is whole or absent. Throws RunError where gnuplot is missing or
 // fails, or `out` cannot be written.
 void draw(const Picture& picture, const std::filesystem::path& out);

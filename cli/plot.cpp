@@ -13,6 +13,7 @@
 #include "core/files.h"
 #include "core/logging.h"
 #include "core/metrics.h"
+#include "core/text.h"
 
 namespace gossamer {
 namespace {
@@ -81,12 +82,6 @@ const std::vector<Field>& y_fields() {
       metric("rss_mb", "resident memory (MB)", Unit::none, &RoundMetrics::rss_mb),
   };
   return table;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 const Field& find_field(const char* flag, const std::string& name, const std::vector<Field>& fields) {

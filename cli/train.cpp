@@ -15,7 +15,7 @@ namespace gossamer {
 namespace {
 
 constexpr std::chrono::seconds kHeadStart{2};
-constexpr std::chrono::seconds kPatience = std::chrono::hours(24 * 365);  // mpirun watches over the ranks
+constexpr std::chrono::seconds kRankPatience = std::chrono::hours(24 * 365);  // mpirun watches over the ranks
 
 std::vector<ClientId> clients_of(Rank rank, int world_size, const Options& options) {
   const bool coordinator_trains = options.flag("train.coordinator_trains");
@@ -53,7 +53,8 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
 
 int follow(Federation& federation, Transport& transport, std::vector<ClientId> clients) {
   Participant participant(federation.options, *federation.data);
-  participant.serve(transport, std::move(clients), kPatience, [&] { return federation.stop.requested(); });
+  participant.serve(transport, std::move(clients), kRankPatience,
+                    [&] { return federation.stop.requested(); });
   return 0;
 }
 

@@ -39,8 +39,11 @@ function(gossamer_library name)
   endif()
 endfunction()
 
-# A torch header costs ten seconds a file; all targets that need one share one precompiled header.
+# A torch header costs ten seconds a file. All targets that need one share one precompiled header; what is left of
+# the ten seconds, the header's inline code compiled over and over, is shared by compiling files in groups. So two
+# files of one target must not use one name for different things, not even in anonymous namespaces.
 function(gossamer_precompile_torch name)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   if(name STREQUAL "gossamer_model")
     target_precompile_headers(${name} PRIVATE <torch/torch.h>)
   else()

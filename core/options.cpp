@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/ini.h"
+#include "core/text.h"
 
 namespace gossamer {
 namespace {
@@ -51,18 +52,6 @@ std::optional<bool> parse_flag(std::string_view text) {
   if (text == "true" || text == "on" || text == "yes" || text == "1") return true;
   if (text == "false" || text == "off" || text == "no" || text == "0") return false;
   return std::nullopt;
-}
-
-std::string shortest(double value) {
-  std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-  return {text.data(), end};
-}
-
-std::string join(const std::vector<std::string>& words) {
-  std::string joined;
-  for (const std::string& word : words) joined += (joined.empty() ? "" : ", ") + word;
-  return joined;
 }
 
 std::string range_of(const OptionSpec& spec) {
@@ -110,7 +99,7 @@ std::string canonical(const OptionSpec& spec, std::string_view value) {
   }
   if (!spec.choices.empty() && std::ranges::find(spec.choices, value) == spec.choices.end()) {
     refuse(spec, value,
-           "one of " + join(spec.choices) + " (nearest: " + nearest_word(value, spec.choices) + ")");
+           "one of " + joined(spec.choices) + " (nearest: " + nearest_word(value, spec.choices) + ")");
   }
   return std::string(value);
 }

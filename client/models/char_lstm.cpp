@@ -13,9 +13,9 @@
 namespace gossamer {
 namespace {
 
-constexpr std::int64_t kEmbedding = 8, kHidden = 256, kLayers = 2;
-
 class CharLstm final : public NativeModel {
+  static constexpr std::int64_t kEmbedding = 8, kHidden = 256, kLayers = 2;
+
  public:
   CharLstm(const Options& options, const ExampleShape& shape)
       : NativeModel(options), window_(shape.feature_count()) {

@@ -10,10 +10,10 @@
 namespace gossamer {
 namespace {
 
-constexpr std::int64_t kChannels1 = 32, kChannels2 = 64, kHidden = 512;
-constexpr std::int64_t kKernel = 5, kPadding = 2, kPool = 2;
-
 class Cnn final : public NativeModel {
+  static constexpr std::int64_t kChannels1 = 32, kChannels2 = 64, kHidden = 512;
+  static constexpr std::int64_t kKernel = 5, kPadding = 2, kPool = 2;
+
  public:
   Cnn(const Options& options, const ExampleShape& shape)
       : NativeModel(options), extents_(image_extents("cnn", shape, kPool * kPool)) {

@@ -10,12 +10,12 @@
 namespace gossamer {
 namespace {
 
-constexpr std::int64_t kCrop = 28;
-constexpr std::int64_t kChannels1 = 64, kChannels2 = 128, kChannels3 = 64, kHidden = 256;
-constexpr std::int64_t kFlat = kChannels3 * 2 * 2;
-constexpr double kDropout = 0.5;
-
 class EasgdCnn final : public NativeModel {
+  static constexpr std::int64_t kCrop = 28;
+  static constexpr std::int64_t kChannels1 = 64, kChannels2 = 128, kChannels3 = 64, kHidden = 256;
+  static constexpr std::int64_t kFlat = kChannels3 * 2 * 2;
+  static constexpr double kDropout = 0.5;
+
  public:
   EasgdCnn(const Options& options, const ExampleShape& shape)
       : NativeModel(options), extents_(image_extents("easgd_cnn", shape, kCrop)) {

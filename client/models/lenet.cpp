@@ -10,12 +10,12 @@
 namespace gossamer {
 namespace {
 
-constexpr std::int64_t kChannels1 = 6, kChannels2 = 16, kHidden1 = 120, kHidden2 = 84;
-constexpr std::int64_t kKernel = 5, kSmallestImage = 16;
-
-std::int64_t after_convolution_and_pool(std::int64_t extent) { return (extent - kKernel + 1) / 2; }
-
 class LeNet final : public NativeModel {
+  static constexpr std::int64_t kChannels1 = 6, kChannels2 = 16, kHidden1 = 120, kHidden2 = 84;
+  static constexpr std::int64_t kKernel = 5, kSmallestImage = 16;
+
+  static std::int64_t after_convolution_and_pool(std::int64_t extent) { return (extent - kKernel + 1) / 2; }
+
  public:
   LeNet(const Options& options, const ExampleShape& shape)
       : NativeModel(options), extents_(image_extents("lenet", shape, kSmallestImage)) {

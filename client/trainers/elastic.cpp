@@ -1,21 +1,15 @@
 #include "client/trainers/elastic.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <stdexcept>
 
 #include "client/trainers/methods.h"
+#include "core/text.h"
 
 namespace gossamer {
 namespace {
 
 std::string key_of(const std::string& method, const char* key) { return "algorithm." + method + '.' + key; }
-
-std::string shortest(double value) {
-  std::array<char, 32> text{};
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
-}
 
 }  // namespace
 

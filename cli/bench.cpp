@@ -2,6 +2,7 @@
 #ifdef GOSSAMER_HAVE_MPI
 #include "cli/bench_allreduce.h"
 #endif
+#include "cli/bench_server.h"
 #include "cli/bench_train.h"
 #include "cli/commands.h"
 #include "core/error.h"
@@ -10,6 +11,7 @@ namespace gossamer {
 
 int bench_command(const CommandLine& line) {
   if (line.positional.at(0) == "train") return bench_train(line);
+  if (line.positional[0] == "server") return bench_server(line);
   if (line.positional[0] == "allreduce") {
 #ifdef GOSSAMER_HAVE_MPI
     return bench_allreduce(line);
@@ -18,7 +20,7 @@ int bench_command(const CommandLine& line) {
         "gossamer bench allreduce: this build has no MPI; configure with -DGOSSAMER_WITH_MPI=ON");
 #endif
   }
-  throw ConfigError("gossamer bench " + line.positional[0] + ": expected train or allreduce");
+  throw ConfigError("gossamer bench " + line.positional[0] + ": expected train, allreduce or server");
 }
 
 }  // namespace gossamer

@@ -226,13 +226,14 @@ const std::vector<CommandSpec>& commands() {
        1,
        {{"reference", "FILE", "write the tables of keys and methods into that page instead"}}},
       {"bench",
-       "benchmarks: train, allreduce",
+       "benchmarks: train, allreduce, server",
        true,
        "WHAT",
        1,
        1,
        {{"json", "FILE", "write the rows there too"},
-        {"bytes", "N,N,...", "allreduce: only these sizes, in bytes"}}},
+        {"bytes", "N,N,...", "allreduce: only these sizes, in bytes"},
+        {"simulated", "", "server: only the queue of virtual time"}}},
   };
   return table;
 }

@@ -70,9 +70,14 @@ void check_sync(Options& options, const Algorithm& algorithm) {
              ": algorithm.name = " + options.text("algorithm.name") + " needs every client in every round");
     return;
   }
-  if (algorithm.keeps_client_state())
+  const bool on_request = options.text("sync.pull") == "on_request";
+  if (on_request && !algorithm.exchanges_on_request())
+    refuse("sync.pull = on_request: algorithm.name = " + options.text("algorithm.name") +
+           " trains the model that it is sent; easgd and eamsgd exchange on request");
+  if (algorithm.keeps_client_state() && !on_request)
     refuse(chosen + ": algorithm.name = " + options.text("algorithm.name") +
-           " keeps a model on every client and works with sync.mode = bsp only");
+           " keeps a model on every client and works with sync.mode = bsp" +
+           (algorithm.exchanges_on_request() ? " or async" : " only"));
   if (options.real("cohort.deadline_s") > 0)
     refuse("cohort.deadline_s = " + options.raw("cohort.deadline_s") + ": " + chosen +
            " has no rounds in lockstep that a deadline could end");

@@ -8,24 +8,30 @@
 #include "server/transport_driver.h"
 
 namespace gossamer {
+namespace {
+
+constexpr std::chrono::seconds kKeepAlive{1};
+constexpr std::chrono::seconds kFarewell{20};  // for clients that hang; others go as soon as they know
+
+}  // namespace
 
 int server_command(const CommandLine& line) {
   Federation federation(line);
   if (line.dry_run) return print_plan(federation);
   const Options& options = federation.options;
-  const std::chrono::duration<double> client_timeout(options.real("server.client_timeout_s"));
 
   ZmqServerSettings settings;
   settings.listen = options.text("server.listen");
   settings.insecure = options.flag("security.insecure");
   settings.limits = zmq_limits(federation);
+  settings.keep_alive = kKeepAlive;
   const auto transport = make_zmq_server(settings);
   RunFolder folder = RunFolder::create(options);
   log_info("listening on " + transport->endpoint() + " for " +
            std::to_string(options.integer("data.clients")) + " clients");
 
   Evaluator evaluator(*federation.model, federation.data->test());
-  TransportDriver driver(options, *transport, {}, {client_timeout, ""});
+  TransportDriver driver(options, *transport, {}, {kFarewell, ""});
   const auto coordinator = make_coordinator(options, federation.initial);
   Place place;
   place.clock = "wall";

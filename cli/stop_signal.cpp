@@ -23,9 +23,14 @@ sigset_t stop_signals() {
 
 }  // namespace
 
-StopSignal::StopSignal() {
+void block_stop_signals() noexcept {
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+StopSignal::StopSignal() {
+  block_stop_signals();
+  const sigset_t signals = stop_signals();
   descriptor_ = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
   if (descriptor_ < 0) throw RunError(std::string("signalfd: ") + std::strerror(errno));
 }

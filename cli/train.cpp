@@ -1,6 +1,7 @@
 // gossamer train, under mpirun: client k lives on rank k mod N; rank 0 coordinates, and trains too unless
 // told otherwise.
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "cli/commands.h"
@@ -15,6 +16,7 @@ namespace gossamer {
 namespace {
 
 constexpr std::chrono::seconds kHeadStart{2};
+constexpr std::chrono::seconds kGrace{5};
 constexpr std::chrono::seconds kRankPatience = std::chrono::hours(24 * 365);  // mpirun watches over the ranks
 
 std::vector<ClientId> clients_of(Rank rank, int world_size, const Options& options) {
@@ -34,14 +36,17 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
   Participant participant(options, *federation.data);
   Evaluator evaluator(participant.model(), federation.data->test());
 
-  LocalClients local{std::move(local_clients), [&](const Frame& frame) { return participant.answer(frame); }};
+  LocalClients local{
+      std::move(local_clients), [&](const Frame& frame) { return participant.answer(frame); }, {}};
+  if (options.text("sync.pull") == "on_request")
+    local.go_on = [&](const FrameHeader& model) { participant.go_on(model); };
   TransportDriver driver(options, transport, std::move(local),
                          {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string()});
   const auto coordinator = make_coordinator(options, federation.initial);
   Place place;
   place.clock = "wall";
   place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };
-  if (algorithms().make(options)->keeps_client_state()) {
+  if (saves_client_state(options)) {
     place.services.save_clients = [&](CheckpointWriter& writer) { participant.states().save(writer); };
     place.restore_clients = [&](const CheckpointReader& reader) { participant.states().load(reader); };
   }
@@ -53,8 +58,13 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
 
 int follow(Federation& federation, Transport& transport, std::vector<ClientId> clients) {
   Participant participant(federation.options, *federation.data);
-  participant.serve(transport, std::move(clients), kRankPatience,
-                    [&] { return federation.stop.requested(); });
+  // mpirun passes a signal on to every rank. Rank 0 then ends the run for all of them; a rank that left first
+  // would be one that it lost.
+  std::optional<Transport::Clock::time_point> asked;
+  participant.serve(transport, std::move(clients), kRankPatience, [&] {
+    if (!asked && federation.stop.requested()) asked = Transport::Clock::now();
+    return asked && Transport::Clock::now() - *asked > kGrace;
+  });
   return 0;
 }
 
@@ -76,6 +86,7 @@ int run_rank(const CommandLine& line, MpiSession& session) {
 // A rank that fails takes the job down with it, so it says why before that. What is wrong with a
 // configuration every rank finds out: rank 0 says it, and the others give it the time to.
 int train_command(const CommandLine& line) {
+  block_stop_signals();  // MPI's threads inherit that; one that takes a signal ends the rank
   MpiSession session;
   const auto fail = [&](const std::string& what, int exit_code, bool everywhere) {
     if (session.rank() != 0 && everywhere) std::this_thread::sleep_for(kHeadStart);

@@ -28,8 +28,8 @@ Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state,
   if (auto decompressed = down_->decompress(received.value(), global_); !decompressed)
     return decompressed.fault();
 
-  Update update =
-      trainer_->train(global_, {client, round, data_.client(client), state, std::move(called_off)});
+  Update update = trainer_->train(global_, {client, round, data_.client(client), state, std::move(called_off),
+                                            model_frame.header.samples});
   update.info.client = client;
   update.info.round = round;
   update.info.sequence = static_cast<std::uint64_t>(round);
@@ -39,6 +39,11 @@ Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state,
   Rng rng(seed_, Purpose::compression, static_cast<std::uint64_t>(client), static_cast<std::uint64_t>(round));
   CompressedUpdate compressed = compress(*up_, std::move(noised), rng);
   return encode_update(model_frame.header.run_id, compressed);
+}
+
+void Client::go_on(const FrameHeader& model, ClientState* state, std::function<bool()> called_off) {
+  trainer_->go_on(
+      {model.client, model.round, data_.client(model.client), state, std::move(called_off), model.samples});
 }
 
 }  // namespace gossamer

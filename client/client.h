@@ -24,6 +24,10 @@ class Client {
   Result<Frame> take_part(const Frame& model_frame, ClientState* state,
                           std::function<bool()> called_off = {});
 
+  // sync.pull = on_request: the local training that follows the answer to this model. Throws like
+  // take_part().
+  void go_on(const FrameHeader& model, ClientState* state, std::function<bool()> called_off = {});
+
   // The replica, for evaluation between rounds.
   Model& model() noexcept { return model_; }
 

@@ -4,6 +4,10 @@
 
 namespace gossamer {
 
+bool saves_client_state(const Options& options) {
+  return algorithms().make(options)->keeps_client_state() && options.text("sync.pull") == "with_work";
+}
+
 void ClientStates::save(CheckpointWriter& writer) const {
   std::vector<ClientId> ids;
   std::vector<std::uint64_t> counts;

@@ -1,6 +1,7 @@
 #include "client/participant.h"
 
 #include <algorithm>
+#include <random>
 #include <set>
 
 #include "comms/codec.h"
@@ -24,15 +25,18 @@ Participant::Participant(const Options& options, const FederatedData& data)
     : options_(options),
       client_(options, data),
       keeps_state_(algorithms().make(options)->keeps_client_state()),
+      saves_state_(saves_client_state(options)),
+      on_request_(options.text("sync.pull") == "on_request"),
       lockstep_(options.text("sync.mode") == "bsp"),
-      schedule_(options) {}
+      schedule_(options),
+      attempt_(std::random_device()()) {}
 
 Result<Frame> Participant::answer(const Frame& model_frame, std::function<bool()> called_off) {
   const ClientId client = model_frame.header.client;
   const Round round = model_frame.header.round;
   const auto last = answers_.find(client);
-  if (last != answers_.end() && last->second.header.round == round) return last->second;
-  if (keeps_state_ && last != answers_.end() && last->second.header.round > round && !rewind_to(round - 1)) {
+  if (has_answered(model_frame.header)) return last->second;
+  if (saves_state_ && last != answers_.end() && last->second.header.round > round && !rewind_to(round - 1)) {
     return Fault{FaultKind::malformed, "round " + std::to_string(round) + " is older than what client " +
                                            std::to_string(client) + " still holds"};
   }
@@ -40,10 +44,18 @@ Result<Frame> Participant::answer(const Frame& model_frame, std::function<bool()
     std::erase_if(answers_, [&](const auto& answer) { return answer.second.header.round != round; });
   }
 
-  auto update =
-      client_.take_part(model_frame, keeps_state_ ? &states_.of(client) : nullptr, std::move(called_off));
+  auto update = client_.take_part(model_frame, state_of(client), std::move(called_off));
   if (update) answers_[client] = update.value();
   return update;
+}
+
+void Participant::go_on(const FrameHeader& model, std::function<bool()> called_off) {
+  client_.go_on(model, state_of(model.client), std::move(called_off));
+}
+
+bool Participant::has_answered(const FrameHeader& model) const {
+  const auto last = answers_.find(model.client);
+  return last != answers_.end() && last->second.header.round == model.round;
 }
 
 std::string Participant::serve(Transport& transport, std::vector<ClientId> clients,
@@ -75,6 +87,7 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
       if (message.fault().kind == FaultKind::disconnected) {
         log_warning("connection to the server lost: " + message.fault().reason);
         welcome.clear();
+        ++attempt_;
       }
       continue;
     }
@@ -83,26 +96,14 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
     switch (frame.header.type) {
       case FrameType::welcome:
         if (clients.size() == 1 && clients[0] == kUnassignedClient) clients[0] = frame.header.client;
-        welcome.insert(frame.header.client);
         welcomed(frame);
+        if (welcome.insert(frame.header.client).second && on_request_)
+          static_cast<void>(transport.send(0, encode_signal(FrameType::ready, 0, frame.header.client)));
         break;
-      case FrameType::model: {
-        std::optional<Result<Frame>> answered;
-        try {
-          answered = answer(frame, [&] { return is_called_off(transport, frame.header); });
-        } catch (const WorkCalledOff&) {
-          last_heard = Clock::now();
-          break;
-        }
-        Result<Frame>& update = *answered;
-        if (update && keeps_state_ && answers_.size() == clients.size()) keep(frame.header.round);
-        if (!update) log_error("round " + std::to_string(frame.header.round) + ": " + update.fault().reason);
-        static_cast<void>(transport.send(
-            0, update ? update.value()
-                      : encode_text(FrameType::leave, 0, frame.header.client, update.fault().reason)));
+      case FrameType::model:
+        serve_model(transport, frame, clients.size());
         last_heard = Clock::now();  // training took its time; the server was not asked to speak meanwhile
         break;
-      }
       case FrameType::refuse:
         throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
       case FrameType::finish:
@@ -110,6 +111,26 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
       default:
         break;
     }
+  }
+}
+
+void Participant::serve_model(Transport& transport, const Frame& frame, std::size_t clients) {
+  const ClientId client = frame.header.client;
+  const bool again = has_answered(frame.header);
+  const auto called_off = [&] { return is_over(transport, frame.header); };
+  try {
+    const Result<Frame> update = answer(frame, called_off);
+    if (update && saves_state_ && answers_.size() == clients) keep(frame.header.round);
+    if (!update) {
+      log_error("round " + std::to_string(frame.header.round) + ": " + update.fault().reason);
+      static_cast<void>(transport.send(0, encode_text(FrameType::leave, 0, client, update.fault().reason)));
+      return;
+    }
+    static_cast<void>(transport.send(0, update.value()));
+    if (!on_request_ || again) return;
+    go_on(frame.header, called_off);
+    static_cast<void>(transport.send(0, encode_signal(FrameType::ready, 0, client)));
+  } catch (const WorkCalledOff&) {
   }
 }
 
@@ -121,15 +142,18 @@ Result<Message> Participant::next(Transport& transport, Clock::time_point deadli
 }
 
 // Looks at what comes in while this process trains, at most every few milliseconds: whether the work is
-// called off. Everything else is set aside, in order.
-bool Participant::is_called_off(Transport& transport, const FrameHeader& work) {
+// called off, or the run is over. Everything else is set aside, in order.
+bool Participant::is_over(Transport& transport, const FrameHeader& work) {
   if (Clock::now() - last_look_ < kLookInterval) return false;
   last_look_ = Clock::now();
   for (;;) {
     auto message = transport.receive(last_look_);
     if (!message && message.fault().kind == FaultKind::timeout) return false;
     if (!message || message.value().frame.header.type != FrameType::cancel) {
+      const bool run_is_over = message && message.value().frame.header.type == FrameType::finish;
+      if (run_is_over) set_aside_.clear();
       set_aside_.push_back(std::move(message));
+      if (run_is_over) return true;
       continue;
     }
     const FrameHeader called_off = message.value().frame.header;
@@ -146,13 +170,14 @@ bool Participant::is_called_off(Transport& transport, const FrameHeader& work) {
 
 void Participant::register_clients(Transport& transport, const std::vector<ClientId>& clients) {
   const Hello hello{options_.digest(), client_.model().layout()->fingerprint(), 0, kWireVersion};
-  for (const ClientId client : clients) static_cast<void>(transport.send(0, encode_hello(0, client, hello)));
+  for (const ClientId client : clients)
+    static_cast<void>(transport.send(0, encode_hello(0, client, hello, attempt_)));
 }
 
 // A coordinator that shares its folder says so; then states come from there and go there.
 void Participant::welcomed(const Frame& frame) {
   const std::string folder = decode_text(frame).value_or("");
-  if (!keeps_state_ || folder.empty() || checkpoint_dir_) return;
+  if (!saves_state_ || folder.empty() || checkpoint_dir_) return;
   checkpoint_dir_ = folder;
   owner_ = "of-" + std::to_string(frame.header.client);
   const Round version = frame.header.round;

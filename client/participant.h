@@ -34,21 +34,29 @@ class Participant {
   std::string serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
                     const std::function<bool()>& stop_requested);
 
+  // sync.pull = on_request: the local training that follows the answer to this model.
+  void go_on(const FrameHeader& model, std::function<bool()> called_off = {});
+
   ClientStates& states() noexcept { return states_; }
   Model& model() noexcept { return client_.model(); }
 
  private:
+  ClientState* state_of(ClientId client) { return keeps_state_ ? &states_.of(client) : nullptr; }
+  bool has_answered(const FrameHeader& model) const;
+  void serve_model(Transport& transport, const Frame& frame, std::size_t clients);
   void register_clients(Transport& transport, const std::vector<ClientId>& clients);
   void welcomed(const Frame& frame);
   void keep(Round round);
   Result<Message> next(Transport& transport, Transport::Clock::time_point deadline);
-  bool is_called_off(Transport& transport, const FrameHeader& work);
+  bool is_over(Transport& transport, const FrameHeader& work);
   bool rewind_to(Round round);
 
   const Options& options_;
   Client client_;
   ClientStates states_;
   bool keeps_state_;
+  bool saves_state_;
+  bool on_request_;
   bool lockstep_;
   CheckpointSchedule schedule_;
   // Where this process's states are saved beside the coordinator's checkpoints, if it shares a file system.
@@ -56,6 +64,7 @@ class Participant {
   std::string owner_;
   std::deque<Result<Message>> set_aside_;  // what came in while this process trained
   Transport::Clock::time_point last_look_{};
+  std::uint64_t attempt_;               // to register: another one for each start and each connection
   std::map<ClientId, Frame> answers_;   // the last one of each client
   std::map<Round, ClientStates> kept_;  // states at the last two checkpoints
 };

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "comms/memory_stream.h"
+#include "comms/memory_archive.h"
 
 namespace gossamer {
 namespace {
@@ -28,7 +28,9 @@ bool carries_text(FrameType type) {
          type == FrameType::leave;
 }
 
-bool is_signal(FrameType type) { return type == FrameType::heartbeat || type == FrameType::cancel; }
+bool is_signal(FrameType type) {
+  return type == FrameType::heartbeat || type == FrameType::cancel || type == FrameType::ready;
+}
 
 // How many bytes the character at the start of `text` has, if it is UTF-8 and safe to show; else 0. Not safe
 // are control characters (a terminal obeys them) and those that change the direction of the text.
@@ -61,13 +63,14 @@ Fault unexpected(FrameType type) {
 
 }  // namespace
 
-Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello) {
+Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello, std::uint64_t attempt) {
   ByteBuffer bytes(kHelloBytes);
   write_fields(bytes, WireHello{hello});
   FrameHeader header;
   header.type = FrameType::hello;
   header.run_id = run_id;
   header.client = client;
+  header.sequence = attempt;
   return make_frame(header, SharedBytes::of(std::move(bytes)));
 }
 
@@ -85,13 +88,14 @@ Result<Hello> decode_hello(const Frame& frame) {
 }
 
 Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t sequence,
-                   const Compressed& content) {
+                   const Compressed& content, std::int64_t steps) {
   FrameHeader header;
   header.type = FrameType::model;
   header.run_id = run_id;
   header.round = round;
   header.client = client;
   header.sequence = sequence;
+  header.samples = steps;
   header.elements = content.elements;
   return make_frame(header, content.payload);
 }

@@ -25,13 +25,15 @@ struct Hello {
 };
 inline constexpr std::size_t kHelloBytes = 28;
 
-Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello);
+// `attempt` tells a hello that is said again from one of a client that starts anew.
+Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello, std::uint64_t attempt = 0);
 Result<Hello> decode_hello(const Frame& frame);
 
-// A model for `client` to train in `round`. Hashes the payload once; for the next client, readdress() the
-// frame, which costs nothing. What `content` holds is checked by the compressor that decompresses it.
+// A model for `client` to train in `round`, in so many local steps (0: as configured). Hashes the payload
+// once; for the next client, readdress() the frame, which costs nothing. What `content` holds is checked by
+// the compressor that decompresses it.
 Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t sequence,
-                   const Compressed& content);
+                   const Compressed& content, std::int64_t steps = 0);
 Frame readdress(Frame model, ClientId client, std::uint64_t sequence);
 Result<Compressed> decode_model(const Frame& frame);
 
@@ -50,7 +52,7 @@ Result<std::string> decode_text(const Frame& frame);
 // decoded like any other, checks included. The payload's storage is shared.
 Result<Frame> pass_through(const Frame& frame);
 
-// heartbeat: a header says it all.
+// heartbeat, cancel, ready: a header says it all.
 Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round round = 0,
                     std::uint64_t sequence = 0);
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "comms/memory_stream.h"
+#include "comms/memory_archive.h"
 
 namespace gossamer {
 namespace {
@@ -42,12 +42,30 @@ std::uint64_t checksum_of(std::span<const std::byte> bytes) {
 
 bool known(std::uint8_t type) {
   return type >= static_cast<std::uint8_t>(FrameType::hello) &&
-         type <= static_cast<std::uint8_t>(FrameType::cancel);
+         type <= static_cast<std::uint8_t>(kLastFrameType);
 }
 
 Fault malformed(std::string reason) { return Fault{FaultKind::malformed, std::move(reason)}; }
 
 }  // namespace
+
+bool is_from_member(FrameType type) noexcept {
+  switch (type) {
+    case FrameType::update:
+    case FrameType::leave:
+    case FrameType::ready:
+      return true;
+    case FrameType::hello:
+    case FrameType::welcome:
+    case FrameType::refuse:
+    case FrameType::model:
+    case FrameType::heartbeat:
+    case FrameType::finish:
+    case FrameType::cancel:
+      return false;
+  }
+  return false;
+}
 
 Frame make_frame(FrameHeader header, SharedBytes payload) {
   header.payload_bytes = payload.size();

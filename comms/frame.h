@@ -13,18 +13,26 @@ namespace gossamer {
 
 // The byte layout of everything here is docs/wire_format.md.
 
-enum class FrameType : std::uint8_t {
-  hello = 1,    // client -> server: I am `client` (or kUnassignedClient: number me); payload: Hello (codec.h)
-  welcome = 2,  // server -> client: you are in, as `client`; payload: the folder of checkpoints that the
-                // server shares with it, as text, or nothing
-  refuse = 3,   // server -> client: payload is the reason, as text; do not come back unchanged
-  model = 4,    // server -> client: train this model for `round`; payload: the compressed model
-  update = 5,   // client -> server: the outcome of `round`; payload: the compressed update
+enum class FrameType : std::uint8_t {  // numbered without gaps, up to kLastFrameType
+  hello = 1,      // client -> server: I am `client` (or kUnassignedClient: number me), attempt `sequence`;
+                  // payload: Hello (codec.h)
+  welcome = 2,    // server -> client: you are in, as `client`; payload: the folder of checkpoints that the
+                  // server shares with it, as text, or nothing
+  refuse = 3,     // server -> client: payload is the reason, as text; do not come back unchanged
+  model = 4,      // server -> client: train this model for `round`; payload: the compressed model
+  update = 5,     // client -> server: the outcome of `round`; payload: the compressed update
   heartbeat = 6,  // server -> client: are you there?
   finish = 7,     // server -> client: the run is over; payload is the reason, as text
   leave = 8,      // client -> server: going away; payload is the reason, as text
   cancel = 9,     // server -> client: the work of `round` is not waited for any more
+  ready = 10,     // client -> server: send me the model now (sync.pull = on_request)
 };
+
+inline constexpr FrameType kLastFrameType = FrameType::ready;
+
+// What a client that has been admitted says to its server. A driver asks this of every frame, so that a new
+// type is let through or dropped in one place.
+bool is_from_member(FrameType type) noexcept;
 
 // The fixed part of every frame. Fields that a type does not use are zero.
 struct FrameHeader {

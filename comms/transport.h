@@ -12,7 +12,8 @@
 
 namespace gossamer {
 
-// What entered Transport::send(), by kind of frame: header and payload.
+// What entered Transport::send(), by kind of frame: header and payload. Under control_bytes also what a
+// transport sends on its own, counted at the next receive().
 struct Traffic {
   std::uint64_t model_bytes = 0;
   std::uint64_t update_bytes = 0;
@@ -52,6 +53,10 @@ class Transport {
   virtual Result<std::monostate> flush(Clock::time_point deadline) = 0;
 
   const Traffic& traffic() const noexcept { return traffic_; }
+
+ protected:
+  // What an implementation sends on its own.
+  void count_control(std::uint64_t bytes) noexcept { traffic_.control_bytes += bytes; }
 
  private:
   virtual Result<std::monostate> send_frame(Rank to, const Frame& frame) = 0;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <condition_variable>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "comms/bell.h"
+#include "comms/codec.h"
 #include "comms/zmq_wire.h"
 #include "core/error.h"
 
@@ -36,8 +38,12 @@ class ZmqTransport final : public Transport {
  public:
   using MakeWire = std::function<std::unique_ptr<Wire>(zmq::context_t&)>;
 
-  ZmqTransport(const ZmqLimits& limits, const MakeWire& make_wire)
-      : limits_(limits), wire_(make_wire(context_)), self_(wire_->self()), endpoint_(wire_->endpoint()) {
+  ZmqTransport(const ZmqLimits& limits, std::chrono::milliseconds keep_alive, const MakeWire& make_wire)
+      : limits_(limits),
+        keep_alive_(keep_alive),
+        wire_(make_wire(context_)),
+        self_(wire_->self()),
+        endpoint_(wire_->endpoint()) {
     if (!is_server()) connected_.insert(0);
     // Signals belong to the program's own threads.
     sigset_t all;
@@ -63,6 +69,7 @@ class ZmqTransport final : public Transport {
   Result<Message> receive(Clock::time_point deadline) override {
     std::unique_lock lock(mutex_);
     arrived_.wait_until(lock, deadline, [this] { return !inbox_.empty() || failure_; });
+    count_control(std::exchange(kept_alive_bytes_, 0));
     if (inbox_.empty()) {
       if (failure_) std::rethrow_exception(failure_);
       return Fault{FaultKind::timeout, "nothing arrived"};
@@ -144,11 +151,26 @@ class ZmqTransport final : public Transport {
       stopping = stopping_;
     }
     for (Outgoing& outgoing : fresh) waiting_[outgoing.to].push_back(std::move(outgoing));
+    keep_alive();
     write_waiting();
     if (stopping) return false;
     const bool room = read_some();
     wait(room);
     return true;
+  }
+
+  // A peer that has frames of its own waiting hears from us by those.
+  void keep_alive() {
+    if (keep_alive_ == keep_alive_.zero() || Clock::now() < next_keep_alive_) return;
+    next_keep_alive_ = Clock::now() + keep_alive_;
+    const Frame heartbeat = encode_signal(FrameType::heartbeat, 0, 0);
+    const std::lock_guard lock(mutex_);
+    for (const Rank rank : connected_) {
+      if (queued_[rank] > 0) continue;
+      ++queued_[rank];
+      kept_alive_bytes_ += heartbeat.wire_bytes();
+      waiting_[rank].push_back({rank, heartbeat, std::make_shared<const Departure>(departures_)});
+    }
   }
 
   void write_waiting() {
@@ -221,6 +243,11 @@ class ZmqTransport final : public Transport {
         patience = kRetryInterval;
       }
     }
+    if (keep_alive_ > keep_alive_.zero()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_keep_alive_ - Clock::now());
+      const auto until = std::max(left, std::chrono::milliseconds{0});
+      patience = patience.count() < 0 ? until : std::min(patience, until);
+    }
     std::array<zmq::pollitem_t, 3> items{{{wire_->socket().handle(), 0, events, 0},
                                           {wire_->monitor().handle(), 0, ZMQ_POLLIN, 0},
                                           {nullptr, bell_.fd(), ZMQ_POLLIN, 0}}};
@@ -232,6 +259,7 @@ class ZmqTransport final : public Transport {
   }
 
   const ZmqLimits limits_;
+  const std::chrono::milliseconds keep_alive_;
   const std::shared_ptr<Departures> departures_ = std::make_shared<Departures>();
   Bell bell_;
   zmq::context_t context_;
@@ -246,25 +274,29 @@ class ZmqTransport final : public Transport {
   std::uint64_t inbox_bytes_ = 0;
   std::unordered_set<Rank> connected_;
   std::unordered_map<Rank, std::size_t> queued_;  // frames in outbox_ and waiting_
+  std::uint64_t kept_alive_bytes_ = 0;
   bool stopping_ = false;
   std::exception_ptr failure_;
 
   // The I/O thread's own: taken from outbox_ but not yet written; found missing when written to.
   std::map<Rank, std::deque<Outgoing>> waiting_;
   std::unordered_set<Rank> gone_;
+  Clock::time_point next_keep_alive_{};
   std::jthread thread_;  // last, so that it sees all the others
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> make_zmq_server(const ZmqServerSettings& settings) {
-  return std::make_unique<ZmqTransport>(
-      settings.limits, [&](zmq::context_t& context) { return make_router_wire(context, settings); });
+  return std::make_unique<ZmqTransport>(settings.limits, settings.keep_alive, [&](zmq::context_t& context) {
+    return make_router_wire(context, settings);
+  });
 }
 
 std::unique_ptr<Transport> make_zmq_client(const ZmqClientSettings& settings) {
   return std::make_unique<ZmqTransport>(
-      settings.limits, [&](zmq::context_t& context) { return make_dealer_wire(context, settings); });
+      settings.limits, std::chrono::milliseconds{0},
+      [&](zmq::context_t& context) { return make_dealer_wire(context, settings); });
 }
 
 }  // namespace gossamer

@@ -27,6 +27,9 @@ struct ZmqServerSettings {
   std::string listen = "tcp://127.0.0.1:5555";  // or ipc://PATH; port 0 or * takes a free one
   bool insecure = false;                        // security.insecure: may listen beyond loopback
   std::size_t max_peers = 65'536;               // further ones are not heard
+  // How often every connected peer gets a heartbeat frame, also while the caller is busy; 0: never. One to a
+  // peer that is gone comes back as `disconnected`.
+  std::chrono::milliseconds keep_alive{0};
   ZmqLimits limits;
 };
 

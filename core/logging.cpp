@@ -24,6 +24,7 @@ void set_up_logging(int verbosity, const std::string& who) {
 
 void log_error(const std::string& message) { spdlog::error("{}", message); }
 void log_warning(const std::string& message) { spdlog::warn("{}", message); }
+void log_debug(const std::string& message) { spdlog::debug("{}", message); }
 void log_info(const std::string& message) { spdlog::info("{}", message); }
 
 }  // namespace gossamer

@@ -14,5 +14,6 @@ void set_up_logging(int verbosity, const std::string& who = {});
 void log_error(const std::string& message);
 void log_warning(const std::string& message);
 void log_info(const std::string& message);
+void log_debug(const std::string& message);
 
 }  // namespace gossamer

@@ -28,6 +28,7 @@ class ProgressPrinter {
   // Inside a round (live only): `arrived` of `cohort` updates are there. At most ten lines a second.
   void inside_round(Round round, std::int64_t arrived, std::int64_t cohort, double wall_s);
   void round_done(const RoundMetrics& metrics);
+  bool is_live() const noexcept { return style_ == ProgressStyle::live; }
   // Leaves the last live line standing. Call before anything else is printed; the destructor does not.
   void finish();
 

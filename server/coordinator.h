@@ -24,13 +24,14 @@ struct SendModel {
   std::vector<ClientId> clients;  // ascending
   Compressed model;               // encoded once, for all of them
   std::optional<Seconds> deadline;
-  Seconds since = 0;   // when this work began
-  bool again = false;  // the same work on the same model as before, for one who may have lost it
+  Seconds since = 0;       // when this work began
+  bool again = false;      // the same work on the same model as before, for one who may have lost it
+  std::int64_t steps = 0;  // local steps; 0: as configured
 };
 // These clients need not finish this round's work: nobody waits for it any more.
 struct Abandon {
   Round round;
-  std::vector<ClientId> clients;
+  std::vector<ClientId> clients;  // ascending
 };
 // A round is over. The driver completes the metrics (bytes, time, evaluation), records them and answers with
 // committed().
@@ -63,6 +64,12 @@ class Coordinator : public VersionedModel {
   // The client gave up this round of work, and stays.
   virtual Actions dropped(ClientId client, Round round, Seconds now) = 0;
   virtual Actions deadline(Round round, Seconds now) = 0;
+  // sync.pull = on_request: the client wants the model. (It says so when it has joined, and whenever it has
+  // trained on after an update.)
+  virtual Actions ready(ClientId client, Seconds now) {
+    static_cast<void>(client), static_cast<void>(now);
+    return {};
+  }
   // The driver has recorded the commit; `accuracy` where the version was evaluated.
   Actions committed(std::optional<double> accuracy, Seconds now);
 

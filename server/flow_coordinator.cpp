@@ -6,11 +6,18 @@
 #include "core/rng.h"
 
 namespace gossamer {
+namespace {
+
+constexpr std::uint32_t kNoTask = UINT32_MAX;
+
+}  // namespace
 
 FlowCoordinator::FlowCoordinator(const Options& options, std::shared_ptr<const Parameters> initial)
     : Coordinator(options, std::move(initial)),
       staleness_weight_(staleness_weights().make(options)),
       everybody_works_(sync_->everybody_works()),
+      on_request_(options.text("sync.pull") == "on_request"),
+      task_index_(static_cast<std::size_t>(population()), kNoTask),
       clocks_(static_cast<std::size_t>(population())) {
   open_round();
 }
@@ -22,8 +29,10 @@ Actions FlowCoordinator::joined(ClientId client, Seconds now) {
     // Who was away goes on with those who are furthest behind.
     if (running_ && !laps_.empty()) clock_of(client) = std::max(clock_of(client), laps_.begin()->first);
     count_lap(clock_of(client), +1);
-    if (!tasks_.contains(client)) idle_.push_back(client);
-  } else if (const auto task = tasks_.find(client); running_ && task != tasks_.end()) {
+    if (!on_request_ && task_of(client) == nullptr) idle_.push_back(client);
+  } else if (on_request_) {
+    return {};  // it asks for what it needs
+  } else if (running_ && task_of(client) != nullptr) {
     // It has lost its work, though nobody has noticed that it was gone.
     Actions actions;
     give(client, now, actions);
@@ -36,10 +45,10 @@ Actions FlowCoordinator::joined(ClientId client, Seconds now) {
   if (!standing_.empty()) idle_ = std::move(standing_);
   Actions actions;
   // A resumed run takes up the work that was under way, in the order in which it was given out.
-  std::vector<ClientId> under_way;
-  for (const auto& [id, task] : tasks_) under_way.push_back(id);
-  std::ranges::sort(under_way, {}, [&](ClientId id) { return tasks_.at(id).order; });
-  for (const ClientId id : under_way) give(id, now, actions);
+  std::ranges::sort(tasks_, {}, &Task::order);
+  for (std::size_t i = 0; i < tasks_.size(); ++i)
+    task_index_[members_.index_of(tasks_[i].client)] = static_cast<std::uint32_t>(i);
+  for (std::size_t i = 0, count = tasks_.size(); i < count; ++i) give(tasks_[i].client, now, actions);
   Actions more = start_work(now);
   std::ranges::move(more, std::back_inserter(actions));
   return actions;
@@ -50,7 +59,7 @@ Actions FlowCoordinator::left(ClientId client, const std::string& reason, Second
   at_commit_ = false;
   count_lap(clock_of(client), -1);
   std::erase(idle_, client);
-  if (tasks_.erase(client) > 0) {
+  if (remove_task(client)) {
     ++metrics_.dropped;
     ++progress_.lost;
   }
@@ -58,8 +67,7 @@ Actions FlowCoordinator::left(ClientId client, const std::string& reason, Second
 }
 
 Actions FlowCoordinator::dropped(ClientId client, Round round, Seconds now) {
-  const auto task = tasks_.find(client);
-  if (finished_ || task == tasks_.end() || round != clock_of(client) + 1) return {};
+  if (finished_ || task_of(client) == nullptr || round != clock_of(client) + 1) return {};
   at_commit_ = false;
   ++metrics_.dropped;
   // It is not asked for the same work again, so that others do not wait for it for ever.
@@ -70,14 +78,14 @@ Actions FlowCoordinator::dropped(ClientId client, Round round, Seconds now) {
 Actions FlowCoordinator::arrived(const CompressedUpdate& update, Seconds now) {
   if (finished_) return {};
   const ClientId client = update.info.client;
-  const auto found = tasks_.find(client);
-  if (found == tasks_.end() || update.info.round != clock_of(client) + 1) {
+  Task* const found = task_of(client);
+  if (found == nullptr || update.info.round != clock_of(client) + 1) {
     // A duplicate changes nothing; anything else was not asked for.
     if (update.info.round > clock_of(client)) ++metrics_.rejected;
     return {};
   }
   at_commit_ = false;
-  const Task task = found->second;
+  const Task task = std::move(*found);
   const Round staleness = model_version_ - task.version;
   if (server_.receive_stale(update, staleness_weight_->of(staleness), *task.base)) {
     ++progress_.arrived;
@@ -99,6 +107,18 @@ Actions FlowCoordinator::arrived(const CompressedUpdate& update, Seconds now) {
 }
 
 Actions FlowCoordinator::deadline(Round, Seconds) { return {}; }
+
+Actions FlowCoordinator::ready(ClientId client, Seconds now) {
+  if (finished_ || !on_request_ || !members_.is_present(client)) return {};
+  if (task_of(client) != nullptr) {
+    // It has lost the answer to its last request.
+    Actions actions;
+    give(client, now, actions);
+    return actions;
+  }
+  if (std::ranges::find(idle_, client) == idle_.end()) idle_.push_back(client);
+  return running_ ? start_work(now) : Actions{};
+}
 
 Actions FlowCoordinator::go_on(Seconds now) {
   at_commit_ = version_ >= rounds_;
@@ -146,9 +166,10 @@ std::optional<Commit> FlowCoordinator::advance(Seconds now) {
 }
 
 void FlowCoordinator::give(ClientId client, Seconds now, Actions& actions) {
-  Task& task = tasks_[client];
-  const bool again = task.base != nullptr;
-  if (!again) task = {model_version_, server_.model(), given_++, now};
+  Task* const given = task_of(client);
+  const bool again = given != nullptr;
+  Task& task = again ? *given : add_task(client);
+  if (!again) task = {client, model_version_, server_.model(), given_++, now};
   if (encoded_ != task.base) {
     encoded_ = task.base;
     broadcast_ = server_.encode(encoded_);
@@ -166,12 +187,34 @@ ClientId FlowCoordinator::draw_idle() {
   return client;
 }
 
+FlowCoordinator::Task* FlowCoordinator::task_of(ClientId client) {
+  const std::uint32_t index = task_index_[members_.index_of(client)];
+  return index == kNoTask ? nullptr : &tasks_[index];
+}
+
+FlowCoordinator::Task& FlowCoordinator::add_task(ClientId client) {
+  task_index_[members_.index_of(client)] = static_cast<std::uint32_t>(tasks_.size());
+  return tasks_.emplace_back();
+}
+
+bool FlowCoordinator::remove_task(ClientId client) {
+  std::uint32_t& index = task_index_[members_.index_of(client)];
+  if (index == kNoTask) return false;
+  if (index + 1 < tasks_.size()) {
+    tasks_[index] = std::move(tasks_.back());
+    task_index_[members_.index_of(tasks_[index].client)] = index;
+  }
+  tasks_.pop_back();
+  index = kNoTask;
+  return true;
+}
+
 // Its clock goes on, whatever came of the work.
 void FlowCoordinator::end_task(ClientId client) {
-  tasks_.erase(client);
+  remove_task(client);
   count_lap(clock_of(client), -1);
   count_lap(++clock_of(client), +1);
-  idle_.push_back(client);
+  if (!on_request_) idle_.push_back(client);
 }
 
 void FlowCoordinator::count_lap(Round clock, int change) {
@@ -192,10 +235,10 @@ void FlowCoordinator::save(CheckpointWriter& writer) {
   add("idle", idle_);
   std::vector<SavedTask> saved;
   std::map<const Parameters*, std::uint64_t> bases;
-  for (const auto& [client, task] : tasks_) {
+  for (const Task& task : tasks_) {
     const auto [base, is_new] = bases.try_emplace(task.base.get(), bases.size());
     if (is_new) writer.add_floats("base " + std::to_string(base->second), task.base->values);
-    saved.push_back({client, task.version, task.order, base->second, task.since});
+    saved.push_back({task.client, task.version, task.order, base->second, task.since});
   }
   add("tasks", saved);
 }
@@ -208,6 +251,8 @@ void FlowCoordinator::restore(const CheckpointReader& reader) {
   const auto idle = reader.array<ClientId>("idle");
   if (clocks.size() != clocks_.size()) throw FileError("checkpoint: it is of another number of clients");
   clocks_.assign(clocks.begin(), clocks.end());
+  open_round();
+  if (on_request_) return;  // everybody asks anew
   std::map<std::uint64_t, std::shared_ptr<const Parameters>> bases;
   for (const SavedTask& saved : reader.array<SavedTask>("tasks")) {
     auto& base = bases[saved.base];
@@ -219,10 +264,11 @@ void FlowCoordinator::restore(const CheckpointReader& reader) {
       version->values.assign(values.begin(), values.end());
       base = std::move(version);
     }
-    tasks_[saved.client] = {saved.version, base, saved.order, saved.since};
+    if (saved.client < 0 || saved.client >= population() || task_of(saved.client) != nullptr)
+      throw FileError("checkpoint: work of a client that there is not, or twice");
+    add_task(saved.client) = {saved.client, saved.version, base, saved.order, saved.since};
   }
   standing_.assign(idle.begin(), idle.end());
-  open_round();
 }
 
 }  // namespace gossamer

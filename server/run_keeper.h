@@ -47,7 +47,7 @@ class RunKeeper {
   Seconds time_offset() const noexcept { return recorder_->time_s(); }
   // Between commits: how far the round is.
   void show(const Progress& round) {
-    progress_.inside_round(round.round, round.arrived, round.started, wall_s());
+    if (progress_.is_live()) progress_.inside_round(round.round, round.arrived, round.started, wall_s());
   }
   // Returns the accuracy if this version was evaluated.
   std::optional<double> commit(const Commit& commit, VersionedModel& subject);

@@ -1,6 +1,7 @@
 #include "server/transport_driver.h"
 
 #include <algorithm>
+#include <set>
 
 #include "comms/codec.h"
 #include "core/error.h"
@@ -9,9 +10,7 @@
 namespace gossamer {
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{
-    200};  // how often a stop request and silence are looked for
-constexpr std::chrono::seconds kPingInterval{1};
+constexpr std::chrono::milliseconds kPollInterval{200};  // how often a stop request is looked for
 constexpr std::chrono::seconds kFlushTime{30};
 
 std::chrono::duration<double> seconds(Seconds s) { return std::chrono::duration<double>(s); }
@@ -33,6 +32,9 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
   start_ = Clock::now();
   time_offset_ = keeper.time_offset();
   for (const ClientId client : local_.clients) perform(coordinator.joined(client, now()));
+  for (const ClientId client : local_.clients) {
+    if (local_.go_on) perform(coordinator.ready(client, now()));
+  }
   while (!finish_) {
     if (stop_requested()) {
       say_goodbye("signal");
@@ -44,8 +46,7 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
       perform(coordinator.deadline(round, now()));
       continue;
     }
-    Clock::time_point wake =
-        Clock::now() + (local_work_.empty() ? kPollInterval : std::chrono::milliseconds{0});
+    Clock::time_point wake = Clock::now() + (has_local_work() ? std::chrono::milliseconds{0} : kPollInterval);
     if (deadline_)
       wake = std::min(wake,
                       Clock::now() + std::chrono::ceil<Clock::duration>(seconds(deadline_->second - now())));
@@ -57,10 +58,8 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
       lose_rank(message.fault().peer, message.fault().reason);
     } else if (message.fault().kind == FaultKind::malformed) {
       log_warning("dropped a frame: " + message.fault().reason);
-    } else if (!local_work_.empty()) {
-      train_one_local_client();
-    } else {
-      watch_peers();
+    } else if (has_local_work()) {
+      do_local_work();
     }
   }
   say_goodbye(finish_->reason);
@@ -89,7 +88,8 @@ void TransportDriver::perform(const Actions& first) {
 void TransportDriver::start(const SendModel& send) {
   if (send.deadline) deadline_ = {send.round, *send.deadline};
   const auto sequence = static_cast<std::uint64_t>(send.round);
-  const Frame model = encode_model(run_id_, send.round, send.clients.front(), sequence, send.model);
+  const Frame model =
+      encode_model(run_id_, send.round, send.clients.front(), sequence, send.model, send.steps);
   for (const ClientId client : send.clients) {
     const Frame frame = readdress(model, client, sequence);
     keeper_->count_down(frame.wire_bytes());
@@ -115,7 +115,15 @@ void TransportDriver::call_off(const Abandon& abandon) {
   }
 }
 
-void TransportDriver::train_one_local_client() {
+// One client's; the others' frames are looked at in between. Answers come before training that nobody waits
+// for.
+void TransportDriver::do_local_work() {
+  if (local_work_.empty()) {
+    const FrameHeader model = local_training_.front();
+    local_training_.pop_front();
+    local_.go_on(model);
+    return perform(coordinator_->ready(model.client, now()));
+  }
   const Frame frame = std::move(local_work_.front());
   local_work_.erase(local_work_.begin());
   auto received = pass_through(frame);
@@ -124,6 +132,7 @@ void TransportDriver::train_one_local_client() {
   if (!update) {
     perform(coordinator_->left(frame.header.client, update.fault().reason, now()));
   } else {
+    if (local_.go_on) local_training_.push_back(frame.header);
     handle_update(update.value());
   }
 }
@@ -131,10 +140,12 @@ void TransportDriver::train_one_local_client() {
 void TransportDriver::handle(const Message& message) {
   const FrameHeader& header = message.frame.header;
   if (header.type != FrameType::update) keeper_->count_control(message.frame.wire_bytes());
-  for (auto& [client, peer] : peers_) {
-    if (peer.rank == message.from) peer.last_heard = Clock::now();
-  }
   if (header.type == FrameType::hello) return admit(message);
+  if (!is_from_member(header.type)) {
+    log_warning("dropped a frame of type " + std::to_string(static_cast<int>(header.type)) +
+                ", which no client sends");
+    return;
+  }
   const auto sender = peers_.find(header.client);
   if (sender == peers_.end() || sender->second.rank != message.from) {
     log_warning("dropped a frame in the name of client " + std::to_string(header.client) +
@@ -142,6 +153,7 @@ void TransportDriver::handle(const Message& message) {
     return;
   }
   if (header.type == FrameType::update) handle_update(message.frame);
+  if (header.type == FrameType::ready) perform(coordinator_->ready(header.client, now()));
   if (header.type == FrameType::leave) {
     const std::string reason = decode_text(message.frame).value_or("no reason given");
     log_warning("client " + std::to_string(header.client) + " leaves: " + reason);
@@ -180,15 +192,22 @@ void TransportDriver::admit(const Message& message) {
   if (taken != peers_.end() && taken->second.rank != message.from && coordinator_->is_present(client)) {
     return refuse("client.id = " + std::to_string(client) + " is taken by another client");
   }
-  peers_[client] = {message.from, Clock::now()};
+  const std::uint64_t attempt = message.frame.header.sequence;
+  // A server that was busy finds the hellos of a client that kept asking.
+  const bool again = taken != peers_.end() && taken->second.rank == message.from &&
+                     taken->second.attempt == attempt && coordinator_->is_present(client);
+  peers_[client] = {message.from, attempt};
   Frame welcome = encode_text(FrameType::welcome, run_id_, client, settings_.shared_checkpoint_dir);
   welcome.header.round = coordinator_->version();
   static_cast<void>(transport_.send(message.from, welcome));
+  if (again) return;
+  log_debug("client " + std::to_string(client) + " has joined");
   perform(coordinator_->joined(client, now()));
 }
 
 void TransportDriver::handle_update(const Frame& frame) {
   keeper_->count_up(frame.wire_bytes());
+  ++updates_[frame.header.client];
   const auto update = decode_update(frame);
   if (!update) {
     perform(coordinator_->left(frame.header.client, update.fault().reason, now()));
@@ -211,22 +230,42 @@ void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
   }
 }
 
-// Called when nothing is waiting to be read, so that a busy server does not take its own silence for theirs.
-// A ping to a peer that is gone comes back as a disconnection; one that hangs stops answering the transport's
-// own heartbeats, with the same end.
-void TransportDriver::watch_peers() {
-  if (!settings_.client_timeout || Clock::now() - last_ping_ < kPingInterval) return;
-  last_ping_ = Clock::now();
-  for (const auto& [client, peer] : peers_) {
-    static_cast<void>(transport_.send(peer.rank, encode_signal(FrameType::heartbeat, run_id_, client)));
-  }
-}
-
 void TransportDriver::say_goodbye(const std::string& reason) {
+  for (const auto& [client, count] : updates_)
+    log_debug("client " + std::to_string(client) + ": " + std::to_string(count) + " updates");
   for (const auto& [client, peer] : peers_) {
     static_cast<void>(transport_.send(peer.rank, encode_text(FrameType::finish, run_id_, client, reason)));
   }
-  static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+  if (settings_.farewell) {
+    wait_for_departures(reason);
+  } else {
+    static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+  }
+  count_control();
+}
+
+// Reads on until the clients have gone, which they do once they know. A connection that is closed with bytes
+// unread is reset, and then the other side may lose what it has not read yet: the end of the run.
+void TransportDriver::wait_for_departures(const std::string& reason) {
+  const auto deadline = Clock::now() + std::chrono::ceil<Clock::duration>(*settings_.farewell);
+  std::set<Rank> here;
+  for (const auto& [client, peer] : peers_) here.insert(peer.rank);
+  while (!here.empty()) {
+    const auto message = transport_.receive(deadline);
+    if (message) {
+      const FrameHeader& header = message.value().frame.header;
+      keeper_->count_control(message.value().frame.wire_bytes());
+      // One that comes, or comes back, is told too.
+      if (header.type != FrameType::hello) continue;
+      here.insert(message.value().from);
+      static_cast<void>(transport_.send(message.value().from,
+                                        encode_text(FrameType::finish, run_id_, header.client, reason)));
+    } else if (message.fault().kind == FaultKind::disconnected) {
+      here.erase(message.fault().peer);
+    } else if (message.fault().kind == FaultKind::timeout) {
+      return;
+    }
+  }
 }
 
 ClientId TransportDriver::free_client() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -16,12 +17,14 @@ namespace gossamer {
 struct LocalClients {
   std::vector<ClientId> clients;
   std::function<Result<Frame>(const Frame&)> answer;  // trains; empty where there are none
+  // sync.pull = on_request: trains on after the answer to this model; otherwise empty.
+  std::function<void(const FrameHeader&)> go_on;
 };
 
 struct TransportDriverSettings {
-  // Peers can vanish without a word, so they are pinged, and lost after this silence. None where somebody
-  // else watches over them (mpirun).
-  std::optional<std::chrono::duration<double>> client_timeout;
+  // Peers come and go by themselves, so at the end of the run they are waited for, at most so long, until
+  // they have gone. None where somebody else watches over them (mpirun).
+  std::optional<std::chrono::duration<double>> farewell;
   // Told to clients that share this file system, so that what they keep is saved beside the checkpoints.
   std::string shared_checkpoint_dir;
 };
@@ -41,19 +44,20 @@ class TransportDriver {
   using Clock = Transport::Clock;
   struct Peer {
     Rank rank = 0;
-    Clock::time_point last_heard;
+    std::uint64_t attempt = 0;  // of its hello; said again, that counts as one
   };
 
   void perform(const Actions& actions);
   void start(const SendModel& send);
   void call_off(const Abandon& abandon);
-  void train_one_local_client();
+  bool has_local_work() const { return !local_work_.empty() || !local_training_.empty(); }
+  void do_local_work();
   void handle(const Message& message);
   void admit(const Message& message);
   void handle_update(const Frame& frame);
   void lose_rank(Rank rank, const std::string& reason);
-  void watch_peers();
   void say_goodbye(const std::string& reason);
+  void wait_for_departures(const std::string& reason);
   ClientId free_client() const;
   void count_control();
   Seconds now() const;
@@ -71,8 +75,9 @@ class TransportDriver {
   Seconds time_offset_ = 0;
   std::map<ClientId, Peer> peers_;
   std::vector<Frame> local_work_;
+  std::deque<FrameHeader> local_training_;    // on_request: models that were answered
+  std::map<ClientId, std::int64_t> updates_;  // taken in
   std::optional<std::pair<Round, Seconds>> deadline_;
-  Clock::time_point last_ping_;
   std::uint64_t control_counted_ = 0;
   std::optional<Finish> finish_;
 };

@@ -33,6 +33,7 @@ void LocalWork::begin(const TrainTask& task) {
 }
 
 std::int64_t LocalWork::steps() const {
+  if (task_.steps > 0 && epoch_steps_ > 0) return task_.steps;
   return settings_.steps > 0 && epoch_steps_ > 0 ? settings_.steps : settings_.epochs * epoch_steps_;
 }
 

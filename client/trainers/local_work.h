@@ -22,7 +22,7 @@ class LocalWork {
 
   // Opens the work of one (client, round): fresh optimizer, its own order of examples and random stream.
   void begin(const TrainTask& task);
-  // What client.local_epochs or client.local_steps ask of this client; 0 for one without examples.
+  // What the task, client.local_epochs or client.local_steps ask of this client; 0 for one without examples.
   std::int64_t steps() const;
   // The same for a straggler, who does x ~ U{1 .. local epochs} (or steps, where these are configured).
   std::int64_t straggler_steps() const;

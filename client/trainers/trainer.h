@@ -25,6 +25,7 @@ struct TrainTask {
   ClientState* state = nullptr;  // owned by the caller; null where the algorithm keeps none
   // Asked before each step; where it says yes the work ends with WorkCalledOff. Empty: never.
   std::function<bool()> called_off{};
+  std::int64_t steps = 0;  // local steps, in place of what is configured; 0: as configured
 };
 
 // Nobody waits for this work any more.
@@ -41,6 +42,9 @@ class LocalTrainer {
   virtual ~LocalTrainer() = default;
   // `global` holds the model's layout().size() floats.
   virtual Update train(std::span<const float> global, const TrainTask& task) = 0;
+  // With sync.pull = on_request train() only exchanges; this is the local training that follows. Both work on
+  // the client's state.
+  virtual void go_on(const TrainTask& task) { static_cast<void>(task); }
 };
 
 // An algorithm is a way to train locally, plus what it fixes on the rest of the configuration.
@@ -51,6 +55,8 @@ class Algorithm {
   // user gave one of them another value.
   virtual void preset(Options& options) const { static_cast<void>(options); }
   virtual bool keeps_client_state() const { return false; }
+  // Whether it can answer a model before it trains (sync.pull = on_request).
+  virtual bool exchanges_on_request() const { return false; }
   virtual std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                                      std::unique_ptr<Model> model) const = 0;
 };

@@ -34,7 +34,10 @@ const Registry<SyncPolicy>& sync_policies() {
          "Dean et al.: Large scale distributed deep networks, 2012; Xie, Koyejo, Gupta: Asynchronous "
          "federated "
          "optimization, 2019",
-         {}},
+         {text_option("sync.pull", "with_work",
+                      "when a client gets the model: with its next work, or on its request, which easgd and "
+                      "eamsgd make after client.local_steps steps")
+              .one_of({"with_work", "on_request"})}},
         make_async},
        {{"buffered",
          "the mean of every sync.buffer updates makes a new model version",

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -100,6 +101,14 @@ TEST(Frame, EveryTypeRoundTrips) {
   }
 }
 
+TEST(Frame, WhatMembersSayIsToldFromTheRest) {
+  std::set<FrameType> from_members;
+  for (int type = 0; type < 256; ++type) {
+    if (is_from_member(static_cast<FrameType>(type))) from_members.insert(static_cast<FrameType>(type));
+  }
+  EXPECT_EQ(from_members, (std::set{FrameType::update, FrameType::leave, FrameType::ready}));
+}
+
 TEST(Frame, EveryFlippedBitIsRefused) {
   const Frame frame = example_frame();
   const HeaderBytes good = encode_header(frame.header);
@@ -155,7 +164,7 @@ TEST(Frame, ValuesOutOfRangeAreRefusedByName) {
       {"train_loss", [&](FrameHeader& h) { h.train_loss = nan; }},
       {"train_loss", [&](FrameHeader& h) { h.train_loss = -infinity; }},
       {"type", [](FrameHeader& h) { h.type = static_cast<FrameType>(0); }},
-      {"type", [](FrameHeader& h) { h.type = static_cast<FrameType>(10); }},
+      {"type", [](FrameHeader& h) { h.type = static_cast<FrameType>(static_cast<int>(kLastFrameType) + 1); }},
   };
   for (const Case& c : cases) {
     FrameHeader header = example_header();

@@ -105,6 +105,12 @@ std::unique_ptr<Transport> server(std::uint64_t max_payload_bytes = 1'000'000) {
   return make_zmq_server(server_settings(max_payload_bytes));
 }
 
+std::unique_ptr<Transport> server_that_keeps_alive() {
+  ZmqServerSettings settings = server_settings(1'000'000);
+  settings.keep_alive = 5ms;
+  return make_zmq_server(settings);
+}
+
 std::unique_ptr<Transport> client_of(const Transport& server, ClientId client,
                                      std::uint64_t max_payload_bytes = 1'000'000) {
   return make_zmq_client(client_settings(server.endpoint(), client, max_payload_bytes));
@@ -519,6 +525,22 @@ TEST(ZmqTransport, TrafficIsWhatTheKernelCarries) {
   const auto down_bytes = static_cast<double>(down.model_bytes + down.control_bytes);
   EXPECT_NEAR(static_cast<double>(counters.bytes_received), up_bytes, 0.01 * up_bytes);
   EXPECT_NEAR(static_cast<double>(counters.bytes_sent), down_bytes, 0.01 * down_bytes);
+}
+
+// Whoever owns the server is busy: it calls nothing, and its clients hear from it all the same.
+TEST(ZmqTransport, KeepsClientsAliveWhileTheCallerIsBusy) {
+  const auto server = server_that_keeps_alive();
+  const auto client = client_of(*server, 3);
+  join(*server, *client, 3);
+  const std::uint64_t before = server->traffic().control_bytes;
+  for (int heartbeat = 0; heartbeat < 5; ++heartbeat) {
+    const auto message = expect_message(*client);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message->frame.header.type, FrameType::heartbeat);
+  }
+  EXPECT_EQ(server->traffic().control_bytes, before) << "counted on the caller's thread";
+  EXPECT_EQ(server->receive(in(0ms)).fault().kind, FaultKind::timeout);
+  EXPECT_GE(server->traffic().control_bytes, before + 5 * kFrameHeaderBytes);
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ TEST(Program, MistakesAreOneLineAndTheirExitCode) {
                  "none");
   expect_refusal(say({"evaluate", "--model", (folder / "none.pt").string()}), 4, "none.pt");
   expect_refusal(say({"server", "--server.listen", "tcp://0.0.0.0:5555"}), 2, "security.insecure");
-  expect_refusal(say({"bench", "trains"}), 2, "expected train or allreduce");
+  expect_refusal(say({"bench", "trains"}), 2, "expected train, allreduce or server");
   expect_refusal(say({"bench", "allreduce"}), 2, "start it with mpirun -n 2");
   expect_refusal(say({"bench", "allreduce", "--bytes", "4,6"}), 2, "each a multiple of 4");
   std::ofstream(folder / "rubbish.pt") << "rubbish";
@@ -254,7 +254,7 @@ class Rank {
   Rank& operator=(const Rank&) = delete;
 
   bool found() const { return descriptor_ >= 0; }
-  void kill() const { ::kill(id_, SIGKILL); }
+  void signal(int number) const { ::kill(id_, number); }
   bool ends_within(std::chrono::milliseconds limit) const {
     pollfd descriptor{descriptor_, POLLIN, 0};
     return poll(&descriptor, 1, static_cast<int>(limit.count())) == 1;
@@ -296,7 +296,7 @@ TEST_P(KilledRank, EndsTheJobWithAWholeCheckpoint) {
     const Rank first(job, 0), second(job, 1), third(job, 2);
     const std::array ranks{&first, &second, &third};
     for (const Rank* rank : ranks) ASSERT_TRUE(rank->found());
-    ranks[static_cast<std::size_t>(number)]->kill();
+    ranks[static_cast<std::size_t>(number)]->signal(SIGKILL);
     const auto code = job.wait(kLimit);
     ASSERT_TRUE(code.has_value()) << "mpirun hangs";
     EXPECT_NE(*code, 0);
@@ -332,6 +332,34 @@ TEST(Signals, SigintEndsARunCleanlyWithItsResults) {
   EXPECT_TRUE(std::filesystem::exists(out / "model.pt"));
   EXPECT_FALSE(std::filesystem::is_empty(out / "checkpoint"));
 }
+
+// mpirun passes a signal on to its ranks and kills what is left of them a while later.
+class SignalledJob : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(SignalledJob, EndsCleanlyWithItsResults) {
+  const TemporaryFolder folder;
+  const auto out = folder / "run";
+  Process job(mpirun(3) + kLongRun + Words{"--run.out", out.string(), "--run.rounds", "100000"},
+              folder / "log", {{"OMPI_MCA_odls_base_sigkill_timeout", "10"}});
+  ASSERT_TRUE(wait_for_rounds(job, out, 2)) << job.output();
+  if (std::string(GetParam()) == "Mpirun") {
+    job.signal(SIGTERM);
+    EXPECT_TRUE(job.wait(kLimit).has_value()) << job.output();
+  } else {
+    const Rank first(job, 0);
+    ASSERT_TRUE(first.found());
+    first.signal(SIGTERM);
+    EXPECT_EQ(job.wait(kLimit), 0) << job.output();
+  }
+  const std::string summary = read_file(out / "summary.json");
+  ASSERT_FALSE(summary.empty()) << job.output();
+  EXPECT_EQ(nlohmann::json::parse(summary).at("stopped_by"), "signal");
+  EXPECT_TRUE(std::filesystem::exists(out / "model.pt"));
+  EXPECT_FALSE(std::filesystem::is_empty(out / "checkpoint"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, SignalledJob, ::testing::Values("Mpirun", "RankZero"),
+                         [](const auto& one) { return one.param; });
 
 class OverZmq : public ::testing::Test {
  protected:
@@ -400,6 +428,79 @@ TEST_F(OverZmq, WorkFlowsOnWithoutAKilledClient) {
     EXPECT_EQ(summary.at("rounds"), 60) << mode;
     for (const int id : {0, 1, 3}) EXPECT_EQ(fleet[static_cast<std::size_t>(id)]->wait(kLimit), 0) << mode;
   }
+}
+
+// How many updates each client's sender took in, as a verbose run says at its end.
+std::map<int, int> updates_of(const std::string& said) {
+  std::map<int, int> updates;
+  std::istringstream lines(said);
+  for (std::string line; std::getline(lines, line);) {
+    int client = 0, count = 0;
+    const auto at = line.find("client ");  // behind what a terminal was shown
+    if (at != std::string::npos &&
+        std::sscanf(line.c_str() + at, "client %d: %d updates", &client, &count) == 2)
+      updates[client] = count;
+  }
+  return updates;
+}
+
+const Words kAsynchronousElastic{"--data.clients",
+                                 "4",
+                                 "--algorithm.name",
+                                 "easgd",
+                                 "--sync.mode",
+                                 "async",
+                                 "--client.local_steps",
+                                 "20",
+                                 "--model.name",
+                                 "mlp",
+                                 "--run.rounds",
+                                 "400",
+                                 "--run.eval_every",
+                                 "400",
+                                 "-v"};
+
+void expect_everybody_took_part(const std::string& said) {
+  int total = 0;
+  const std::map<int, int> updates = updates_of(said);
+  for (const auto& [client, count] : updates) total += count;
+  for (int client = 0; client < 4; ++client) EXPECT_TRUE(updates.contains(client)) << client << '\n' << said;
+  EXPECT_GE(total, 400);
+}
+
+TEST(AsynchronousElastic, EveryClientTakesPartUnderMpi) {
+  for (const char* coordinator_trains : {"true", "false"}) {
+    const TemporaryFolder folder;
+    Process job(
+        mpirun(3) + kAsynchronousElastic +
+            Words{"--run.out", (folder / "run").string(), "--train.coordinator_trains", coordinator_trains},
+        folder / "log");
+    EXPECT_EQ(finish(job, folder / "run").at("rounds"), 400);
+    expect_everybody_took_part(job.output());
+  }
+}
+
+TEST_F(OverZmq, EveryClientTakesPartInAsynchronousElasticAveraging) {
+  const auto serving = server(kAsynchronousElastic);
+  const auto fleet = clients(kAsynchronousElastic, 4);
+  EXPECT_EQ(finish(*serving, folder_ / "run").at("rounds"), 400);
+  for (const auto& client : fleet) EXPECT_EQ(client->wait(kLimit), 0) << client->output();
+  expect_everybody_took_part(serving->output());
+}
+
+// Clients that are in the middle of a round without end learn that the run is over.
+TEST_F(OverZmq, TheEndReachesClientsThatTrain) {
+  const Words keys{
+      "--data.clients", "2", "--cohort.fraction", "1", "--model.name", "mlp", "--client.local_steps",
+      "100000000",      "-q"};
+  const auto serving = server(keys + Words{"-v", "-v", "-v"});
+  auto fleet = clients(keys, 2);
+  while (std::ranges::count(serving->output(), '\n') < 3) {  // where it listens, and two clients
+    ASSERT_FALSE(serving->wait(std::chrono::milliseconds(2))) << serving->output();
+  }
+  serving->signal(SIGTERM);
+  EXPECT_EQ(finish(*serving, folder_ / "run").at("stopped_by"), "signal");
+  for (const auto& client : fleet) EXPECT_EQ(client->wait(kLimit), 0) << client->output();
 }
 
 TEST_F(OverZmq, TooFewClientsEndTheRunAndAreNamed) {

@@ -395,5 +395,89 @@ TEST(Flow, AResumedRunTakesUpTheWorkUnderWay) {
   }
 }
 
+// sync.pull = on_request.
+class OnRequest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Coordinator> coordinator(Round rounds = 5) const {
+    return make_coordinator(flow({{"data.clients", "2"},
+                                  {"sync.mode", "async"},
+                                  {"sync.pull", "on_request"},
+                                  {"run.rounds", std::to_string(rounds)}}),
+                            model_of({1}));
+  }
+  static const SendModel* send_in(const Actions& actions) {
+    return actions.size() == 1 ? std::get_if<SendModel>(&actions[0]) : nullptr;
+  }
+};
+
+TEST_F(OnRequest, TheModelIsSentWhenItIsAskedFor) {
+  const auto made = coordinator();
+  EXPECT_TRUE(join_all(*made).empty());
+  const Actions first = made->ready(1, 3);
+  const SendModel* send = send_in(first);
+  ASSERT_NE(send, nullptr);
+  EXPECT_THAT(send->clients, ElementsAre(1));
+  EXPECT_EQ(send->round, 1);
+  EXPECT_EQ(send->since, 3);
+  EXPECT_THAT(values_of(*send), ElementsAre(1));
+
+  const Actions done = made->arrived(update_of(1, 1, {0.5}), 4);
+  ASSERT_NE(commit_in(done), nullptr);
+  EXPECT_TRUE(made->committed(std::nullopt, 4).empty()) << "it trains on";
+  const Actions second = made->ready(0, 5);
+  ASSERT_NE(send_in(second), nullptr);
+  EXPECT_THAT(values_of(*send_in(second)), ElementsAre(1.5F));
+  const Actions third = made->ready(1, 6);
+  ASSERT_NE(send_in(third), nullptr);
+  EXPECT_EQ(send_in(third)->round, 2);
+}
+
+TEST_F(OnRequest, RequestsBeforeTheStartAreKept) {
+  const auto made = coordinator();
+  EXPECT_TRUE(made->joined(0, 0).empty());
+  EXPECT_TRUE(made->ready(0, 0).empty());
+  EXPECT_TRUE(made->ready(0, 0).empty()) << "once";
+  EXPECT_TRUE(made->ready(1, 0).empty()) << "it is nobody yet";
+  const Actions start = made->joined(1, 1);
+  ASSERT_NE(send_in(start), nullptr);
+  EXPECT_THAT(send_in(start)->clients, ElementsAre(0));
+}
+
+TEST_F(OnRequest, ALostAnswerIsGivenAgain) {
+  const auto made = coordinator();
+  join_all(*made);
+  made->ready(0, 1);
+  made->ready(1, 1);
+  made->arrived(update_of(1, 1, {7}), 2);
+  made->committed(std::nullopt, 2);
+  EXPECT_TRUE(made->joined(0, 3).empty()) << "it asks by itself";
+  const Actions again = made->ready(0, 3);
+  ASSERT_NE(send_in(again), nullptr);
+  EXPECT_TRUE(send_in(again)->again);
+  EXPECT_THAT(values_of(*send_in(again)), ElementsAre(1)) << "the same model";
+  made->left(0, "gone", 4);
+  made->joined(0, 5);
+  EXPECT_THAT(values_of(*send_in(made->ready(0, 5))), ElementsAre(8));
+}
+
+TEST_F(OnRequest, AResumedRunIsAskedAnew) {
+  const auto made = coordinator();
+  join_all(*made);
+  made->ready(0, 1);
+  made->ready(1, 1);
+  made->arrived(update_of(1, 1, {7}), 2);
+  CheckpointWriter writer;
+  made->save(writer);
+  const ByteBuffer bytes = writer.encode();
+  const auto resumed = coordinator();
+  resumed->restore(CheckpointReader(bytes, "memory"));
+  EXPECT_TRUE(join_all(*resumed).empty());
+  const Actions first = resumed->ready(0, 3);
+  ASSERT_NE(send_in(first), nullptr);
+  EXPECT_EQ(send_in(first)->round, 1);
+  EXPECT_THAT(values_of(*send_in(first)), ElementsAre(8));
+  EXPECT_EQ(send_in(resumed->ready(1, 3))->round, 2);
+}
+
 }  // namespace
 }  // namespace gossamer

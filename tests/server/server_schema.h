@@ -12,7 +12,8 @@ namespace gossamer {
 inline Options server_options(const std::map<std::string, std::string>& given) {
   auto schema = std::make_shared<OptionSchema>();
   schema->add(integer_option("run.seed", 1, ""));
-  schema->add(flag_option("run.resume", false, ""));
+  for (const char* key : {"run.name", "run.out"}) schema->add(text_option(key, "", ""));
+  for (const char* key : {"run.resume", "run.overwrite"}) schema->add(flag_option(key, false, ""));
   schema->add(integer_option("data.clients", 4, ""));
   schema->add(real_option("client.lr", 0.1, ""));
   schema->add(text_option("algorithm.name", "fedavg", ""));

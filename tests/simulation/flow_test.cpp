@@ -27,6 +27,14 @@ const std::map<std::string, Keys>& modes() {
       {"downpour", {{"algorithm.name", "downpour"}, {"run.rounds", "30"}, {"run.eval_every", "5"}}},
       {"fedasync", {{"algorithm.name", "fedasync"}, {"run.rounds", "30"}, {"run.eval_every", "5"}}},
       {"fedbuff", {{"algorithm.name", "fedbuff"}, {"sync.buffer", "3"}, {"run.rounds", "8"}}},
+      {"easgd",
+       {{"algorithm.name", "easgd"}, {"sync.mode", "async"}, {"run.rounds", "30"}, {"run.eval_every", "5"}}},
+      {"eamsgd",
+       {{"algorithm.name", "eamsgd"},
+        {"algorithm.eamsgd.momentum", "0.9"},
+        {"sync.mode", "async"},
+        {"run.rounds", "30"},
+        {"run.eval_every", "5"}}},
       {"dc_asgd",
        {{"algorithm.name", "dc_asgd"},
         {"client.local_steps", "1"},
@@ -52,7 +60,8 @@ TEST(SyncModes, DoNotDependOnTheNumberOfThreads) {
 // Work that was under way at the checkpoint is taken up: the same virtual times, the same model.
 TEST(SyncModes, AResumedRunIsTheUninterruptedOne) {
   for (const auto& [name, mode] : modes()) {
-    if (name == "backup, late work ends") continue;  // who is still busy is forgotten, as is their work
+    if (name == "backup, late work ends") continue;     // who is still busy is forgotten, as is their work
+    if (name == "easgd" || name == "eamsgd") continue;  // what clients were training is forgotten
     const Keys keys = kUneven + mode + Keys{{"server.checkpoint_every", "4"}};
     const Outcome whole = simulate(keys, 2);
     const TemporaryFolder folder;
@@ -61,6 +70,23 @@ TEST(SyncModes, AResumedRunIsTheUninterruptedOne) {
         simulate_in(folder, keys + Keys{{"run.overwrite", "false"}, {"run.resume", "true"}}, 2);
     expect_same(whole, resumed, name);
   }
+}
+
+TEST(SyncModes, AResumedAsynchronousElasticRunGoesOn) {
+  const Keys keys = kUneven + modes().at("easgd") + Keys{{"server.checkpoint_every", "4"}};
+  const TemporaryFolder folder;
+  simulate_in(folder, keys, 2, Lengths::known, 9);
+  const Outcome resumed =
+      simulate_in(folder, keys + Keys{{"run.overwrite", "false"}, {"run.resume", "true"}}, 2);
+  EXPECT_EQ(resumed.stopped_by, "rounds");
+  ASSERT_EQ(resumed.rounds.size(), 30U);
+  for (std::size_t i = 1; i < resumed.rounds.size(); ++i)
+    EXPECT_GE(resumed.rounds[i].time_s, resumed.rounds[i - 1].time_s);
+}
+
+TEST(SyncModes, UpdatesOfUnknownLengthChangeNothingButWaiting) {
+  const Keys keys = kUneven + modes().at("easgd");
+  expect_same(simulate(keys, 2), simulate(keys, 2, Lengths::unknown), "easgd");
 }
 
 // Chen et al. 2016: with Exp(1) delays, the N-th of M workers arrives after H_M - H_(M - N) on average.
@@ -213,7 +239,10 @@ TEST(Configuration, SyncKeysThatContradictAreRefused) {
   };
   refused({{"algorithm.name", "fedbuff"}, {"sync.mode", "async"}});
   refused({{"algorithm.name", "downpour"}, {"client.momentum", "0.9"}});
-  refused({{"algorithm.name", "easgd"}, {"sync.mode", "async"}});
+  refused({{"algorithm.name", "easgd"}, {"sync.mode", "ssp"}});
+  refused({{"algorithm.name", "easgd"}, {"sync.mode", "async"}, {"sync.pull", "with_work"}});
+  refused({{"sync.mode", "async"}, {"sync.pull", "on_request"}});
+  refused({{"sync.pull", "on_request"}});
   refused({{"sync.staleness", "2"}});
   refused({{"sync.mode", "async"}, {"sync.buffer", "2"}});
   refused({{"sync.mode", "ssp"}, {"cohort.fraction", "0.5"}});

@@ -193,5 +193,65 @@ TEST(Eamsgd, FollowsItsRule) {
   }
 }
 
+// Asynchronous: the client answers with alpha (x_i - centre) at once, and that is what it gives up in its
+// next training, of which the first gradient is taken at the x_i before.
+TEST_P(ElasticMethods, ExchangeFirstAndTrainOnAfterwards) {
+  const Options options = make_options(method({{"sync.mode", "async"}, {"client.local_steps", "3"}}));
+  EXPECT_EQ(options.text("sync.pull"), "on_request");
+  EXPECT_EQ(options.real("server.lr"), 1);
+  const auto trainer = algorithms().make(options)->make_trainer(options, std::make_unique<Quadratic>(0.0F));
+  const auto examples = quadratic(2, 1);
+  const double lr = 0.1, alpha = 0.45, a = 2, b = 1;
+  const double momentum = GetParam() == "eamsgd" ? 0.99 : 0;
+  ClientState state;
+  double x = 4, v = 0, said = 0;
+  for (Round round = 1; round <= 6; ++round) {
+    const float centre = 4.0F - 0.5F * static_cast<float>(round - 1);
+    const TrainTask task{0, round, examples, &state};
+    const Update update = trainer->train({&centre, 1}, task);
+    const double pull = alpha * (x - centre);
+    EXPECT_NEAR(update.values[0], pull, 1e-5);
+    EXPECT_EQ(update.info.samples, round == 1 ? 0 : 3);
+    EXPECT_NEAR(update.info.train_loss, said, 1e-4);
+    EXPECT_NEAR(state[0][0], x, 1e-5) << "not before it trains";
+    trainer->go_on(task);
+    said = 0;
+    for (int step = 0; step < 3; ++step) {
+      const double ahead = x + momentum * v;
+      said += a * (ahead - b) * (ahead - b) / 2 / 3;
+      v = momentum * v - lr * a * (ahead - b);
+      x += v;
+      if (step == 0) x -= pull;
+    }
+    EXPECT_NEAR(state[0][0], x, 1e-4);
+  }
+}
+
+TEST_P(ElasticMethods, AnAsynchronousExchangeConservesTheSum) {
+  const Options options = make_options(method({{"sync.mode", "async"}, {"client.local_steps", "1"}}));
+  const auto trainer = algorithms().make(options)->make_trainer(options, std::make_unique<Quadratic>(0.0F));
+  const auto flat = quadratic(0, 0);
+  ClientState state;
+  float centre = 2;
+  const auto exchange = [&](Round round) {
+    const TrainTask task{0, round, flat, &state};
+    centre += trainer->train({&centre, 1}, task).values[0];
+    trainer->go_on(task);
+  };
+  exchange(1);
+  state[0][0] = 7;
+  for (Round round = 2; round < 20; ++round) {
+    exchange(round);
+    EXPECT_NEAR(centre + state[0][0], 9, 2e-6);
+  }
+  EXPECT_NEAR(centre, 4.5, 1e-5);
+}
+
+TEST_P(ElasticMethods, AsynchronouslyRefuseAnotherPull) {
+  EXPECT_THROW(make_options(method({{"sync.mode", "async"}, {"sync.pull", "with_work"}})), ConfigError);
+  EXPECT_THROW(make_options(method({{"sync.mode", "async"}, {"server.lr", "0.9"}})), ConfigError);
+  EXPECT_THROW(make_options(method({{"sync.mode", "async"}, {"sync.correction", "mixing"}})), ConfigError);
+}
+
 }  // namespace
 }  // namespace gossamer

@@ -1,0 +1,225 @@
+#include "simulation/event_loop.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "comms/codec.h"
+#include "core/error.h"
+
+namespace gossamer {
+
+EventLoop::EventLoop(const Options& options, VirtualClients& clients, std::optional<std::size_t> update_bytes)
+    : clients_(clients),
+      devices_(options),
+      run_id_(options.digest()),
+      on_request_(options.text("sync.pull") == "on_request"),
+      update_bytes_(update_bytes) {
+  if (sync_policies().make(options)->lockstep() && options.text("sync.late") == "finish")
+    busy_until_.emplace();
+}
+
+std::string EventLoop::run(Coordinator& coordinator, RunKeeper& keeper,
+                           const std::function<bool()>& stop_requested) {
+  now_ = keeper.time_offset();
+  for (ClientId client = 0; client < coordinator.population(); ++client)
+    perform(coordinator.joined(client, now_), coordinator, keeper);
+  for (ClientId client = 0; on_request_ && client < coordinator.population(); ++client)
+    perform(coordinator.ready(client, now_), coordinator, keeper);
+  while (!finish_ && !events_.empty()) {
+    if (stop_requested()) return "signal";
+    const Event event = events_.top();
+    events_.pop();
+    now_ = std::max(now_, event.time);
+    perform(handle(event, coordinator, keeper), coordinator, keeper);
+  }
+  if (!finish_) throw std::logic_error("simulation: nothing left to happen, and the run has not finished");
+  if (!finish_->success) throw RunError(finish_->reason);
+  return finish_->reason;
+}
+
+void EventLoop::perform(const Actions& first, Coordinator& coordinator, RunKeeper& keeper) {
+  const Actions* actions = &first;
+  Actions next;
+  while (!actions->empty()) {
+    Actions after;
+    for (const Action& action : *actions) {
+      if (const auto* send = std::get_if<SendModel>(&action)) start(*send, keeper);
+      if (const auto* abandon = std::get_if<Abandon>(&action)) call_off(*abandon);
+      if (const auto* commit = std::get_if<Commit>(&action))
+        after = coordinator.committed(keeper.commit(*commit, coordinator), now_);
+      if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
+    }
+    next = std::move(after);
+    actions = &next;
+  }
+}
+
+void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
+  if (send.deadline) events_.push({*send.deadline, order_++, send.round, 0, EventKind::deadline});
+  const auto sequence = static_cast<std::uint64_t>(send.round);
+  const Frame model =
+      encode_model(run_id_, send.round, send.clients.front(), sequence, send.model, send.steps);
+  for (const ClientId client : send.clients) {
+    const Frame frame = readdress(model, client, sequence);
+    if (!send.again) keeper.count_down(frame.wire_bytes());  // a resumed run has counted it
+    give(send, frame);
+  }
+  train_ahead();
+}
+
+void EventLoop::give(const SendModel& send, const Frame& model) {
+  const Round round = send.round;
+  const ClientId client = model.header.client;
+  Seconds begin = send.since;
+  if (busy_until_) begin = std::max(begin, (*busy_until_)[client]);
+  begin += devices_.waiting_seconds(client, begin);
+  begin += devices_.download_seconds(model.wire_bytes(), client, round);
+  const Seconds training = devices_.training_seconds(clients_.examples(client), client, round);
+  const Work work = take_slot(model);
+  if (devices_.drops_out(client, round)) {
+    schedule(begin + devices_.dropout_point(client, round) * training, EventKind::gave_up, work);
+    return;
+  }
+  const Seconds trained = begin + training;
+  slots_[work].ready = trained;
+  if (busy_until_) (*busy_until_)[client] = trained;
+  // What is exchanged on request goes out before the training.
+  const Seconds leaves = on_request_ ? begin : trained;
+  const bool known = update_bytes_.has_value();
+  const Seconds due = known ? leaves + devices_.upload_seconds(*update_bytes_, client, round) : leaves;
+  planned_.push(schedule(due, known ? EventKind::arrived : EventKind::trained, work));
+}
+
+void EventLoop::call_off(const Abandon& abandon) {
+  for (Work work = 0; work < slots_.size(); ++work) {
+    const Slot& slot = slots_[work];
+    if (slot.due == Slot::kNothing || slot.model.header.round != abandon.round ||
+        !std::ranges::binary_search(abandon.clients, slot.model.header.client))
+      continue;
+    if (slot.begun) {
+      clients_.forget(work);  // what has begun ends for nobody
+      --begun_;
+    }
+    release(work);
+  }
+}
+
+EventLoop::Event EventLoop::schedule(Seconds time, EventKind kind, Work work) {
+  const Event event{time, order_++, 0, work, kind};
+  slots_[work].due = event.order;
+  events_.push(event);
+  return event;
+}
+
+EventLoop::Work EventLoop::take_slot(const Frame& model) {
+  if (free_.empty()) {
+    free_.push_back(static_cast<Work>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const Work work = free_.back();
+  free_.pop_back();
+  slots_[work].model = model;
+  return work;
+}
+
+void EventLoop::release(Work work) {
+  slots_[work] = {};
+  free_.push_back(work);
+}
+
+void EventLoop::begin(Work work) {
+  Slot& slot = slots_[work];
+  slot.begun = true;
+  ++begun_;
+  clients_.begin(work, slot.model);
+}
+
+void EventLoop::train_ahead() {
+  while (!planned_.empty() && begun_ < clients_.ahead()) {
+    const Event next = planned_.top();
+    planned_.pop();
+    if (slots_[next.work].due == next.order && !slots_[next.work].begun) begin(next.work);
+  }
+}
+
+// Waits for the real training behind an event.
+Result<Frame> EventLoop::outcome_of(Work work) {
+  if (!slots_[work].begun) begin(work);  // those begun ahead may all be due later
+  Result<Frame> outcome = clients_.outcome(work);
+  slots_[work].begun = false;
+  --begun_;
+  train_ahead();
+  return outcome;
+}
+
+Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
+  if (event.kind == EventKind::deadline) return coordinator.deadline(event.round, now_);
+  Slot& slot = slots_[event.work];
+  if (slot.due != event.order) return {};  // called off
+  ++handled_;
+  const ClientId client = slot.model.header.client;
+  const Round round = slot.model.header.round;
+  switch (event.kind) {
+    case EventKind::gave_up: {
+      release(event.work);
+      Actions actions = coordinator.dropped(client, round, now_);
+      if (on_request_) std::ranges::move(coordinator.ready(client, now_), std::back_inserter(actions));
+      return actions;
+    }
+    case EventKind::trained: {
+      slot.due = Slot::kNothing;
+      Result<Frame> update = outcome_of(event.work);
+      if (!update) {
+        release(event.work);
+        return coordinator.left(client, update.fault().reason, now_);
+      }
+      slots_[event.work].update = std::move(update).value();
+      const std::size_t bytes = slots_[event.work].update.wire_bytes();
+      schedule(now_ + devices_.upload_seconds(bytes, client, round), EventKind::arrived, event.work);
+      return {};
+    }
+    case EventKind::ready:
+      clients_.wait(event.work);
+      release(event.work);
+      keeper.count_control(kFrameHeaderBytes);
+      return coordinator.ready(client, now_);
+    default:
+      return arrive(event, coordinator, keeper);
+  }
+}
+
+Actions EventLoop::arrive(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
+  const Work work = event.work;
+  slots_[work].due = Slot::kNothing;
+  const FrameHeader model = slots_[work].model.header;
+  const Result<Frame> outcome =
+      update_bytes_ ? outcome_of(work) : Result<Frame>(std::move(slots_[work].update));
+  const auto lose = [&](const std::string& reason) {
+    release(work);
+    return coordinator.left(model.client, reason, now_);
+  };
+  if (!outcome) return lose(outcome.fault().reason);
+  const Frame& frame = outcome.value();
+  if (update_bytes_ && frame.wire_bytes() != *update_bytes_)
+    throw std::logic_error("simulation: an update is not as long as its compressor says");
+  keeper.count_up(frame.wire_bytes());
+  const auto received = pass_through(frame);
+  if (!received) return lose(received.fault().reason);
+  const auto update = decode_update(received.value());
+  if (!update) return lose(update.fault().reason);
+  if (on_request_) {
+    // The client trains on, and then says that it is ready.
+    clients_.go_on(work, model);
+    const Seconds ready = std::max(now_, slots_[work].ready);
+    schedule(ready + devices_.upload_seconds(kFrameHeaderBytes, model.client, model.round), EventKind::ready,
+             work);
+  } else {
+    release(work);
+  }
+  Actions actions = coordinator.arrived(update.value(), now_);
+  keeper.show(coordinator.progress());
+  return actions;
+}
+
+}  // namespace gossamer

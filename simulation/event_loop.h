@@ -1,0 +1,91 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <queue>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "server/coordinator.h"
+#include "server/run_keeper.h"
+#include "simulation/device_model.h"
+#include "simulation/virtual_clients.h"
+
+namespace gossamer {
+
+// The driver of the coordinator in virtual time. Events are handled in the order of virtual time (then of
+// their making), so a run does not depend on the number of threads behind the clients. Their work is begun in
+// the order in which it is due, little more than can be done at once: memory is that of the updates under way
+// and of what the coordinator holds. (Where an update's length is known only after training, the round's
+// updates wait for one another.)
+class EventLoop {
+ public:
+  // All references outlive the loop. `update_bytes`: of every update frame, where that is known before
+  // training.
+  EventLoop(const Options& options, VirtualClients& clients, std::optional<std::size_t> update_bytes);
+
+  // Runs to the end. `stop_requested` is asked between events; when it says yes, the round under way is
+  // abandoned. Returns what ended the run, as summary.json's stopped_by says it. Throws RunError where the
+  // run could not finish.
+  std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
+
+  // Events handled so far.
+  std::uint64_t events() const noexcept { return handled_; }
+
+ private:
+  using Work = VirtualClients::Work;
+  enum class EventKind : std::uint8_t { trained, arrived, gave_up, ready, deadline };
+  struct Event {
+    Seconds time;
+    std::uint64_t order;
+    Round round;  // deadline
+    Work work;    // the others
+    EventKind kind;
+    bool operator>(const Event& other) const {
+      return std::tie(time, order) > std::tie(other.time, other.order);
+    }
+  };
+  // One round of work of one client. (A client that is late may be at work on two.)
+  struct Slot {
+    static constexpr std::uint64_t kNothing = UINT64_MAX;
+    std::uint64_t due = kNothing;  // the event that it waits for; any other is one that was called off
+    Frame model;
+    Frame update;       // on its way
+    Seconds ready = 0;  // on_request: when local training ends
+    bool begun = false;
+  };
+  using Events = std::priority_queue<Event, std::vector<Event>, std::greater<>>;
+
+  void perform(const Actions& actions, Coordinator& coordinator, RunKeeper& keeper);
+  void start(const SendModel& send, RunKeeper& keeper);
+  Actions handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
+  Actions arrive(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
+  void give(const SendModel& send, const Frame& model);
+  void call_off(const Abandon& abandon);
+  Event schedule(Seconds time, EventKind kind, Work work);
+  void begin(Work work);
+  void train_ahead();
+  Result<Frame> outcome_of(Work work);
+  Work take_slot(const Frame& model);
+  void release(Work work);
+
+  VirtualClients& clients_;
+  const DeviceModel devices_;
+  const std::uint64_t run_id_;
+  const bool on_request_;
+  const std::optional<std::size_t> update_bytes_;
+
+  Seconds now_ = 0;
+  std::uint64_t order_ = 0;
+  std::uint64_t handled_ = 0;
+  Events events_;
+  Events planned_;  // work that has not begun, by the event that it is due with
+  std::vector<Slot> slots_;
+  std::vector<Work> free_;
+  std::size_t begun_ = 0;
+  std::optional<std::map<ClientId, Seconds>> busy_until_;  // where late work goes on: when it ends
+  std::optional<Finish> finish_;
+};
+
+}  // namespace gossamer

@@ -25,10 +25,13 @@ struct WireHello {
 
 bool carries_text(FrameType type) {
   return type == FrameType::welcome || type == FrameType::refuse || type == FrameType::finish ||
-         type == FrameType::leave;
+         type == FrameType::leave || type == FrameType::address;
 }
 
-bool is_signal(FrameType type) { return type == FrameType::heartbeat || type == FrameType::cancel; }
+bool is_signal(FrameType type) {
+  return type == FrameType::heartbeat || type == FrameType::cancel || type == FrameType::grant ||
+         type == FrameType::show || type == FrameType::lost;
+}
 
 // How many bytes the character at the start of `text` has, if it is UTF-8 and safe to show; else 0. Not safe
 // are control characters (a terminal obeys them) and those that change the direction of the text.

@@ -38,7 +38,7 @@ Result<Compressed> decode_model(const Frame& frame);
 Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update);
 Result<CompressedUpdate> decode_update(const Frame& frame);
 
-// refuse, finish and leave carry their reason, welcome a folder (frame.h). Longer texts are cut at
+// refuse, finish and leave carry their reason, welcome a folder, address an address (frame.h). Longer texts are cut at
 // kMaxTextBytes when encoded and refused when decoded. Each byte that is not part of a printable UTF-8
 // character is decoded as
 // '?', so that a text can be shown on a terminal.
@@ -50,7 +50,7 @@ Result<std::string> decode_text(const Frame& frame);
 // decoded like any other, checks included. The payload's storage is shared.
 Result<Frame> pass_through(const Frame& frame);
 
-// heartbeat: a header says it all.
+// heartbeat, cancel, grant, show, lost: a header says it all.
 Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round round = 0,
                     std::uint64_t sequence = 0);
 

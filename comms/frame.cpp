@@ -40,14 +40,17 @@ std::uint64_t checksum_of(std::span<const std::byte> bytes) {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
-bool known(std::uint8_t type) {
-  return type >= static_cast<std::uint8_t>(FrameType::hello) &&
-         type <= static_cast<std::uint8_t>(FrameType::cancel);
-}
-
 Fault malformed(std::string reason) { return Fault{FaultKind::malformed, std::move(reason)}; }
 
 }  // namespace
+
+bool is_frame_type(std::uint8_t type) noexcept {
+  constexpr auto kFirst = static_cast<std::uint8_t>(FrameType::hello);
+  constexpr auto kCancel = static_cast<std::uint8_t>(FrameType::cancel);
+  constexpr auto kReport = static_cast<std::uint8_t>(FrameType::report);
+  constexpr auto kLast = static_cast<std::uint8_t>(kLastFrameType);
+  return (type >= kFirst && type <= kCancel) || (type >= kReport && type <= kLast);
+}
 
 Frame make_frame(FrameHeader header, SharedBytes payload) {
   header.payload_bytes = payload.size();
@@ -80,7 +83,7 @@ Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_
                      std::to_string(kWireVersion));
   }
   if (wire.checksum != checksum_of(bytes.first(kCheckedBytes))) return malformed("header checksum is wrong");
-  if (!known(wire.type)) return malformed("unknown frame type " + std::to_string(wire.type));
+  if (!is_frame_type(wire.type)) return malformed("unknown frame type " + std::to_string(wire.type));
   if (wire.zero != 0) return malformed("reserved byte is not zero");
 
   FrameHeader header = wire.fields;

@@ -24,7 +24,21 @@ enum class FrameType : std::uint8_t {
   finish = 7,     // server -> client: the run is over; payload is the reason, as text
   leave = 8,      // client -> server: going away; payload is the reason, as text
   cancel = 9,     // server -> client: the work of `round` is not waited for any more
+  // Between peers, and between a peer and who keeps the run (the recorder):
+  report = 14,      // peer -> recorder: what a round of work came to (peer_codec.h)
+  state = 15,       // peer -> recorder: the peer's model after `round`; payload: its floats
+  roster = 16,      // recorder -> peer: who is where; payload: addresses (peer_codec.h)
+  address = 17,     // peer -> recorder: where I listen; payload: the address, as text
+  grant = 18,       // recorder -> peer: `round` may begin; sequence 1: and its state is asked for
+  show = 19,        // recorder -> peer: your state, please
+  share = 20,       // peer `client` -> peer `sequence`: my model; payload: the compressed model
+  difference = 21,  // the answer: what my model has taken from yours; payload: like a model
+  lost = 22,        // recorder -> peer: `client` is not among us any more
 };
+inline constexpr FrameType kLastFrameType = FrameType::lost;
+
+// Whether a frame may have this type.
+bool is_frame_type(std::uint8_t type) noexcept;
 
 // The fixed part of every frame. Fields that a type does not use are zero.
 struct FrameHeader {

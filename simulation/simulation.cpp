@@ -1,7 +1,5 @@
 #include "simulation/simulation.h"
 
-#include <atomic>
-
 #include "comms/codec.h"
 
 namespace gossamer {
@@ -9,41 +7,19 @@ Simulation::Simulation(const Options& options, const FederatedData& data, Traine
     : data_(data),
       pool_(pool),
       devices_(options),
+      evaluator_(pool, data.test()),
       run_id_(options.digest()),
       keeps_state_(algorithms().make(options)->keeps_client_state()) {
   if (sync_policies().make(options)->lockstep() && options.text("sync.late") == "finish")
     busy_until_.emplace();
-  const std::shared_ptr<const ExampleSet> test = data.test();
   const std::size_t floats = pool.clients().front()->model().layout()->size();
   if (const auto payload = up_compressors().make(options)->payload_bytes(floats))
     update_bytes_ = kFrameHeaderBytes + *payload;
-  for (const auto& client : pool.clients()) evaluators_.try_emplace(client.get(), client->model(), test);
 }
 
 // Work under way uses the states of this object.
 Simulation::~Simulation() {
   for (const auto& [work, update] : training_) update.wait();
-}
-
-Evaluation Simulation::evaluate(const Parameters& model) {
-  // The threads take batches as they get to them; the sums are added batch by batch.
-  const std::int64_t batches = evaluators_.begin()->second.batches();
-  std::vector<Evaluation> parts(static_cast<std::size_t>(batches));
-  std::atomic<std::int64_t> next = 0;
-  std::vector<std::future<void>> done;
-  for (int i = 0; i < pool_.threads(); ++i) {
-    done.push_back(pool_.submit([&](Client& client) {
-      Evaluator& evaluator = evaluators_.at(&client);
-      std::int64_t batch = next++;
-      if (batch < batches) evaluator.load(model.values);
-      for (; batch < batches; batch = next++)
-        parts[static_cast<std::size_t>(batch)] = evaluator.evaluate_batch(batch);
-    }));
-  }
-  for (std::future<void>& part : done) part.get();
-  Evaluation sum;
-  for (const Evaluation& part : parts) sum += part;
-  return sum;
 }
 
 std::string Simulation::run(Coordinator& coordinator, RunKeeper& keeper,

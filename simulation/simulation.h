@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "client/client_states.h"
-#include "client/evaluator.h"
 #include "core/evaluator.h"
 #include "server/coordinator.h"
 #include "server/run_keeper.h"
 #include "simulation/device_model.h"
+#include "simulation/pool_evaluator.h"
 #include "simulation/trainer_pool.h"
 
 namespace gossamer {
@@ -43,8 +43,8 @@ class Simulation {
   // run could not finish.
   std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
 
-  // Test accuracy and loss, on all trainer threads; the sums do not depend on their number.
-  Evaluation evaluate(const Parameters& model);
+  // Test accuracy and loss, on all trainer threads.
+  Evaluation evaluate(const Parameters& model) { return evaluator_.evaluate(model); }
 
   // What clients keep between rounds, for checkpoints.
   ClientStates& states() noexcept { return states_; }
@@ -77,7 +77,7 @@ class Simulation {
   const FederatedData& data_;
   TrainerPool& pool_;
   DeviceModel devices_;
-  std::map<const Client*, Evaluator> evaluators_;  // one a trainer thread, on its replica
+  PoolEvaluator evaluator_;
   std::uint64_t run_id_;
   bool keeps_state_;
   std::optional<std::size_t> update_bytes_;  // of every update frame, where it is known before training

@@ -69,8 +69,8 @@ std::optional<std::string> refusal_of_combination(const std::string& topology, c
            " needs a server; use topology.name = parameter_server, or algorithm.name = local_sgd";
   }
   if (rule != kAlgorithms.end() && !holds(rule->modes, mode)) {
-    return "sync.mode = " + mode + ": algorithm.name = " + algorithm + " works with sync.mode = " +
-           joined(rule->modes) + " only, since " + std::string(rule->why);
+    return "sync.mode = " + mode + ": algorithm.name = " + algorithm +
+           " works with sync.mode = " + joined(rule->modes) + " only, since " + std::string(rule->why);
   }
   const auto row = std::ranges::find(kTopologies, topology, &TopologyRow::name);
   if (row != kTopologies.end() && !holds(row->modes, mode)) {

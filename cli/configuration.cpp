@@ -93,13 +93,15 @@ void check_peers(Options& options, const Topology& topology) {
   const bool lockstep = options.text("sync.mode") == "bsp";
   const std::string method = "topology.gossip.method = " + options.text("topology.gossip.method");
   if (lockstep && options.text("topology.gossip.method") == "go_sgd")
-    refuse(method + ": sends when it likes, which sync.mode = bsp does not allow; use sync.mode = async, or "
-                    "topology.gossip.method = d_psgd");
+    refuse(method +
+           ": sends when it likes, which sync.mode = bsp does not allow; use sync.mode = async, or "
+           "topology.gossip.method = d_psgd");
   if (!lockstep && options.text("topology.gossip.method") == "d_psgd")
     refuse(method + ": mixes in lockstep; use sync.mode = bsp, or topology.gossip.method = pairwise");
   if (!lockstep && options.flag("topology.gossip.overlap"))
-    refuse("topology.gossip.overlap = true: sync.mode = async has no rounds in which everybody exchanges; use "
-           "sync.mode = bsp");
+    refuse(
+        "topology.gossip.overlap = true: sync.mode = async has no rounds in which everybody exchanges; use "
+        "sync.mode = bsp");
   if (lockstep && options.real("topology.gossip.probability") < 1)
     refuse("topology.gossip.probability = " + options.raw("topology.gossip.probability") +
            ": in lockstep peers exchange in every round; use sync.mode = async");
@@ -159,9 +161,8 @@ std::vector<MethodGroup> all_methods() {
   return {datasets().describe(),          partitions().describe(),        models().describe(),
           algorithms().describe(),        client_optimizers().describe(), aggregators().describe(),
           server_optimizers().describe(), cohort_samplers().describe(),   topologies().describe(),
-          sync_policies().describe(),
-          staleness_weights().describe(), corrections().describe(),       up_compressors().describe(),
-          clippers().describe(),          privacy_mechanisms().describe()};
+          sync_policies().describe(),     staleness_weights().describe(), corrections().describe(),
+          up_compressors().describe(),    clippers().describe(),          privacy_mechanisms().describe()};
 }
 
 std::shared_ptr<const OptionSchema> full_schema() {
@@ -196,9 +197,8 @@ void resolve(Options& options, RunsIn place) {
   if (options.text("topology.name") == "gossip" && options.text("sync.mode") == "async")
     options.set_default("topology.gossip.method", "pairwise");
   options.check_methods();
-  if (const auto reason =
-          refusal_of_combination(options.text("topology.name"), options.text("sync.mode"),
-                                 options.text("algorithm.name"), place)) {
+  if (const auto reason = refusal_of_combination(options.text("topology.name"), options.text("sync.mode"),
+                                                 options.text("algorithm.name"), place)) {
     refuse(*reason);
   }
   const auto topology = topologies().make(options);

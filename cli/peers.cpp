@@ -9,9 +9,7 @@
 
 namespace gossamer {
 
-bool are_peers(const Options& options) {
-  return topologies().make(options)->kind() != TopologyKind::server;
-}
+bool are_peers(const Options& options) { return topologies().make(options)->kind() != TopologyKind::server; }
 
 int simulate_peers(Federation& federation) {
   const Options& options = federation.options;

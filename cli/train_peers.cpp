@@ -64,7 +64,9 @@ int train_peers(Federation& federation, MpiSession& session) {
     PeerRecorder recorder(
         options, coordinator, keeper,
         [&](ClientId client, const Frame& frame) { network->send(client, frame); },
-        [&] { return offset + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); });
+        [&] {
+          return offset + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        });
     peers.record = [&](const Frame& frame) { recorder.take(frame); };
     peers.stop_requested = [&] {
       if (stop_requested()) recorder.stop();

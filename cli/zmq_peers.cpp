@@ -1,13 +1,11 @@
 // gossamer server and gossamer client where the clients are peers.
-#include <spdlog/spdlog.h>
-
+#include "comms/zmq_peers.h"
 #include "cli/peers.h"
 #include "cli/zmq_limits.h"
 #include "client/evaluator.h"
 #include "client/peer_process.h"
 #include "client/peer_registration.h"
 #include "comms/collectives/zmq_link.h"
-#include "comms/zmq_peers.h"
 #include "core/error.h"
 #include "server/meeting_point.h"
 

@@ -1,17 +1,16 @@
 #include "client/peer_process.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "comms/codec.h"
 #include "core/error.h"
+#include "core/logging.h"
 
 namespace gossamer {
 namespace {
 
 constexpr std::chrono::milliseconds kPollInterval{50};
-constexpr std::chrono::milliseconds kLookInterval{2};    // how often a trainer looks up
+constexpr std::chrono::milliseconds kLookInterval{2};      // how often a trainer looks up
 constexpr std::chrono::microseconds kIdleCollective{100};  // between looks at a collective that does not move
 constexpr int kBusyTurns = 50;                             // before these
 constexpr std::chrono::seconds kFlushTime{5};
@@ -38,9 +37,8 @@ std::string PeerProcess::run(PeerPlace place) {
   place_ = std::move(place);
   last_heard_ = Clock::now();
   for (const ClientId client : place_.clients) peers_[client];
-  const bool began = await([&] {
-    return std::ranges::all_of(peers_, [](const auto& entry) { return entry.second.here; });
-  });
+  const bool began =
+      await([&] { return std::ranges::all_of(peers_, [](const auto& entry) { return entry.second.here; }); });
   if (began) {
     if (place_.all_reduce) {
       all_reduce_rounds();
@@ -59,8 +57,8 @@ void PeerProcess::all_reduce_rounds() {
   const ClientId client = place_.clients.front();
   Peer& peer = peers_.at(client);
   sums_.resize(peer.model.values().size() + 1);
-  const ExchangeBytes bytes = all_reduce_bytes(*topology_, place_.all_reduce->self(),
-                                               place_.all_reduce->world_size(), sums_.size());
+  const ExchangeBytes bytes =
+      all_reduce_bytes(*topology_, place_.all_reduce->self(), place_.all_reduce->world_size(), sums_.size());
   while (await([&] { return peer.granted > peer.completed; })) {
     const auto update = train(client, peer.completed + 1);
     if (!update) return;
@@ -137,7 +135,9 @@ void PeerProcess::gossip_freely() {
       exchange(client, peer.completed + 1);
       if (over()) return;
       complete(client, update->info);
-      pump(Clock::now());
+      // All that is here: with short rounds others send as fast as this peer can take it in.
+      while (!over() && pump(Clock::now())) {
+      }
       if (over()) return;
     }
   }
@@ -199,7 +199,7 @@ bool PeerProcess::pump(Clock::time_point deadline) {
       lose(frame.fault());
       return true;
     case FaultKind::malformed:
-      spdlog::warn("dropped a frame: {}", frame.fault().reason);
+      log_warning("dropped a frame: " + frame.fault().reason);
       return true;
   }
   return false;
@@ -275,7 +275,8 @@ void PeerProcess::serve(FrameType type, PeerShare share) {
   if (found == peers_.end() || !found->second.here) return;
   Peer& peer = found->second;
   const auto drop = [&](const Fault& fault) {
-    spdlog::warn("dropped what client {} sent to client {}: {}", share.from, share.to, fault.reason);
+    log_warning("dropped what client " + std::to_string(share.from) + " sent to client " +
+                std::to_string(share.to) + ": " + fault.reason);
   };
   if (lockstep_) {
     if (share.round > peer.completed && share.round <= peer.completed + kFarthestAhead)
@@ -303,7 +304,8 @@ void PeerProcess::lose(const Fault& fault) {
     if (end_) return;
     throw RunError("the server is lost: " + fault.reason);
   }
-  if (lost_.insert(fault.peer).second) spdlog::warn("client {} is lost: {}", fault.peer, fault.reason);
+  if (lost_.insert(fault.peer).second && !end_)
+    log_warning("client " + std::to_string(fault.peer) + " is lost: " + fault.reason);
 }
 
 std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round) {
@@ -346,8 +348,8 @@ void PeerProcess::send(FrameType type, const PeerShare& share) {
 void PeerProcess::complete(ClientId client, const UpdateInfo& info) {
   Peer& peer = peers_.at(client);
   ++peer.completed;
-  place_.network->tell(encode_report(
-      run_id_, {info, std::exchange(peer.sent, 0), std::exchange(peer.received, 0)}));
+  place_.network->tell(
+      encode_report(run_id_, {info, std::exchange(peer.sent, 0), std::exchange(peer.received, 0)}));
   if (peer.shown.erase(peer.completed) > 0) show(client);
 }
 

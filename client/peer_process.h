@@ -52,7 +52,7 @@ class PeerProcess {
     PeerModel model;
     Round completed = 0;
     Round granted = 0;
-    std::set<Round> shown;           // rounds at whose end its state is asked for
+    std::set<Round> shown;              // rounds at whose end its state is asked for
     std::optional<ClientId> waits_for;  // pairwise: who has not answered yet
     bool here = false;
     std::uint64_t sent = 0, received = 0;  // since the last report

@@ -1,10 +1,9 @@
 #include "client/peer_registration.h"
 
-#include <spdlog/spdlog.h>
-
 #include "comms/codec.h"
 #include "comms/peer_codec.h"
 #include "core/error.h"
+#include "core/logging.h"
 
 namespace gossamer {
 namespace {
@@ -16,8 +15,7 @@ constexpr std::chrono::seconds kRegistrationInterval{1};
 
 std::optional<Introduction> register_peer(Transport& transport, const Options& options,
                                           const ParameterLayout& layout, ClientId client,
-                                          const std::string& address,
-                                          std::chrono::duration<double> patience,
+                                          const std::string& address, std::chrono::duration<double> patience,
                                           const std::function<bool()>& stop_requested) {
   using Clock = Transport::Clock;
   const Frame hello = encode_hello(0, client, {options.digest(), layout.fingerprint(), 0, kWireVersion});
@@ -38,7 +36,7 @@ std::optional<Introduction> register_peer(Transport& transport, const Options& o
     auto message = transport.receive(now + kPollInterval);
     if (!message) {
       if (message.fault().kind == FaultKind::malformed)
-        spdlog::warn("dropped a frame: {}", message.fault().reason);
+        log_warning("dropped a frame: " + message.fault().reason);
       if (message.fault().kind == FaultKind::disconnected) welcome = false;
       continue;
     }
@@ -48,8 +46,8 @@ std::optional<Introduction> register_peer(Transport& transport, const Options& o
       case FrameType::welcome:
         welcome = true;
         client = frame.header.client;
-        static_cast<void>(transport.send(
-            0, encode_text(FrameType::address, frame.header.run_id, client, address)));
+        static_cast<void>(
+            transport.send(0, encode_text(FrameType::address, frame.header.run_id, client, address)));
         break;
       case FrameType::roster: {
         auto roster = decode_roster(frame);

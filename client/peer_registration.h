@@ -24,8 +24,7 @@ struct Introduction {
 // is over before it began.
 std::optional<Introduction> register_peer(Transport& transport, const Options& options,
                                           const ParameterLayout& layout, ClientId client,
-                                          const std::string& address,
-                                          std::chrono::duration<double> patience,
+                                          const std::string& address, std::chrono::duration<double> patience,
                                           const std::function<bool()>& stop_requested);
 
 }  // namespace gossamer

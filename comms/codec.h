@@ -38,9 +38,9 @@ Result<Compressed> decode_model(const Frame& frame);
 Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update);
 Result<CompressedUpdate> decode_update(const Frame& frame);
 
-// refuse, finish and leave carry their reason, welcome a folder, address an address (frame.h). Longer texts are cut at
-// kMaxTextBytes when encoded and refused when decoded. Each byte that is not part of a printable UTF-8
-// character is decoded as
+// refuse, finish and leave carry their reason, welcome a folder, address an address (frame.h). Longer texts
+// are cut at kMaxTextBytes when encoded and refused when decoded. Each byte that is not part of a printable
+// UTF-8 character is decoded as
 // '?', so that a text can be shown on a terminal.
 inline constexpr std::size_t kMaxTextBytes = 4096;
 Frame encode_text(FrameType type, std::uint64_t run_id, ClientId client, std::string_view text);

@@ -143,7 +143,8 @@ Result<std::vector<std::string>> decode_roster(const Frame& frame) {
   for (std::uint32_t i = 0; i < count; ++i) {
     std::uint16_t length = 0;
     if (!take(rest, length) || length > rest.size()) return malformed("roster ends inside an address");
-    if (length > kMaxAddressBytes) return malformed("roster: an address of " + std::to_string(length) + " bytes");
+    if (length > kMaxAddressBytes)
+      return malformed("roster: an address of " + std::to_string(length) + " bytes");
     const std::string address(reinterpret_cast<const char*>(rest.data()), length);
     if (!std::ranges::all_of(address, [](char c) { return c > ' ' && c < 0x7F; }))
       return malformed("roster: an address that is not printable");

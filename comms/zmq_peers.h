@@ -16,8 +16,8 @@ struct ZmqPeersSettings {
   ZmqLimits limits;
 };
 
-// A peer's network over ZeroMQ: `recorder` is its connection to the meeting point, over `inbox` others come to
-// it, and it connects to each of `addresses` (its neighbours; none for a peer that talks to the recorder
+// A peer's network over ZeroMQ: `recorder` is its connection to the meeting point, over `inbox` others come
+// to it, and it connects to each of `addresses` (its neighbours; none for a peer that talks to the recorder
 // only). Who sends says hello first; frames in the name of anybody else, or of somebody who is no neighbour,
 // are dropped. `recorder` outlives it.
 std::unique_ptr<PeerNetwork> make_zmq_peers(Transport& recorder, std::unique_ptr<Transport> inbox,

@@ -1,13 +1,12 @@
 #include "server/meeting_point.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "comms/codec.h"
 #include "comms/peer_codec.h"
 #include "core/error.h"
+#include "core/logging.h"
 #include "server/admission.h"
 
 namespace gossamer {
@@ -52,7 +51,7 @@ std::string MeetingPoint::run(PeerCoordinator& coordinator, RunKeeper& keeper,
     } else if (message.fault().kind == FaultKind::disconnected) {
       lose(message.fault().peer, message.fault().reason);
     } else if (message.fault().kind == FaultKind::malformed) {
-      spdlog::warn("dropped a frame: {}", message.fault().reason);
+      log_warning("dropped a frame: " + message.fault().reason);
     }
     ping();
   }
@@ -66,7 +65,8 @@ void MeetingPoint::handle(const Message& message) {
   if (header.type == FrameType::hello) return admit(message);
   const auto guest = guests_.find(header.client);
   if (guest == guests_.end() || guest->second.rank != message.from) {
-    spdlog::warn("dropped a frame in the name of client {} from somebody else", header.client);
+    log_warning("dropped a frame in the name of client " + std::to_string(header.client) +
+                " from somebody else");
     return;
   }
   if (header.type != FrameType::address) return recorder_->take(message.frame);
@@ -78,7 +78,7 @@ void MeetingPoint::handle(const Message& message) {
 
 void MeetingPoint::admit(const Message& message) {
   const auto refuse = [&](const std::string& reason) {
-    spdlog::warn("refused a client: {}", reason);
+    log_warning("refused a client: " + reason);
     static_cast<void>(transport_.send(message.from, encode_text(FrameType::refuse, run_id_, 0, reason)));
   };
   const auto hello = decode_hello(message.frame);
@@ -116,7 +116,8 @@ void MeetingPoint::introduce() {
 }
 
 void MeetingPoint::lose(Rank rank, const std::string& reason) {
-  const auto lost = std::ranges::find_if(guests_, [&](const auto& guest) { return guest.second.rank == rank; });
+  const auto lost =
+      std::ranges::find_if(guests_, [&](const auto& guest) { return guest.second.rank == rank; });
   if (lost == guests_.end()) return;
   const ClientId client = lost->first;
   guests_.erase(lost);

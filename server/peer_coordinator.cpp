@@ -43,8 +43,8 @@ PeerActions PeerCoordinator::left(ClientId client, const std::string& reason, Se
   if (finished_ || !members_.leave(client, reason) || !running_) return {};
   ++dropped_;
   if (needs_everybody_) {
-    return finish(false, "client " + std::to_string(client) + " is lost (" + reason + "); topology.name = " +
-                             topology_ + " cannot go on without it");
+    return finish(false, "client " + std::to_string(client) + " is lost (" + reason +
+                             "); topology.name = " + topology_ + " cannot go on without it");
   }
   if (members_.present() < min_size_) return finish(false, members_.too_few(min_size_));
   return close_if_ready(now);
@@ -115,8 +115,8 @@ PeerActions PeerCoordinator::grant_up_to(Round round) {
   PeerActions actions;
   while (granted_ < std::min(round, rounds_)) {
     ++granted_;
-    actions.emplace_back(Grant{granted_, members_.here(),
-                               lockstep_ && due(granted_) ? showing() : std::vector<ClientId>{}});
+    actions.emplace_back(
+        Grant{granted_, members_.here(), lockstep_ && due(granted_) ? showing() : std::vector<ClientId>{}});
   }
   return actions;
 }
@@ -219,9 +219,7 @@ bool PeerCoordinator::due(Round round) const {
   return round % eval_every_ == 0 || round == rounds_ || schedule_.due(round) || stopping_at(round);
 }
 
-bool PeerCoordinator::stopping_at(Round round) const {
-  return stopping_ && (!forced_ || round == *forced_);
-}
+bool PeerCoordinator::stopping_at(Round round) const { return stopping_ && (!forced_ || round == *forced_); }
 
 // Whose model is wanted: everybody's, or one's where all have the same.
 std::vector<ClientId> PeerCoordinator::showing() const {

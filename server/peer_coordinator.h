@@ -36,8 +36,8 @@ using PeerActions = std::vector<PeerAction>;
 // is evaluated or saved. Then the model is the mean of the peers' models (of those who all have the same one,
 // that one), and consensus_distance says how far they are from it.
 //
-// In lockstep a round of the run is everybody's round of work, and nobody is more than two rounds ahead of it.
-// Otherwise it is as many rounds of work as there are peers, whoever did them. Deterministic; no I/O, no
+// In lockstep a round of the run is everybody's round of work, and nobody is more than two rounds ahead of
+// it. Otherwise it is as many rounds of work as there are peers, whoever did them. Deterministic; no I/O, no
 // clock. Not thread-safe.
 class PeerCoordinator final : public VersionedModel {
  public:
@@ -98,9 +98,9 @@ class PeerCoordinator final : public VersionedModel {
   std::optional<Round> forced_;  // the round at whose end a stopped run is
   std::int64_t dropped_ = 0;     // since the last commit
   std::int64_t rejected_ = 0;
-  std::map<Round, Open> open_;        // lockstep: by round
-  std::deque<PeerReport> reports_;    // otherwise: not yet part of a round
-  std::optional<Open> closing_;       // otherwise: the round that waits for states
+  std::map<Round, Open> open_;      // lockstep: by round
+  std::deque<PeerReport> reports_;  // otherwise: not yet part of a round
+  std::optional<Open> closing_;     // otherwise: the round that waits for states
   std::shared_ptr<const Parameters> model_;
   std::map<ClientId, std::shared_ptr<FloatBuffer>> states_;  // at the end of states_round_
   Round states_round_ = 0;

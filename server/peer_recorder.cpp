@@ -1,11 +1,10 @@
 #include "server/peer_recorder.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "comms/codec.h"
+#include "core/logging.h"
 
 namespace gossamer {
 
@@ -31,7 +30,7 @@ void PeerRecorder::join(ClientId client) {
 
 void PeerRecorder::leave(ClientId client, const std::string& reason) {
   if (!coordinator_.is_present(client)) return;
-  spdlog::warn("client {} is lost: {}", client, reason);
+  log_warning("client " + std::to_string(client) + " is lost: " + reason);
   PeerActions actions = coordinator_.left(client, reason, now_());
   for (ClientId peer = 0; began_ && peer < coordinator_.population(); ++peer) {
     if (coordinator_.is_present(peer)) tell(peer, encode_signal(FrameType::lost, run_id_, client));

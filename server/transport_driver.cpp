@@ -4,8 +4,8 @@
 
 #include "comms/codec.h"
 #include "core/error.h"
-#include "server/admission.h"
 #include "core/logging.h"
+#include "server/admission.h"
 
 namespace gossamer {
 namespace {

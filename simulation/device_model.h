@@ -18,8 +18,8 @@ class DeviceModel {
   // From send to receipt, with the transmissions that network.loss costs.
   Seconds download_seconds(std::size_t bytes, ClientId client, Round round) const;
   Seconds upload_seconds(std::size_t bytes, ClientId client, Round round) const;
-  // A client's link, for transfers from peer to peer: bytes a second, and how often what it sends in a round of
-  // work is sent until it has arrived.
+  // A client's link, for transfers from peer to peer: bytes a second, and how often what it sends in a round
+  // of work is sent until it has arrived.
   struct Wire {
     double up = 0, down = 0;
     Seconds latency = 0;

@@ -93,8 +93,8 @@ Compressed PeerSimulation::encoded(const SharedFloats& values) {
 void PeerSimulation::begin_training(ClientId client) {
   Peer& one = peer(client);
   const Round round = one.completed + 1;
-  const Frame model = encode_model(run_id_, round, client, static_cast<std::uint64_t>(round),
-                                   encoded(one.model.share()));
+  const Frame model =
+      encode_model(run_id_, round, client, static_cast<std::uint64_t>(round), encoded(one.model.share()));
   one.training = pool_.submit([model](Client& worker) -> Result<Frame> {
     auto received = pass_through(model);
     if (!received) return received;
@@ -123,8 +123,8 @@ void PeerSimulation::lose(ClientId client, const std::string& reason) {
 void PeerSimulation::complete(ClientId client) {
   Peer& one = peer(client);
   ++one.completed;
-  recorder_->take(encode_report(
-      run_id_, {one.info, std::exchange(one.sent, 0), std::exchange(one.received, 0)}));
+  recorder_->take(
+      encode_report(run_id_, {one.info, std::exchange(one.sent, 0), std::exchange(one.received, 0)}));
   if (one.shown.erase(one.completed) > 0) show(client);
 }
 

@@ -19,8 +19,8 @@ Seconds PeerWires::deliver(const Message& message, Round round) {
   const Seconds begin = std::max(message.sent, up_free);
   up_free = begin + sender.transmissions * bytes / sender.up;
   const Seconds latency = sender.transmissions * sender.latency;
-  // The first byte arrives a latency after it left; the last one not before it left, nor before the receiver's
-  // link has carried them all.
+  // The first byte arrives a latency after it left; the last one not before it left, nor before the
+  // receiver's link has carried them all.
   down_free = std::max(up_free + latency, std::max(begin + latency, down_free) + bytes / receiver.down);
   return down_free;
 }
@@ -36,8 +36,8 @@ void PeerWires::deliver(std::vector<Message> messages, Round round, std::span<Se
 void PeerWires::all_reduce(const Topology& topology, std::size_t count, Round round, std::span<Seconds> at) {
   std::vector<Routes> routes;
   for (std::size_t rank = 0; rank < at.size(); ++rank) {
-    routes.push_back(routes_for(
-        topology.all_reduce_routes(static_cast<Rank>(rank), static_cast<int>(at.size())), count));
+    routes.push_back(
+        routes_for(topology.all_reduce_routes(static_cast<Rank>(rank), static_cast<int>(at.size())), count));
   }
   for (std::size_t stage = 0; stage < routes[0].stages.size(); ++stage) {
     std::vector<Message> messages;

@@ -1,7 +1,7 @@
-// Peers without a server or a common sum, each with a model of its own. Lian, Zhang, Zhang, Hsieh, Zhang, Liu:
-// Can decentralized algorithms outperform centralized algorithms?, 2017 (D-PSGD); Jin, Yuan, Iandola, Keutzer:
-// How to scale distributed deep learning?, 2016 (pairwise); Blot, Picard, Cord, Thome: Gossip training for
-// deep learning, 2016 (GoSGD).
+// Peers without a server or a common sum, each with a model of its own. Lian, Zhang, Zhang, Hsieh, Zhang,
+// Liu: Can decentralized algorithms outperform centralized algorithms?, 2017 (D-PSGD); Jin, Yuan, Iandola,
+// Keutzer: How to scale distributed deep learning?, 2016 (pairwise); Blot, Picard, Cord, Thome: Gossip
+// training for deep learning, 2016 (GoSGD).
 #include "comms/topologies/gossip.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ class Gossip final : public Topology {
                        : method == "pairwise" ? GossipMethod::pairwise
                                               : GossipMethod::go_sgd;
     settings_.weights = options.text("topology.gossip.weights") == "uniform" ? GraphWeights::uniform
-                                                                              : GraphWeights::metropolis;
+                                                                             : GraphWeights::metropolis;
     settings_.overlap = options.flag("topology.gossip.overlap");
     settings_.probability = options.real("topology.gossip.probability");
     settings_.seed = static_cast<std::uint64_t>(options.integer("run.seed"));
@@ -97,8 +97,7 @@ std::vector<OptionSpec> gossip_options() {
           .one_of({"metropolis", "uniform"}),
       flag_option("topology.gossip.overlap", false,
                   "d_psgd: exchange the models that a round begins with while it trains; needs more rounds"),
-      real_option("topology.gossip.probability", 1,
-                  "async: of an exchange after a round of work")
+      real_option("topology.gossip.probability", 1, "async: of an exchange after a round of work")
           .above(0)
           .at_most(1),
   };

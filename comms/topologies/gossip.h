@@ -30,8 +30,8 @@ class GossipPlan {
   const GossipSettings& settings() const noexcept { return settings_; }
   const Graph& graph() const noexcept { return graph_; }
 
-  // Lockstep: what peer `self` mixes at the end of `round`, itself included, ascending. The matrix of all rows
-  // is symmetric and doubly stochastic in every round.
+  // Lockstep: what peer `self` mixes at the end of `round`, itself included, ascending. The matrix of all
+  // rows is symmetric and doubly stochastic in every round.
   std::vector<MixingWeight> row(Rank self, Round round) const;
   // Asynchronous: the neighbour that `self` talks to after its `round`th round of work, among those that are
   // present; none where it keeps to itself this time.

@@ -119,8 +119,8 @@ Graph read_edges(const std::string& path, int peers) {
     std::string rest;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     if (!(words >> a >> b) || (words >> rest) || a == b || a < 0 || b < 0 || a >= peers || b >= peers) {
-      throw FileError(path + ", line " + std::to_string(number) +
-                      ": expected two different peers of 0 .. " + std::to_string(peers - 1));
+      throw FileError(path + ", line " + std::to_string(number) + ": expected two different peers of 0 .. " +
+                      std::to_string(peers - 1));
     }
     edges.add(static_cast<Rank>(a), static_cast<Rank>(b));
   }
@@ -193,7 +193,8 @@ std::vector<MixingWeight> mixing_row(const Graph& graph, GraphWeights weights, R
     row.push_back({peer, weight});
     rest -= weight;
   }
-  const auto place = std::ranges::find_if(row, [self](const MixingWeight& entry) { return entry.peer > self; });
+  const auto place =
+      std::ranges::find_if(row, [self](const MixingWeight& entry) { return entry.peer > self; });
   row.insert(place, {self, rest});
   return row;
 }

@@ -18,10 +18,10 @@ const Registry<Topology>& topologies() {
        {{"all_to_all", "peers; each sends its vector to every other and sums in rank order", "", {}},
         make_all_to_all},
        {{"mpi_allreduce", "peers; the sum is MPI_Allreduce (under mpirun only)", "", {}}, make_mpi_allreduce},
-       {{"gossip",
-         "peers with a model each, which mix it with their neighbours'",
+       {{"gossip", "peers with a model each, which mix it with their neighbours'",
          "Lian, Zhang, Zhang, Hsieh, Zhang, Liu: Can decentralized algorithms outperform centralized "
-         "algorithms?, 2017; Jin, Yuan, Iandola, Keutzer: How to scale distributed deep learning?, 2016; Blot, "
+         "algorithms?, 2017; Jin, Yuan, Iandola, Keutzer: How to scale distributed deep learning?, 2016; "
+         "Blot, "
          "Picard, Cord, Thome: Gossip training for deep learning, 2016",
          gossip_options()},
         make_gossip}}};

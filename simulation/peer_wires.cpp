@@ -10,26 +10,34 @@ PeerWires::PeerWires(const DeviceModel& devices, std::int64_t peers)
       up_free_(static_cast<std::size_t>(peers)),
       down_free_(static_cast<std::size_t>(peers)) {}
 
-Seconds PeerWires::deliver(const Message& message, Round round) {
-  const DeviceModel::Wire sender = devices_.wire(message.from, round);
-  const DeviceModel::Wire receiver = devices_.wire(message.to, round);
-  const auto bytes = static_cast<double>(message.bytes);
+Seconds PeerWires::deliver(const Message& message, Round round) { return arrive(upload(message, round)); }
+
+PeerWires::Transfer PeerWires::upload(const Message& message, Round round) {
+  const DeviceModel::Wire wire = devices_.wire(message.from, round);
   Seconds& up_free = up_free_[static_cast<std::size_t>(message.from)];
-  Seconds& down_free = down_free_[static_cast<std::size_t>(message.to)];
   const Seconds begin = std::max(message.sent, up_free);
-  up_free = begin + sender.transmissions * bytes / sender.up;
-  const Seconds latency = sender.transmissions * sender.latency;
-  // The first byte arrives a latency after it left; the last one not before it left, nor before the
-  // receiver's link has carried them all.
-  down_free = std::max(up_free + latency, std::max(begin + latency, down_free) + bytes / receiver.down);
-  return down_free;
+  up_free = begin + wire.transmissions * static_cast<double>(message.bytes) / wire.up;
+  const Seconds latency = wire.transmissions * wire.latency;
+  return {message.to, static_cast<double>(message.bytes) / devices_.wire(message.to, round).down,
+          begin + latency, up_free + latency};
+}
+
+// The receiver's link takes in transfers one after the other, each at its own rate, but the last byte not
+// before it has come.
+Seconds PeerWires::arrive(const Transfer& transfer) {
+  Seconds& down_free = down_free_[static_cast<std::size_t>(transfer.to)];
+  down_free = std::max(down_free, transfer.first_byte) + transfer.seconds_down;
+  return std::max(down_free, transfer.last_byte);
 }
 
 void PeerWires::deliver(std::vector<Message> messages, Round round, std::span<Seconds> at) {
   std::ranges::stable_sort(messages, {}, [](const Message& m) { return std::tie(m.sent, m.from); });
-  for (const Message& message : messages) {
-    Seconds& arrived = at[static_cast<std::size_t>(message.to)];
-    arrived = std::max(arrived, deliver(message, round));
+  std::vector<Transfer> transfers;
+  for (const Message& message : messages) transfers.push_back(upload(message, round));
+  std::ranges::stable_sort(transfers, {}, &Transfer::first_byte);
+  for (const Transfer& transfer : transfers) {
+    Seconds& arrived = at[static_cast<std::size_t>(transfer.to)];
+    arrived = std::max(arrived, arrive(transfer));
   }
 }
 

@@ -30,6 +30,14 @@ class PeerWires {
   void all_reduce(const Topology& topology, std::size_t count, Round round, std::span<Seconds> at);
 
  private:
+  struct Transfer {
+    ClientId to = 0;
+    Seconds seconds_down = 0;  // that it takes the receiver's link
+    Seconds first_byte = 0, last_byte = 0;  // when they come to it
+  };
+  Transfer upload(const Message& message, Round round);
+  Seconds arrive(const Transfer& transfer);
+
   const DeviceModel& devices_;
   std::vector<Seconds> up_free_, down_free_;
 };

@@ -45,6 +45,15 @@ const std::array<AlgorithmRow, 6> kAlgorithms{{
     {"dc_asgd", {"async"}, kEveryVersion, false},
 }};
 
+std::vector<std::string> names_of(const std::vector<MethodGroup>& groups, std::string_view chooser) {
+  std::vector<std::string> names;
+  for (const MethodGroup& group : groups) {
+    if (group.chooser != chooser) continue;
+    for (const MethodInfo& method : group.methods) names.push_back(method.name);
+  }
+  return names;
+}
+
 bool holds(const Modes& modes, const std::string& mode) {
   return std::ranges::find(modes, mode) != modes.end();
 }
@@ -79,6 +88,43 @@ std::optional<std::string> refusal_of_combination(const std::string& topology, c
            ", or topology.name = parameter_server";
   }
   return std::nullopt;
+}
+
+std::string combinations_page(const std::vector<MethodGroup>& groups) {
+  const auto topologies = names_of(groups, "topology.name");
+  const auto modes = names_of(groups, "sync.mode");
+  const auto algorithms = names_of(groups, "algorithm.name");
+  std::string page =
+      "# Combinations\n\nWritten by `gossamer list --combinations docs/combinations.md` from the table that "
+      "the program "
+      "itself asks\n(`cli/combinations.cpp`); a test compares them. Each cell has the values of `sync.mode` "
+      "with which "
+      "`topology.name`\n(columns) and `algorithm.name` (rows) work. All others are refused at start.\n\n| |";
+  for (const std::string& topology : topologies) page += " `" + topology + "` |";
+  page += "\n|---|";
+  for (std::size_t i = 0; i < topologies.size(); ++i) page += "---|";
+  page += '\n';
+  // Why not, each reason once, in the order of the table.
+  std::vector<std::string> reasons;
+  for (const std::string& algorithm : algorithms) {
+    page += "| `" + algorithm + "` |";
+    for (const std::string& topology : topologies) {
+      std::string cell;
+      for (const std::string& mode : modes) {
+        const auto refusal = refusal_of_combination(topology, mode, algorithm);
+        if (!refusal) cell += (cell.empty() ? " `" : ", `") + mode + '`';
+        if (refusal && std::ranges::find(reasons, *refusal) == reasons.end()) reasons.push_back(*refusal);
+      }
+      page += (cell.empty() ? " -" : cell) + " |";
+    }
+    page += '\n';
+  }
+  page +=
+      "\n`mpi_allreduce` runs under mpirun only. What else a combination asks for (methods of gossip, whole "
+      "cohorts, no server\noptimizer without a server) the program says when it is missing.\n\n## What it "
+      "says\n\n";
+  for (const std::string& reason : reasons) page += "    " + reason + '\n';
+  return page;
 }
 
 }  // namespace gossamer

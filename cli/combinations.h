@@ -2,6 +2,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "core/registry.h"
 
 namespace gossamer {
 
@@ -13,5 +16,8 @@ enum class RunsIn { anywhere, simulation, mpi, zmq };
 std::optional<std::string> refusal_of_combination(const std::string& topology, const std::string& mode,
                                                   const std::string& algorithm,
                                                   RunsIn place = RunsIn::anywhere);
+
+// docs/combinations.md: what the table says of all methods of these registries.
+std::string combinations_page(const std::vector<MethodGroup>& groups);
 
 }  // namespace gossamer

@@ -28,9 +28,8 @@ void PeerModel::add_mean(std::span<const float> sums) {
   for (std::size_t i = 0; i < values.size(); ++i) values[i] += sums[i] / total;
 }
 
-Result<std::monostate> PeerModel::mix(std::span<const MixingWeight> row, Rank self,
-                                      std::span<const float> own,
-                                      const std::map<ClientId, Compressed>& arrived, const Compressor& down) {
+std::size_t PeerModel::mix(std::span<const MixingWeight> row, Rank self, std::span<const float> own,
+                           const std::map<ClientId, Compressed>& arrived, const Compressor& down) {
   double kept = 0;
   for (const MixingWeight& entry : row) {
     if (entry.peer == self || !arrived.contains(entry.peer)) kept += entry.weight;
@@ -38,17 +37,22 @@ Result<std::monostate> PeerModel::mix(std::span<const MixingWeight> row, Rank se
   auto mixed = std::make_shared<FloatBuffer>(own.size());
   std::ranges::fill(*mixed, 0.0F);
   const std::span<float> sum = *mixed;
+  const auto add_own = [&](double weight) {
+    const auto factor = static_cast<float>(weight);
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += factor * own[i];
+  };
+  std::size_t malformed = 0;
   for (const MixingWeight& entry : row) {
     if (entry.peer == self) {
-      const auto factor = static_cast<float>(kept);
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += factor * own[i];
+      add_own(kept);
     } else if (const auto theirs = arrived.find(entry.peer); theirs != arrived.end()) {
-      auto added = down.decompress_add(theirs->second, static_cast<float>(entry.weight), sum);
-      if (!added) return added;
+      if (down.decompress_add(theirs->second, static_cast<float>(entry.weight), sum)) continue;
+      add_own(entry.weight);
+      ++malformed;
     }
   }
   values_ = std::move(mixed);
-  return std::monostate{};
+  return malformed;
 }
 
 Result<SharedFloats> PeerModel::take_half(const Compressed& theirs, const Compressor& down) {

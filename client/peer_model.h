@@ -33,9 +33,10 @@ class PeerModel {
   void add_mean(std::span<const float> sums);
 
   // D-PSGD and pairwise averaging in lockstep: x = sum_j W_ij x_j, in the order of the row. `own` stands for
-  // x_i; who is missing counts as x_i too, so that W stays doubly stochastic among those who are left.
-  Result<std::monostate> mix(std::span<const MixingWeight> row, Rank self, std::span<const float> own,
-                             const std::map<ClientId, Compressed>& arrived, const Compressor& down);
+  // x_i; who is missing, or has sent something malformed, counts as x_i too, so that W stays doubly
+  // stochastic among those who are left. Returns how many were malformed.
+  std::size_t mix(std::span<const MixingWeight> row, Rank self, std::span<const float> own,
+                  const std::map<ClientId, Compressed>& arrived, const Compressor& down);
 
   // Pairwise averaging, asynchronous: who is asked takes half the difference (x_j - x_i) / 2 and returns it;
   // who asked then gives it. Their sum is conserved whatever else happened to either in between.

@@ -14,8 +14,6 @@ constexpr std::chrono::milliseconds kLookInterval{2};      // how often a traine
 constexpr std::chrono::microseconds kIdleCollective{100};  // between looks at a collective that does not move
 constexpr int kBusyTurns = 50;                             // before these
 constexpr std::chrono::seconds kFlushTime{5};
-// A neighbour that ran ahead has completed a round more, and so has its neighbour.
-constexpr Round kFarthestAhead = 64;
 
 std::uint64_t share_bytes(const Compressed& content) { return kFrameHeaderBytes + content.payload.size(); }
 
@@ -116,7 +114,11 @@ void PeerProcess::gossip_rounds() {
         });
       });
       if (!complete_row) return;
-      accept(peer.model.mix(row, static_cast<Rank>(client), own.at(client).values, arrived, *down_), client);
+      const std::size_t malformed =
+          peer.model.mix(row, static_cast<Rank>(client), own.at(client).values, arrived, *down_);
+      if (malformed > 0)
+        log_warning("client " + std::to_string(client) + ": left out " + std::to_string(malformed) +
+                    " malformed models of its neighbours");
       if (plan_->settings().overlap) accept(peer.model.add(updates.at(client), *up_), client);
       for (const auto& [from, content] : arrived) peer.received += share_bytes(content);
       arrived_.erase({client, round});
@@ -279,7 +281,7 @@ void PeerProcess::serve(FrameType type, PeerShare share) {
                 std::to_string(share.to) + ": " + fault.reason);
   };
   if (lockstep_) {
-    if (share.round > peer.completed && share.round <= peer.completed + kFarthestAhead)
+    if (share.round > peer.completed && share.round <= peer.completed + kRoundsAhead)
       arrived_[{share.to, share.round}].try_emplace(share.from, std::move(share.content));
     return;
   }

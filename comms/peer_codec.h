@@ -14,6 +14,9 @@ namespace gossamer {
 
 // What peers say to one another and to who keeps the run, as frames; the rules are codec.h's.
 
+// In lockstep nobody begins a round that is further than this ahead of the last one that all have completed.
+inline constexpr Round kRoundsAhead = 2;
+
 // What a peer's round of work came to. info.weight, train_loss and samples as in an update; bytes are those
 // of the peer's exchange with others since its last report.
 struct PeerReport {

@@ -8,9 +8,6 @@
 namespace gossamer {
 namespace {
 
-// How many rounds a peer may be ahead of the last one that everybody has completed.
-constexpr Round kAhead = 2;
-
 TopologyKind kind_of(const Options& options) { return topologies().make(options)->kind(); }
 
 std::string state_name(ClientId client) { return "peer " + std::to_string(client); }
@@ -36,7 +33,7 @@ PeerActions PeerCoordinator::joined(ClientId client, Seconds) {
   running_ = true;
   if (version_ >= rounds_) return finish(true, "rounds");
   granted_ = version_;
-  return grant_up_to(version_ + (lockstep_ ? kAhead : 1));
+  return grant_up_to(version_ + (lockstep_ ? kRoundsAhead : 1));
 }
 
 PeerActions PeerCoordinator::left(ClientId client, const std::string& reason, Seconds now) {
@@ -106,7 +103,7 @@ PeerActions PeerCoordinator::stop(Seconds) {
 
 PeerActions PeerCoordinator::go_on(Seconds now) {
   PeerActions actions;
-  if (lockstep_ && !stopping_) actions = grant_up_to(version_ + kAhead);
+  if (lockstep_ && !stopping_) actions = grant_up_to(version_ + kRoundsAhead);
   for (PeerAction& action : close_if_ready(now)) actions.push_back(std::move(action));
   return actions;
 }

@@ -211,8 +211,8 @@ void PeerSimulation::mix_models(const std::map<ClientId, CompressedUpdate>& upda
       messages.push_back(
           {entry.peer, client, share_bytes(sent.at(entry.peer)), overlap ? began[from] : ready_[from]});
     }
-    const auto mixed = one.model.mix(row, static_cast<Rank>(client), own.at(client).values, arrived, *down_);
-    if (!mixed) throw std::logic_error("simulation: a model that cannot be mixed");
+    if (one.model.mix(row, static_cast<Rank>(client), own.at(client).values, arrived, *down_) > 0)
+      throw std::logic_error("simulation: a model that cannot be mixed");
     if (overlap) add(client);
   }
   wires_.deliver(std::move(messages), round, ready_);

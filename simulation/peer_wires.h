@@ -32,7 +32,7 @@ class PeerWires {
  private:
   struct Transfer {
     ClientId to = 0;
-    Seconds seconds_down = 0;  // that it takes the receiver's link
+    Seconds seconds_down = 0;               // that it takes the receiver's link
     Seconds first_byte = 0, last_byte = 0;  // when they come to it
   };
   Transfer upload(const Message& message, Round round);

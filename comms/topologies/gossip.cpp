@@ -96,7 +96,8 @@ std::vector<OptionSpec> gossip_options() {
                   "d_psgd: of a neighbour, by the degrees of the two, or by the largest of all")
           .one_of({"metropolis", "uniform"}),
       flag_option("topology.gossip.overlap", false,
-                  "d_psgd: exchange the models that a round begins with while it trains; needs more rounds"),
+                  "d_psgd: exchange the models that a round begins with while it trains; needs short rounds, "
+                  "and more"),
       real_option("topology.gossip.probability", 1, "async: of an exchange after a round of work")
           .above(0)
           .at_most(1),

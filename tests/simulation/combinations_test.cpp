@@ -22,8 +22,11 @@ std::string mnist() {
 
 double accuracy_of(const Keys& keys) {
   const TemporaryFolder folder;
-  const Keys all = keys + Keys{{"data.dataset", "mnist"}, {"data.path", mnist()}, {"data.clients", "10"},
-                               {"run.eval_every", "1"},   {"sync.mode", keys.at("sync.mode")}};
+  const Keys all = keys + Keys{{"data.dataset", "mnist"},
+                               {"data.path", mnist()},
+                               {"data.clients", "10"},
+                               {"run.eval_every", "1"},
+                               {"sync.mode", keys.at("sync.mode")}};
   const bool server = keys.at("topology.name") == "parameter_server";
   const Outcome outcome = server ? simulate_in(folder, all, 2) : simulate_peers_in(folder, all, 2);
   double best = 0;
@@ -57,7 +60,8 @@ TEST_P(Combinations, TrainOrAreRefused) {
     return;
   }
   if (mnist().empty()) GTEST_SKIP() << "no MNIST: set GOSSAMER_DATA";
-  const Keys training = keys + Keys{{"run.rounds", mode == "async" && topology == "parameter_server" ? "50" : "5"}};
+  const Keys training =
+      keys + Keys{{"run.rounds", mode == "async" && topology == "parameter_server" ? "50" : "5"}};
   std::vector<Keys> ways{training};
   if (topology == "gossip") {
     ways = {training + Keys{{"topology.gossip.method", "pairwise"}},
@@ -82,8 +86,8 @@ TEST(Combinations, OfEveryAlgorithmAreAcceptedOrRefusedAsTheTableSays) {
       for (const std::string& algorithm : algorithms().names()) {
         for (const RunsIn place : {RunsIn::simulation, RunsIn::mpi, RunsIn::zmq}) {
           const auto refusal = refusal_of_combination(topology, mode, algorithm, place);
-          const std::string said =
-              resolved({{"topology.name", topology}, {"sync.mode", mode}, {"algorithm.name", algorithm}}, place);
+          const std::string said = resolved(
+              {{"topology.name", topology}, {"sync.mode", mode}, {"algorithm.name", algorithm}}, place);
           EXPECT_EQ(said.empty(), !refusal) << topology << ' ' << mode << ' ' << algorithm << ": " << said;
           EXPECT_THAT(said, testing::Not(HasSubstr("\n")));
           ++(refusal ? refused : accepted);

@@ -22,8 +22,8 @@ struct PeerOutcome : Outcome {
 };
 
 inline PeerOutcome simulate_peers_in(const TemporaryFolder& folder, const Keys& given, int threads = 2,
-                              Round stop_after = INT64_MAX,
-                              const std::function<void(PeerSimulation&)>& observer = {}) {
+                                     Round stop_after = INT64_MAX,
+                                     const std::function<void(PeerSimulation&)>& observer = {}) {
   Options options = configured(given, folder);
   const auto data = make_dataset(options);
   resolve(options, RunsIn::simulation);

@@ -25,8 +25,7 @@ double accuracy_of(const Keys& keys) {
   const Keys all = keys + Keys{{"data.dataset", "mnist"},
                                {"data.path", mnist()},
                                {"data.clients", "10"},
-                               {"run.eval_every", "1"},
-                               {"sync.mode", keys.at("sync.mode")}};
+                               {"run.eval_every", "1"}};
   const bool server = keys.at("topology.name") == "parameter_server";
   const Outcome outcome = server ? simulate_in(folder, all, 2) : simulate_peers_in(folder, all, 2);
   double best = 0;
@@ -79,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(Every, Combinations,
 
 // The table and the configuration agree about every triple, in every place. (With a server an algorithm says
 // itself what it presets, in words of its own.)
-TEST(Combinations, OfEveryAlgorithmAreAcceptedOrRefusedAsTheTableSays) {
+TEST(CombinationsOfEveryAlgorithm, AreAcceptedOrRefusedAsTheTableSays) {
   int accepted = 0, refused = 0;
   for (const std::string& topology : topologies().names()) {
     for (const std::string& mode : sync_policies().names()) {

@@ -1,6 +1,7 @@
 // gossamer client: one client of a ZeroMQ server. Connects outwards only.
 #include "cli/commands.h"
 #include "cli/federation.h"
+#include "cli/peers.h"
 #include "cli/zmq_limits.h"
 #include "client/participant.h"
 
@@ -16,6 +17,7 @@ int client_command(const CommandLine& line) {
   settings.client = id < 0 ? kUnassignedClient : id;
   settings.limits = zmq_limits(federation);
   const auto transport = make_zmq_client(settings);
+  if (are_peers(options)) return run_peer(federation, *transport, settings.client);
   Participant participant(options, *federation.data);
   const std::chrono::duration<double> patience(options.real("client.server_timeout_s"));
   participant.serve(*transport, {settings.client}, std::chrono::ceil<std::chrono::seconds>(patience),

@@ -9,6 +9,7 @@
 #include "client/trainers/client_options.h"
 #include "client/trainers/methods.h"
 #include "client/trainers/trainer.h"
+#include "comms/topologies/topology.h"
 #include "compression/compressor.h"
 #include "privacy/clipper.h"
 #include "privacy/mechanism.h"
@@ -41,6 +42,8 @@ void add_place_options(OptionSchema& schema) {
   schema.add(
       integer_option("client.id", -1, "this client's id, 0 .. data.clients - 1; -1: the server gives one")
           .at_least(-1));
+  schema.add(text_option("client.listen", "tcp://127.0.0.1:*",
+                         "over ZeroMQ, where a peer is reached by the others (port *: a free one)"));
   schema.add(real_option("client.server_timeout_s", 60, "silence after which a client gives its server up")
                  .above(0));
   schema.add(
@@ -49,6 +52,61 @@ void add_place_options(OptionSchema& schema) {
 }
 
 void refuse(const std::string& what) { throw ConfigError(what); }
+
+// Keys that only work where somebody stands above the participants.
+void check_no_server(Options& options, const std::string& chosen) {
+  options.preset("server.optimizer", "sgd", chosen);
+  options.preset("server.lr", "1", chosen);
+  options.preset("server.aggregator", "mean", chosen);
+  const auto refuse_above = [&](const char* key, double most) {
+    if (options.given(key) && options.real(key) > most)
+      refuse(std::string(key) + " = " + options.raw(key) + ": " + chosen +
+             " has no server that could go on without a peer; leave it out, or use topology.name = "
+             "parameter_server");
+  };
+  refuse_above("cohort.deadline_s", 0);
+  refuse_above("devices.dropout", 0);
+  if (options.text("sync.mode") == "bsp" && options.integer("sync.backup_workers") > 0)
+    refuse("sync.backup_workers = " + options.raw("sync.backup_workers") + ": " + chosen +
+           " waits for every peer; use topology.name = parameter_server");
+  if (options.real("devices.straggler_slowdown") <= 1 && options.text("algorithm.name") != "fedprox")
+    refuse_above("devices.straggler_fraction", 0);
+  for (const char* key : {"sync.staleness_weight", "sync.correction"}) {
+    if (options.text(key) != "constant" && options.text(key) != "none")
+      refuse(std::string(key) + " = " + options.text(key) + ": " + chosen +
+             " has no server that could weigh old updates; use topology.name = parameter_server");
+  }
+}
+
+// What peers ask of the rest of the configuration.
+void check_peers(Options& options, const Topology& topology) {
+  const std::string chosen = "topology.name = " + options.text("topology.name");
+  const std::int64_t clients = options.integer("data.clients");
+  constexpr std::int64_t kMostPeers = 65'536;
+  if (clients > kMostPeers)
+    refuse("data.clients = " + std::to_string(clients) + ": with " + chosen +
+           " each has a model of its own; expected at most " + std::to_string(kMostPeers));
+  preset_whole_cohort(options, chosen);
+  check_no_server(options, chosen);
+  if (topology.kind() != TopologyKind::gossip) return;
+  options.preset("server.weighting", "uniform", chosen);
+  const bool lockstep = options.text("sync.mode") == "bsp";
+  const std::string method = "topology.gossip.method = " + options.text("topology.gossip.method");
+  if (lockstep && options.text("topology.gossip.method") == "go_sgd")
+    refuse(method +
+           ": sends when it likes, which sync.mode = bsp does not allow; use sync.mode = async, or "
+           "topology.gossip.method = d_psgd");
+  if (!lockstep && options.text("topology.gossip.method") == "d_psgd")
+    refuse(method + ": mixes in lockstep; use sync.mode = bsp, or topology.gossip.method = pairwise");
+  if (!lockstep && options.flag("topology.gossip.overlap"))
+    refuse(
+        "topology.gossip.overlap = true: sync.mode = async has no rounds in which everybody exchanges; use "
+        "sync.mode = bsp");
+  if (lockstep && options.real("topology.gossip.probability") < 1)
+    refuse("topology.gossip.probability = " + options.raw("topology.gossip.probability") +
+           ": in lockstep peers exchange in every round; use sync.mode = async");
+  static_cast<void>(topology.gossip_plan(static_cast<int>(clients)));  // throws where they cannot
+}
 
 // What the sync modes ask of the rest of the configuration.
 void check_sync(Options& options, const Algorithm& algorithm) {
@@ -110,9 +168,9 @@ void check_sync(Options& options, const Algorithm& algorithm) {
 std::vector<MethodGroup> all_methods() {
   return {datasets().describe(),          partitions().describe(),        models().describe(),
           algorithms().describe(),        client_optimizers().describe(), aggregators().describe(),
-          server_optimizers().describe(), cohort_samplers().describe(),   sync_policies().describe(),
-          staleness_weights().describe(), corrections().describe(),       up_compressors().describe(),
-          clippers().describe(),          privacy_mechanisms().describe()};
+          server_optimizers().describe(), cohort_samplers().describe(),   topologies().describe(),
+          sync_policies().describe(),     staleness_weights().describe(), corrections().describe(),
+          up_compressors().describe(),    clippers().describe(),          privacy_mechanisms().describe()};
 }
 
 std::shared_ptr<const OptionSchema> full_schema() {
@@ -125,6 +183,7 @@ std::shared_ptr<const OptionSchema> full_schema() {
   add_methods(*schema, algorithms().describe());
   add_client_options(*schema);
   add_place_options(*schema);
+  add_methods(*schema, topologies().describe());
   add_server_options(*schema);
   add_methods(*schema, up_compressors().describe());
   add_methods(*schema, down_compressors().describe());
@@ -134,7 +193,7 @@ std::shared_ptr<const OptionSchema> full_schema() {
   return schema;
 }
 
-void resolve(Options& options) {
+void resolve(Options& options, RunsIn place) {
   // Before presets, which count as given.
   if (options.given("cohort.size") && options.integer("cohort.size") > 0 &&
       options.given("cohort.fraction")) {
@@ -143,8 +202,19 @@ void resolve(Options& options) {
   }
   const std::unique_ptr<Algorithm> algorithm = algorithms().make(options);
   algorithm->preset(options);
+  if (options.text("topology.name") == "gossip" && options.text("sync.mode") == "async")
+    options.set_default("topology.gossip.method", "pairwise");
   options.check_methods();
-  check_sync(options, *algorithm);
+  if (const auto reason = refusal_of_combination(options.text("topology.name"), options.text("sync.mode"),
+                                                 options.text("algorithm.name"), place)) {
+    refuse(*reason);
+  }
+  const auto topology = topologies().make(options);
+  if (topology->kind() == TopologyKind::server) {
+    check_sync(options, *algorithm);
+  } else {
+    check_peers(options, *topology);
+  }
   if (options.integer("cohort.size") > options.integer("data.clients")) {
     refuse("cohort.size = " + std::to_string(options.integer("cohort.size")) +
            ": expected at most data.clients = " + std::to_string(options.integer("data.clients")));

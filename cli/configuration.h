@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "cli/combinations.h"
 #include "core/options.h"
 #include "core/registry.h"
 
@@ -17,6 +18,6 @@ std::shared_ptr<const OptionSchema> full_schema();
 // Applies what the chosen algorithm implies and refuses what cannot work together, with one line that says
 // why and what to use instead. Call once, after all keys have been set and the data has been loaded (which
 // settles data.clients). Throws ConfigError.
-void resolve(Options& options);
+void resolve(Options& options, RunsIn place = RunsIn::anywhere);
 
 }  // namespace gossamer

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "cli/configuration.h"
+#include "cli/peers.h"
 #include "cli/plot.h"
 #include "client/datasets/data_options.h"
 #include "client/trainers/trainer.h"
@@ -36,7 +37,10 @@ void print_outcome(const RunSummary& summary, const RunFolder& folder) {
 Federation::Federation(const CommandLine& line) : options(line.options), verbosity(line.verbosity) {
   at::set_num_threads(1);
   data = make_dataset(options);
-  resolve(options);
+  resolve(options, line.command == "simulate"                             ? RunsIn::simulation
+                   : line.command == "train"                              ? RunsIn::mpi
+                   : line.command == "server" || line.command == "client" ? RunsIn::zmq
+                                                                          : RunsIn::anywhere);
   model = make_model(options, data->shape());
   auto values = std::make_shared<Parameters>();
   values->layout = model->layout();
@@ -90,6 +94,15 @@ int print_plan(const Federation& federation) {
   Seconds slowest = 0;
   for (ClientId client = 0; client < std::min<ClientId>(clients, 1000); ++client) {
     slowest = std::max(slowest, devices.training_seconds(federation.data->examples(client), client, 1));
+  }
+  if (are_peers(options)) {
+    const PeerPlan plan = plan_of_peers(options, floats);
+    std::cout
+        << options.to_ini() << "# a round: " << clients << " peers, " << floats << " floats a model\n"
+        << "# bytes_up " << plan.bytes << ", bytes_down " << plan.bytes << '\n'
+        << "# virtual time about " << slowest + plan.exchange << " s\n"
+        << "# memory: a model, an update and what comes in from neighbours for each peer of a process\n";
+    return 0;
   }
   const Seconds round = devices.download_seconds(frame, 0, 1) + slowest + devices.upload_seconds(frame, 0, 1);
   const auto states = algorithms().make(options)->keeps_client_state() ? clients : 0;

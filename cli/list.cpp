@@ -5,6 +5,7 @@
 #include <cmath>
 #include <iostream>
 
+#include "cli/combinations.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
@@ -168,6 +169,10 @@ std::string update_reference(std::string_view page, const OptionSchema& schema,
 int list_command(const CommandLine& line, const std::vector<MethodGroup>& groups) {
   if (const auto page = line.extra.find("reference"); page != line.extra.end()) {
     write_atomically(page->second, update_reference(read_text(page->second), line.options.schema(), groups));
+    return 0;
+  }
+  if (const auto page = line.extra.find("combinations"); page != line.extra.end()) {
+    write_atomically(page->second, combinations_page(groups));
     return 0;
   }
   std::cout << list_methods(groups, line.positional.empty() ? std::string() : line.positional.front());

@@ -79,6 +79,8 @@ const std::vector<Field>& y_fields() {
       metric("staleness_mean", "mean staleness (rounds)", Unit::none, &RoundMetrics::staleness_mean),
       metric("staleness_max", "largest staleness (rounds)", Unit::none, &RoundMetrics::staleness_max),
       metric("samples", "samples a round", Unit::none, &RoundMetrics::samples),
+      metric("consensus_distance", "distance from the mean model", Unit::none,
+             &RoundMetrics::consensus_distance),
       metric("rss_mb", "resident memory (MB)", Unit::none, &RoundMetrics::rss_mb),
   };
   return table;

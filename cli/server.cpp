@@ -2,6 +2,7 @@
 
 #include "cli/commands.h"
 #include "cli/federation.h"
+#include "cli/peers.h"
 #include "cli/zmq_limits.h"
 #include "client/evaluator.h"
 #include "core/logging.h"
@@ -30,6 +31,7 @@ int server_command(const CommandLine& line) {
   log_info("listening on " + transport->endpoint() + " for " +
            std::to_string(options.integer("data.clients")) + " clients");
 
+  if (are_peers(options)) return introduce_peers(federation, *transport, std::move(folder));
   Evaluator evaluator(*federation.model, federation.data->test());
   TransportDriver driver(options, *transport, {}, {kFarewell, ""});
   const auto coordinator = make_coordinator(options, federation.initial);

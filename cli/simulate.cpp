@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/federation.h"
+#include "cli/peers.h"
 #include "simulation/simulation.h"
 
 namespace gossamer {
@@ -10,6 +11,7 @@ namespace gossamer {
 int simulate_command(const CommandLine& line) {
   Federation federation(line);
   if (line.dry_run) return print_plan(federation);
+  if (are_peers(federation.options)) return simulate_peers(federation);
   const Options& options = federation.options;
   RunFolder folder = RunFolder::create(options);
 

@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/federation.h"
+#include "cli/peers.h"
 #include "client/evaluator.h"
 #include "client/participant.h"
 #include "comms/mpi_transport.h"
@@ -71,6 +72,7 @@ int follow(Federation& federation, Transport& transport, std::vector<ClientId> c
 int run_rank(const CommandLine& line, MpiSession& session) {
   Federation federation(line);
   if (line.dry_run) return session.rank() == 0 ? print_plan(federation) : 0;
+  if (are_peers(federation.options)) return train_peers(federation, session);
   if (session.world_size() == 1 && !federation.options.flag("train.coordinator_trains")) {
     throw ConfigError(
         "train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");

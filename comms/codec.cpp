@@ -25,11 +25,12 @@ struct WireHello {
 
 bool carries_text(FrameType type) {
   return type == FrameType::welcome || type == FrameType::refuse || type == FrameType::finish ||
-         type == FrameType::leave;
+         type == FrameType::leave || type == FrameType::address;
 }
 
 bool is_signal(FrameType type) {
-  return type == FrameType::heartbeat || type == FrameType::cancel || type == FrameType::ready;
+  return type == FrameType::heartbeat || type == FrameType::cancel || type == FrameType::ready ||
+         type == FrameType::grant || type == FrameType::show || type == FrameType::lost;
 }
 
 // How many bytes the character at the start of `text` has, if it is UTF-8 and safe to show; else 0. Not safe

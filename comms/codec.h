@@ -40,9 +40,9 @@ Result<Compressed> decode_model(const Frame& frame);
 Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update);
 Result<CompressedUpdate> decode_update(const Frame& frame);
 
-// refuse, finish and leave carry their reason, welcome a folder (frame.h). Longer texts are cut at
-// kMaxTextBytes when encoded and refused when decoded. Each byte that is not part of a printable UTF-8
-// character is decoded as
+// refuse, finish and leave carry their reason, welcome a folder, address an address (frame.h). Longer texts
+// are cut at kMaxTextBytes when encoded and refused when decoded. Each byte that is not part of a printable
+// UTF-8 character is decoded as
 // '?', so that a text can be shown on a terminal.
 inline constexpr std::size_t kMaxTextBytes = 4096;
 Frame encode_text(FrameType type, std::uint64_t run_id, ClientId client, std::string_view text);
@@ -52,7 +52,7 @@ Result<std::string> decode_text(const Frame& frame);
 // decoded like any other, checks included. The payload's storage is shared.
 Result<Frame> pass_through(const Frame& frame);
 
-// heartbeat, cancel, ready: a header says it all.
+// heartbeat, cancel, ready, grant, show, lost: a header says it all.
 Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round round = 0,
                     std::uint64_t sequence = 0);
 

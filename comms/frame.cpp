@@ -62,6 +62,15 @@ bool is_from_member(FrameType type) noexcept {
     case FrameType::heartbeat:
     case FrameType::finish:
     case FrameType::cancel:
+    case FrameType::report:
+    case FrameType::state:
+    case FrameType::roster:
+    case FrameType::address:
+    case FrameType::grant:
+    case FrameType::show:
+    case FrameType::share:
+    case FrameType::difference:
+    case FrameType::lost:
       return false;
   }
   return false;

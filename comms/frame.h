@@ -26,9 +26,18 @@ enum class FrameType : std::uint8_t {  // numbered without gaps, up to kLastFram
   leave = 8,      // client -> server: going away; payload is the reason, as text
   cancel = 9,     // server -> client: the work of `round` is not waited for any more
   ready = 10,     // client -> server: send me the model now (sync.pull = on_request)
+  // Between peers, and between a peer and who keeps the run (the recorder):
+  report = 11,      // peer -> recorder: what a round of work came to (peer_codec.h)
+  state = 12,       // peer -> recorder: the peer's model after `round`; payload: its floats
+  roster = 13,      // recorder -> peer: who is where; payload: addresses (peer_codec.h)
+  address = 14,     // peer -> recorder: where I listen; payload: the address, as text
+  grant = 15,       // recorder -> peer: `round` may begin; sequence 1: and its state is asked for
+  show = 16,        // recorder -> peer: your state, please
+  share = 17,       // peer `client` -> peer `sequence`: my model; payload: the compressed model
+  difference = 18,  // the answer: what my model has taken from yours; payload: like a model
+  lost = 19,        // recorder -> peer: `client` is not among us any more
 };
-
-inline constexpr FrameType kLastFrameType = FrameType::ready;
+inline constexpr FrameType kLastFrameType = FrameType::lost;
 
 // What a client that has been admitted says to its server. A driver asks this of every frame, so that a new
 // type is let through or dropped in one place.

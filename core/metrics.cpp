@@ -150,6 +150,7 @@ std::string to_json(const RoundMetrics& m) {
                  {"staleness_max", m.staleness_max},
                  {"epsilon", number(m.epsilon)},
                  {"samples", m.samples},
+                 {"consensus_distance", number(m.consensus_distance)},
                  {"clock", m.clock},
                  {"rss_mb", number(m.rss_mb)}});
 }
@@ -175,6 +176,7 @@ RoundMetrics round_from_json(std::string_view json) {
     m.staleness_max = integer_or_zero<std::int64_t>(object, "staleness_max");
     m.epsilon = optional_number(object, "epsilon");
     m.samples = integer_or_zero<std::int64_t>(object, "samples");
+    m.consensus_distance = optional_number(object, "consensus_distance");
     m.clock = text_or_empty(object, "clock");
     m.rss_mb = optional_number(object, "rss_mb");
     return m;

@@ -30,6 +30,8 @@ struct RoundMetrics {
   std::int64_t staleness_max = 0;
   std::optional<double> epsilon;  // spent so far; none without a privacy mechanism
   std::int64_t samples = 0;       // examples processed, counting repeats
+  // Peers with models of their own: root of the mean square distance from their mean, where it is evaluated.
+  std::optional<double> consensus_distance;
   std::string clock = "virtual";  // or "wall"
   std::optional<double> rss_mb;  // resident memory of the recording process at the round's end, in 10^6 bytes
 

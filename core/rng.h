@@ -29,6 +29,8 @@ enum class Purpose : std::uint32_t {
   device_dropout = 16,
   availability = 17,
   network_loss = 18,
+  gossip = 23,
+  graph = 24,
   test = 99,
 };
 

@@ -6,6 +6,7 @@
 #include "comms/codec.h"
 #include "core/error.h"
 #include "core/logging.h"
+#include "server/admission.h"
 
 namespace gossamer {
 namespace {
@@ -169,12 +170,8 @@ void TransportDriver::admit(const Message& message) {
   };
   const auto hello = decode_hello(message.frame);
   if (!hello) return refuse(hello.fault().reason);
-  if (hello.value().layout_fingerprint != coordinator_->model()->layout->fingerprint()) {
-    return refuse("its model differs from the server's; start both with the same configuration");
-  }
-  if (hello.value().config_digest != options_.digest()) {
-    return refuse("its configuration differs from the server's; start both with the same file and flags");
-  }
+  if (const auto reason = refusal_of(hello.value(), options_, *coordinator_->model()->layout))
+    return refuse(*reason);
   ClientId client = message.frame.header.client;
   if (client == kUnassignedClient) {
     // A client that asks again has its number already.
@@ -184,10 +181,7 @@ void TransportDriver::admit(const Message& message) {
     if (client == kUnassignedClient)
       return refuse("all data.clients = " + std::to_string(coordinator_->population()) + " ids are taken");
   }
-  if (client >= coordinator_->population()) {
-    return refuse("client.id = " + std::to_string(client) +
-                  " is not below data.clients = " + std::to_string(coordinator_->population()));
-  }
+  if (const auto reason = refusal_of_id(client, coordinator_->population())) return refuse(*reason);
   const auto taken = peers_.find(client);
   if (taken != peers_.end() && taken->second.rank != message.from && coordinator_->is_present(client)) {
     return refuse("client.id = " + std::to_string(client) + " is taken by another client");

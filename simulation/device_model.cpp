@@ -60,6 +60,11 @@ Seconds DeviceModel::upload_seconds(std::size_t bytes, ClientId client, Round ro
   return transmissions(client, round, true) * (latency_ + static_cast<double>(bytes) / device(client).up);
 }
 
+DeviceModel::Wire DeviceModel::wire(ClientId client, Round round) const {
+  const Device own = device(client);
+  return {own.up, own.down, latency_, transmissions(client, round, true)};
+}
+
 std::int64_t DeviceModel::planned_samples(std::int64_t examples, ClientId client, Round round) const {
   if (steps_ == 0) {
     const bool does_a_part = straggler_fraction_ > 0 && straggler_slowdown_ <= 1 &&

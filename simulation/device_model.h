@@ -18,6 +18,14 @@ class DeviceModel {
   // From send to receipt, with the transmissions that network.loss costs.
   Seconds download_seconds(std::size_t bytes, ClientId client, Round round) const;
   Seconds upload_seconds(std::size_t bytes, ClientId client, Round round) const;
+  // A client's link, for transfers from peer to peer: bytes a second, and how often what it sends in a round
+  // of work is sent until it has arrived.
+  struct Wire {
+    double up = 0, down = 0;
+    Seconds latency = 0;
+    double transmissions = 1;
+  };
+  Wire wire(ClientId client, Round round) const;
   // Local training of one round on a client with `examples` examples.
   Seconds training_seconds(std::int64_t examples, ClientId client, Round round) const;
   // Examples that a round of local training processes, counting repeats.

@@ -1,6 +1,5 @@
 #include "simulation/simulation.h"
 
-#include <atomic>
 #include <future>
 #include <optional>
 #include <vector>
@@ -66,14 +65,14 @@ class PooledClients final : public VirtualClients {
 };
 
 Simulation::Simulation(const Options& options, const FederatedData& data, TrainerPool& pool)
-    : options_(options), pool_(pool), clients_(std::make_unique<PooledClients>(options, data, pool)) {
+    : options_(options),
+      clients_(std::make_unique<PooledClients>(options, data, pool)),
+      evaluator_(pool, data.test()) {
   const std::size_t floats = pool.clients().front()->model().layout()->size();
   std::optional<std::size_t> update_bytes;
   if (const auto payload = up_compressors().make(options)->payload_bytes(floats))
     update_bytes = kFrameHeaderBytes + *payload;
   loop_ = std::make_unique<EventLoop>(options, *clients_, update_bytes);
-  const std::shared_ptr<const ExampleSet> test = data.test();
-  for (const auto& client : pool.clients()) evaluators_.try_emplace(client.get(), client->model(), test);
 }
 
 Simulation::~Simulation() = default;
@@ -87,27 +86,6 @@ ClientStates& Simulation::states() noexcept { return clients_->states(); }
 std::string Simulation::run(Coordinator& coordinator, RunKeeper& keeper,
                             const std::function<bool()>& stop_requested) {
   return loop_->run(coordinator, keeper, stop_requested);
-}
-
-Evaluation Simulation::evaluate(const Parameters& model) {
-  // The threads take batches as they get to them; the sums are added batch by batch.
-  const std::int64_t batches = evaluators_.begin()->second.batches();
-  std::vector<Evaluation> parts(static_cast<std::size_t>(batches));
-  std::atomic<std::int64_t> next = 0;
-  std::vector<std::future<void>> done;
-  for (int i = 0; i < pool_.threads(); ++i) {
-    done.push_back(pool_.submit([&](Client& client) {
-      Evaluator& evaluator = evaluators_.at(&client);
-      std::int64_t batch = next++;
-      if (batch < batches) evaluator.load(model.values);
-      for (; batch < batches; batch = next++)
-        parts[static_cast<std::size_t>(batch)] = evaluator.evaluate_batch(batch);
-    }));
-  }
-  for (std::future<void>& part : done) part.get();
-  Evaluation sum;
-  for (const Evaluation& part : parts) sum += part;
-  return sum;
 }
 
 }  // namespace gossamer

@@ -1,16 +1,15 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "client/client_states.h"
-#include "client/evaluator.h"
 #include "core/evaluator.h"
 #include "server/coordinator.h"
 #include "server/run_keeper.h"
 #include "simulation/event_loop.h"
+#include "simulation/pool_evaluator.h"
 #include "simulation/trainer_pool.h"
 
 namespace gossamer {
@@ -35,17 +34,16 @@ class Simulation {
   // As EventLoop::run() says.
   std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
 
-  // Test accuracy and loss, on all trainer threads; the sums do not depend on their number.
-  Evaluation evaluate(const Parameters& model);
+  // Test accuracy and loss, on all trainer threads.
+  Evaluation evaluate(const Parameters& model) { return evaluator_.evaluate(model); }
 
   // What clients keep between rounds, for checkpoints.
   ClientStates& states() noexcept;
 
  private:
   const Options& options_;
-  TrainerPool& pool_;
-  std::map<const Client*, Evaluator> evaluators_;  // one a trainer thread, on its replica
   std::unique_ptr<PooledClients> clients_;
+  PoolEvaluator evaluator_;
   std::unique_ptr<EventLoop> loop_;
 };
 

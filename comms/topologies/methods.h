@@ -7,7 +7,12 @@
 namespace gossamer {
 
 std::unique_ptr<Topology> make_all_to_all(const Options&);
+std::unique_ptr<Topology> make_gossip(const Options& options);
+std::unique_ptr<Topology> make_mpi_allreduce(const Options&);
+std::unique_ptr<Topology> make_parameter_server(const Options&);
 std::unique_ptr<Topology> make_ring(const Options&);
+
+std::vector<OptionSpec> gossip_options();
 
 // One stage in which every rank sends its whole vector to every other and sums in rank order.
 Routes exchange_routes(Rank self, int world_size);

@@ -6,15 +6,25 @@ const Registry<Topology>& topologies() {
   static const Registry<Topology> table{
       "topologies",
       "topology.name",
-      "ring",
+      "parameter_server",
       "who exchanges what with whom",
-      {{{"ring",
-         "each peer adds to and passes on the chunks of its neighbour: a sum, then a gather",
+      {{{"parameter_server", "clients send updates to a server, which sends them its model", "", {}},
+        make_parameter_server},
+       {{"ring",
+         "peers; each adds to and passes on the chunks of its neighbour: a sum, then a gather",
          "Patarasuk, Yuan: Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009",
          {}},
         make_ring},
-       {{"all_to_all", "each peer sends its vector to every other and sums in rank order", "", {}},
-        make_all_to_all}}};
+       {{"all_to_all", "peers; each sends its vector to every other and sums in rank order", "", {}},
+        make_all_to_all},
+       {{"mpi_allreduce", "peers; the sum is MPI_Allreduce (under mpirun only)", "", {}}, make_mpi_allreduce},
+       {{"gossip", "peers with a model each, which mix it with their neighbours'",
+         "Lian, Zhang, Zhang, Hsieh, Zhang, Liu: Can decentralized algorithms outperform centralized "
+         "algorithms?, 2017; Jin, Yuan, Iandola, Keutzer: How to scale distributed deep learning?, 2016; "
+         "Blot, "
+         "Picard, Cord, Thome: Gossip training for deep learning, 2016",
+         gossip_options()},
+        make_gossip}}};
   return table;
 }
 

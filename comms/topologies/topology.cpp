@@ -51,8 +51,28 @@ class Mail {
 
 std::vector<Routes> Topology::all_reduce_routes(Rank, int) const { return {}; }
 
+std::unique_ptr<GossipPlan> Topology::gossip_plan(int) const { return nullptr; }
+
 const Routes& routes_for(const std::vector<Routes>& routes, std::size_t count) noexcept {
   return *std::ranges::find_if(routes, [count](const Routes& entry) { return entry.max_count >= count; });
+}
+
+ExchangeBytes all_reduce_bytes(const Topology& topology, Rank self, int world_size, std::size_t count) {
+  const auto all = topology.all_reduce_routes(self, world_size);
+  if (all.empty()) {
+    const auto peers = static_cast<std::uint64_t>(world_size);
+    const std::uint64_t bytes = 2 * (peers - 1) * count * sizeof(float) / peers;
+    return {bytes, bytes};
+  }
+  const Routes& routes = routes_for(all, count);
+  ExchangeBytes bytes;
+  for (const Stage& stage : routes.stages) {
+    for (const Send& send : stage.sends)
+      bytes.sent += chunk_range(count, routes.chunks, send.chunk).size * sizeof(float);
+    for (const Receive& receive : stage.receives)
+      bytes.received += chunk_range(count, routes.chunks, receive.chunk).size * sizeof(float);
+  }
+  return bytes;
 }
 
 void all_reduce_in_process(const Topology& topology, std::span<const std::span<float>> vectors) {

@@ -1,22 +1,34 @@
 #pragma once
 
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "comms/topologies/gossip.h"
 #include "comms/topologies/routes.h"
 #include "core/registry.h"
 
 namespace gossamer {
 
-// Who exchanges what with whom. Pure: ranks in, routes out; no I/O, no state. What a topology can do it says
-// by overriding; a place that cannot run a topology that way refuses it.
+// How the participants come to a common model.
+enum class TopologyKind {
+  server,              // one of them has it
+  all_reduce,          // they sum their updates along all_reduce_routes(), and all have it
+  library_all_reduce,  // the same by a call of MPI's
+  gossip,              // each has its own, and they mix by the gossip_plan()
+};
+
+// Who exchanges what with whom. Pure: ranks in, routes out; no I/O, no state.
 class Topology {
  public:
   virtual ~Topology() = default;
+  virtual TopologyKind kind() const noexcept { return TopologyKind::all_reduce; }
 
   // One rank's routes for summing a vector so that every rank ends with the same bits, for short vectors
   // first (by max_count, the last unlimited). Empty where the topology is no all-reduce.
   virtual std::vector<Routes> all_reduce_routes(Rank self, int world_size) const;
+  // Throws ConfigError where so many peers cannot gossip that way; null where the topology is no gossip.
+  virtual std::unique_ptr<GossipPlan> gossip_plan(int peers) const;
 };
 
 // `topology.name`.
@@ -24,6 +36,14 @@ const Registry<Topology>& topologies();
 
 // The routes that hold for `count` elements. Requires that there are some.
 const Routes& routes_for(const std::vector<Routes>& routes, std::size_t count) noexcept;
+
+// What a rank sends and receives in one sum of `count` elements: the floats, without headers. MPI's own
+// collective counts as 2 (p - 1) / p of the vector in each direction, which an all-reduce cannot undercut.
+struct ExchangeBytes {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+};
+ExchangeBytes all_reduce_bytes(const Topology& topology, Rank self, int world_size, std::size_t count);
 
 // Runs the routes of all ranks in one process: vectors[r] is rank r's, and each ends as their sum. The bits
 // are those of an all-reduce between processes. Throws std::logic_error for vectors of different sizes, and

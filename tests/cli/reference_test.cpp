@@ -14,5 +14,10 @@ TEST(Reference, TablesOfKeysAndMethodsAreUpToDate) {
       << "write them anew with: gossamer list --reference docs/reference.md";
 }
 
+TEST(Reference, CombinationsAreUpToDate) {
+  EXPECT_EQ(read_text(GOSSAMER_SOURCE_DIR "/docs/combinations.md"), combinations_page(all_methods()))
+      << "write them anew with: gossamer list --combinations docs/combinations.md";
+}
+
 }  // namespace
 }  // namespace gossamer

@@ -33,6 +33,7 @@ inline AllReduce::Clock::time_point all_reduce_deadline() { return AllReduce::Cl
 
 inline std::unique_ptr<Topology> make_topology(const std::string& name) {
   auto schema = std::make_shared<OptionSchema>();
+  schema->add(integer_option("run.seed", 1, ""));
   add_methods(*schema, topologies().describe());
   Options options(schema);
   options.set("topology.name", name);

@@ -92,7 +92,7 @@ TEST(Frame, RoundTrips) {
 }
 
 TEST(Frame, EveryTypeRoundTrips) {
-  for (int type = 1; type <= static_cast<int>(FrameType::cancel); ++type) {
+  for (int type = 1; type <= static_cast<int>(kLastFrameType); ++type) {
     FrameHeader header;
     header.type = static_cast<FrameType>(type);
     const auto decoded = decode_header(encode_header(header), 0);

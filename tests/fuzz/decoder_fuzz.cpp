@@ -7,8 +7,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <span>
+#include <vector>
 
 #include "comms/codec.h"
+#include "comms/peer_codec.h"
 
 namespace {
 
@@ -34,6 +36,26 @@ void decode_payload(const Frame& frame) {
   }
   if (const auto model = decode_model(frame)) {
     require(model.value().payload.size() == frame.payload.size());
+  }
+  if (const auto report = decode_report(frame)) {
+    require(encode_header(encode_report(frame.header.run_id, report.value()).header).size() ==
+            kFrameHeaderBytes);
+  }
+  if (const auto share = decode_share(frame)) {
+    require(share.value().from >= 0 && share.value().to >= 0);
+    require(
+        encode_header(encode_share(frame.header.run_id, frame.header.type, share.value()).header).size() ==
+        kFrameHeaderBytes);
+  }
+  if (const auto roster = decode_roster(frame)) {
+    const Frame again = encode_roster(frame.header.run_id, frame.header.client, roster.value());
+    require(again.header.payload_checksum == frame.header.payload_checksum);
+  }
+  if (frame.header.elements <= kMaxPayloadBytes) {
+    std::vector<float> values(frame.header.elements);
+    if (read_floats(frame, values)) {
+      for (const float value : values) require(std::isfinite(value));
+    }
   }
   if (const auto text = decode_text(frame)) {
     require(text.value().size() == frame.payload.size());

@@ -16,7 +16,7 @@ inline Options configured(const std::map<std::string, std::string>& given, const
   options.set("run.out", (folder.path() / "run").string());
   options.set("run.overwrite", "true");
   options.set("data.clients", "4");
-  options.set("data.digits.test_samples", "100");
+  if (!given.contains("data.dataset")) options.set("data.digits.test_samples", "100");
   options.set("model.name", "logistic");
   options.set("cohort.fraction", "1");
   for (const auto& [key, value] : given) options.set(key, value);

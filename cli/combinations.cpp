@@ -1,0 +1,136 @@
+#include "cli/combinations.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <vector>
+
+namespace gossamer {
+namespace {
+
+using Modes = std::vector<std::string_view>;
+
+struct TopologyRow {
+  std::string_view name;
+  Modes modes;
+  std::string_view why;  // not the other modes
+};
+
+struct AlgorithmRow {
+  std::string_view name;
+  Modes modes;           // with a server
+  std::string_view why;  // not the other modes
+  bool on_peers;
+};
+
+const Modes kAll{"bsp", "ssp", "async", "buffered"};
+const char* const kPeersSum = "peers that sum their updates do so in lockstep";
+const char* const kEveryVersion = "its rule is for updates that arrive one by one";
+
+const std::array<TopologyRow, 5> kTopologies{{
+    {"parameter_server", kAll, ""},
+    {"ring", {"bsp"}, kPeersSum},
+    {"all_to_all", {"bsp"}, kPeersSum},
+    {"mpi_allreduce", {"bsp"}, kPeersSum},
+    {"gossip", {"bsp", "async"}, "there is no server whose model could have versions"},
+}};
+
+// Others work everywhere.
+const std::array<AlgorithmRow, 6> kAlgorithms{{
+    {"easgd",
+     {"bsp", "async"},
+     "clients keep models of their own, and move in step or each by itself",
+     false},
+    {"eamsgd",
+     {"bsp", "async"},
+     "clients keep models of their own, and move in step or each by itself",
+     false},
+    {"downpour", {"async"}, kEveryVersion, false},
+    {"fedasync", {"async"}, kEveryVersion, false},
+    {"fedbuff", {"buffered"}, "its rule is for a buffer of updates", false},
+    {"dc_asgd", {"async"}, kEveryVersion, false},
+}};
+
+std::vector<std::string> names_of(const std::vector<MethodGroup>& groups, std::string_view chooser) {
+  std::vector<std::string> names;
+  for (const MethodGroup& group : groups) {
+    if (group.chooser != chooser) continue;
+    for (const MethodInfo& method : group.methods) names.push_back(method.name);
+  }
+  return names;
+}
+
+bool holds(const Modes& modes, const std::string& mode) {
+  return std::ranges::find(modes, mode) != modes.end();
+}
+
+std::string joined(const Modes& modes) {
+  std::string text;
+  for (const std::string_view mode : modes) text += (text.empty() ? "" : " or ") + std::string(mode);
+  return text;
+}
+
+}  // namespace
+
+std::optional<std::string> refusal_of_combination(const std::string& topology, const std::string& mode,
+                                                  const std::string& algorithm, RunsIn place) {
+  if (topology == "mpi_allreduce" && (place == RunsIn::simulation || place == RunsIn::zmq))
+    return "topology.name = mpi_allreduce: MPI's own collective, which runs under mpirun only; use "
+           "topology.name = ring";
+  const bool peers = topology != "parameter_server";
+  const auto rule = std::ranges::find(kAlgorithms, algorithm, &AlgorithmRow::name);
+  if (rule != kAlgorithms.end() && peers && !rule->on_peers) {
+    return "topology.name = " + topology + ": algorithm.name = " + algorithm +
+           " needs a server; use topology.name = parameter_server, or algorithm.name = local_sgd";
+  }
+  if (rule != kAlgorithms.end() && !holds(rule->modes, mode)) {
+    return "sync.mode = " + mode + ": algorithm.name = " + algorithm +
+           " works with sync.mode = " + joined(rule->modes) + " only, since " + std::string(rule->why);
+  }
+  const auto row = std::ranges::find(kTopologies, topology, &TopologyRow::name);
+  if (row != kTopologies.end() && !holds(row->modes, mode)) {
+    return "sync.mode = " + mode + ": not with topology.name = " + topology + ", where " +
+           std::string(row->why) + "; use sync.mode = " + joined(row->modes) +
+           ", or topology.name = parameter_server";
+  }
+  return std::nullopt;
+}
+
+std::string combinations_page(const std::vector<MethodGroup>& groups) {
+  const auto topologies = names_of(groups, "topology.name");
+  const auto modes = names_of(groups, "sync.mode");
+  const auto algorithms = names_of(groups, "algorithm.name");
+  std::string page =
+      "# Combinations\n\nWritten by `gossamer list --combinations docs/combinations.md` from the table that "
+      "the program "
+      "itself asks\n(`cli/combinations.cpp`); a test compares them. Each cell has the values of `sync.mode` "
+      "with which "
+      "`topology.name`\n(columns) and `algorithm.name` (rows) work. All others are refused at start.\n\n| |";
+  for (const std::string& topology : topologies) page += " `" + topology + "` |";
+  page += "\n|---|";
+  for (std::size_t i = 0; i < topologies.size(); ++i) page += "---|";
+  page += '\n';
+  // Why not, each reason once, in the order of the table.
+  std::vector<std::string> reasons;
+  for (const std::string& algorithm : algorithms) {
+    page += "| `" + algorithm + "` |";
+    for (const std::string& topology : topologies) {
+      std::string cell;
+      for (const std::string& mode : modes) {
+        const auto refusal = refusal_of_combination(topology, mode, algorithm);
+        if (!refusal) cell += (cell.empty() ? " `" : ", `") + mode + '`';
+        if (refusal && std::ranges::find(reasons, *refusal) == reasons.end()) reasons.push_back(*refusal);
+      }
+      page += (cell.empty() ? " -" : cell) + " |";
+    }
+    page += '\n';
+  }
+  page +=
+      "\n`mpi_allreduce` runs under mpirun only. What else a combination asks for (methods of gossip, whole "
+      "cohorts, no server\noptimizer without a server) the program says when it is missing.\n\n## What it "
+      "says\n\n";
+  for (const std::string& reason : reasons) page += "    " + reason + '\n';
+  return page;
+}
+
+}  // namespace gossamer

@@ -1,0 +1,58 @@
+#include "cli/peers.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "comms/topologies/topology.h"
+#include "core/error.h"
+#include "simulation/peer_simulation.h"
+
+namespace gossamer {
+
+bool are_peers(const Options& options) { return topologies().make(options)->kind() != TopologyKind::server; }
+
+int simulate_peers(Federation& federation) {
+  const Options& options = federation.options;
+  RunFolder folder = RunFolder::create(options);
+  const auto configured = static_cast<unsigned>(options.integer("run.threads"));
+  const unsigned threads = configured > 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
+  TrainerPool pool(options, *federation.data, static_cast<int>(threads));
+  PeerSimulation simulation(options, *federation.data, pool);
+
+  PeerCoordinator coordinator(options, federation.initial);
+  Place place;
+  place.clock = "virtual";
+  place.services.evaluate = [&](const Parameters& model) { return simulation.evaluate(model); };
+  place.drive = [&](RunKeeper& keeper, const std::function<bool()>& stop_requested) {
+    return simulation.run(coordinator, keeper, stop_requested);
+  };
+  return run_federation(federation, coordinator, std::move(folder), std::move(place));
+}
+
+PeerPlan plan_of_peers(const Options& options, std::size_t floats) {
+  const auto topology = topologies().make(options);
+  const int peers = static_cast<int>(options.integer("data.clients"));
+  const DeviceModel devices(options);
+  PeerWires wires(devices, peers);
+  std::vector<Seconds> at(static_cast<std::size_t>(peers));
+  PeerPlan plan;
+  if (const auto gossip = topology->gossip_plan(peers)) {
+    const std::size_t frame = kFrameHeaderBytes + floats * sizeof(float);
+    std::vector<PeerWires::Message> messages;
+    for (Rank peer = 0; peer < peers; ++peer) {
+      for (const MixingWeight& entry : gossip->row(peer, 1)) {
+        if (entry.peer != peer) messages.push_back({peer, entry.peer, frame, 0});
+      }
+    }
+    plan.bytes = messages.size() * frame;
+    wires.deliver(std::move(messages), 1, at);
+  } else {
+    for (Rank peer = 0; peer < peers; ++peer)
+      plan.bytes += all_reduce_bytes(*topology, peer, peers, floats + 1).sent;
+    if (topology->kind() == TopologyKind::all_reduce) wires.all_reduce(*topology, floats + 1, 1, at);
+  }
+  plan.exchange = *std::ranges::max_element(at);
+  return plan;
+}
+
+}  // namespace gossamer

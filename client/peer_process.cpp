@@ -1,0 +1,373 @@
+#include "client/peer_process.h"
+
+#include <algorithm>
+
+#include "comms/codec.h"
+#include "core/error.h"
+#include "core/logging.h"
+
+namespace gossamer {
+namespace {
+
+constexpr std::chrono::milliseconds kPollInterval{50};
+constexpr std::chrono::milliseconds kLookInterval{2};      // how often a trainer looks up
+constexpr std::chrono::microseconds kIdleCollective{100};  // between looks at a collective that does not move
+constexpr int kBusyTurns = 50;                             // before these
+constexpr std::chrono::seconds kFlushTime{5};
+
+std::uint64_t share_bytes(const Compressed& content) { return kFrameHeaderBytes + content.payload.size(); }
+
+}  // namespace
+
+PeerProcess::PeerProcess(const Options& options, const FederatedData& data)
+    : options_(options),
+      run_id_(options.digest()),
+      seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
+      uniform_weights_(options.text("server.weighting") == "uniform"),
+      lockstep_(options.text("sync.mode") == "bsp"),
+      client_(options, data),
+      topology_(topologies().make(options)),
+      plan_(topology_->gossip_plan(static_cast<int>(options.integer("data.clients")))),
+      up_(up_compressors().make(options)),
+      down_(down_compressors().make(options)) {}
+
+std::string PeerProcess::run(PeerPlace place) {
+  place_ = std::move(place);
+  last_heard_ = Clock::now();
+  for (const ClientId client : place_.clients) peers_[client];
+  const bool began =
+      await([&] { return std::ranges::all_of(peers_, [](const auto& entry) { return entry.second.here; }); });
+  if (began) {
+    if (place_.all_reduce) {
+      all_reduce_rounds();
+    } else if (lockstep_) {
+      gossip_rounds();
+    } else {
+      gossip_freely();
+    }
+  }
+  place_.network->flush(Clock::now() + kFlushTime);
+  if (failed_) throw RunError(*end_);
+  return *end_;
+}
+
+void PeerProcess::all_reduce_rounds() {
+  const ClientId client = place_.clients.front();
+  Peer& peer = peers_.at(client);
+  sums_.resize(peer.model.values().size() + 1);
+  const ExchangeBytes bytes =
+      all_reduce_bytes(*topology_, place_.all_reduce->self(), place_.all_reduce->world_size(), sums_.size());
+  while (await([&] { return peer.granted > peer.completed; })) {
+    const auto update = train(client, peer.completed + 1);
+    if (!update) return;
+    accept(peer.model.fill(*update, uniform_weights_ ? 1 : update->info.weight, *up_, sums_), client);
+    place_.all_reduce->start(sums_);
+    for (int idle = 0;;) {
+      const auto complete = place_.all_reduce->progress();
+      if (!complete) {
+        pump(Clock::now() + kPollInterval);  // the recorder may know why
+        if (over()) return;
+        throw RunError("client " + std::to_string(complete.fault().peer) + " is lost (" +
+                       complete.fault().reason + "); topology.name = " + options_.text("topology.name") +
+                       " cannot go on without it");
+      }
+      if (complete.value() == 1) break;
+      pump(Clock::now() + (++idle < kBusyTurns ? std::chrono::microseconds{0} : kIdleCollective));
+      if (over()) return;
+    }
+    static_cast<void>(place_.all_reduce->finish(Clock::now()));
+    peer.model.add_mean(sums_);
+    peer.sent += bytes.sent;
+    peer.received += bytes.received;
+    complete(client, update->info);
+  }
+}
+
+void PeerProcess::gossip_rounds() {
+  Peer& first = peers_.begin()->second;  // all are granted alike
+  while (await([&] { return first.granted > first.completed; })) {
+    const Round round = first.completed + 1;
+    std::map<ClientId, CompressedUpdate> updates;
+    std::map<ClientId, SharedFloats> own;
+    for (auto& [client, peer] : peers_) {
+      const auto send = [&, id = client] {
+        own[id] = peers_.at(id).model.share();
+        for (const MixingWeight& entry : plan_->row(static_cast<Rank>(id), round)) {
+          if (entry.peer != id) send_model(id, entry.peer, round, 0);
+        }
+      };
+      if (plan_->settings().overlap) send();
+      auto update = train(client, round);
+      if (!update) return;
+      if (!plan_->settings().overlap) {
+        accept(peer.model.add(*update, *up_), client);
+        send();
+      }
+      updates[client] = std::move(*update);
+    }
+    for (auto& [client, peer] : peers_) {
+      const auto row = plan_->row(static_cast<Rank>(client), round);
+      auto& arrived = arrived_[{client, round}];
+      const bool complete_row = await([&, id = client] {
+        return std::ranges::all_of(row, [&](const MixingWeight& entry) {
+          return entry.peer == id || arrived.contains(entry.peer) || lost_.contains(entry.peer);
+        });
+      });
+      if (!complete_row) return;
+      const std::size_t malformed =
+          peer.model.mix(row, static_cast<Rank>(client), own.at(client).values, arrived, *down_);
+      if (malformed > 0)
+        log_warning("client " + std::to_string(client) + ": left out " + std::to_string(malformed) +
+                    " malformed models of its neighbours");
+      if (plan_->settings().overlap) accept(peer.model.add(updates.at(client), *up_), client);
+      for (const auto& [from, content] : arrived) peer.received += share_bytes(content);
+      arrived_.erase({client, round});
+      complete(client, updates.at(client).info);
+    }
+  }
+}
+
+void PeerProcess::gossip_freely() {
+  if (!await([&] { return peers_.begin()->second.granted > 0; })) return;
+  for (;;) {
+    for (auto& [client, peer] : peers_) {
+      const auto update = train(client, peer.completed + 1);
+      if (!update) return;
+      accept(peer.model.add(*update, *up_), client);
+      exchange(client, peer.completed + 1);
+      if (over()) return;
+      complete(client, update->info);
+      // All that is here: with short rounds others send as fast as this peer can take it in.
+      while (!over() && pump(Clock::now())) {
+      }
+      if (over()) return;
+    }
+  }
+}
+
+// After a round of its own work, whenever that is.
+void PeerProcess::exchange(ClientId client, Round round) {
+  Peer& peer = peers_.at(client);
+  const auto other = plan_->partner(static_cast<Rank>(client), round,
+                                    [this](Rank candidate) { return !lost_.contains(candidate); });
+  if (!other) return;
+  if (plan_->settings().method == GossipMethod::go_sgd) {
+    send_model(client, *other, round, peer.model.halve_weight());
+    return;
+  }
+  send_model(client, *other, round, 0);
+  peer.waits_for = *other;
+  // Others are served meanwhile, so nobody can wait in a circle.
+  static_cast<void>(await([&] { return !peer.waits_for || lost_.contains(*peer.waits_for); }));
+  peer.waits_for.reset();
+}
+
+bool PeerProcess::await(const std::function<bool()>& condition) {
+  for (;;) {
+    if (over()) return false;
+    if (condition()) return true;
+    if (end_ && std::ranges::all_of(peers_, [&](const auto& entry) { return drained(entry.second); }))
+      return false;
+    pump(Clock::now() + kPollInterval);
+  }
+}
+
+// Takes one frame, or waits for one; false where there was none.
+bool PeerProcess::pump(Clock::time_point deadline) {
+  if (place_.stop_requested && !end_ && place_.stop_requested()) {
+    for (const ClientId client : place_.clients)
+      place_.network->tell(encode_text(FrameType::leave, run_id_, client, "stopped by a signal"));
+    end_ = "signal";
+    stopped_ = true;
+    return false;
+  }
+  if (!training_ && !set_aside_.empty()) {
+    const Frame frame = std::move(set_aside_.front());
+    set_aside_.pop_front();
+    place_.record(frame);
+    return true;
+  }
+  const auto frame = place_.network->receive(deadline);
+  if (frame) {
+    handle(frame.value());
+    return true;
+  }
+  switch (frame.fault().kind) {
+    case FaultKind::timeout:
+      if (!end_ && Clock::now() - last_heard_ > place_.patience)
+        throw RunError("no word from the server for " + std::to_string(place_.patience.count()) + " s");
+      return false;
+    case FaultKind::disconnected:
+      lose(frame.fault());
+      return true;
+    case FaultKind::malformed:
+      log_warning("dropped a frame: " + frame.fault().reason);
+      return true;
+  }
+  return false;
+}
+
+void PeerProcess::handle(const Frame& frame) {
+  const FrameHeader& header = frame.header;
+  const auto peer = peers_.find(header.client);
+  switch (header.type) {
+    case FrameType::share:
+    case FrameType::difference:
+      if (auto share = decode_share(frame)) serve(header.type, std::move(share).value());
+      return;
+    case FrameType::report:
+    case FrameType::state:
+    case FrameType::leave:
+      if (!place_.record) return;
+      if (training_) {
+        set_aside_.push_back(frame);  // who records may evaluate, on this process's replica
+      } else {
+        place_.record(frame);
+      }
+      return;
+    default:
+      break;
+  }
+  last_heard_ = Clock::now();
+  switch (header.type) {
+    case FrameType::model:
+      if (peer != peers_.end()) begin(frame);
+      break;
+    case FrameType::grant:
+      if (peer == peers_.end()) break;
+      peer->second.granted = std::max(peer->second.granted, header.round);
+      if (header.sequence == 1) peer->second.shown.insert(header.round);
+      break;
+    case FrameType::show:
+      if (peer == peers_.end()) break;
+      if (lockstep_ && peer->second.completed < header.round) {
+        peer->second.shown.insert(header.round);
+      } else {
+        show(header.client);
+      }
+      break;
+    case FrameType::lost:
+      lost_.insert(header.client);
+      break;
+    case FrameType::refuse:
+      throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
+    case FrameType::finish:
+      end_ = decode_text(frame).value_or("no reason");
+      failed_ = header.sequence == 1;
+      break;
+    default:
+      break;
+  }
+}
+
+void PeerProcess::begin(const Frame& frame) {
+  Peer& peer = peers_.at(frame.header.client);
+  if (peer.here) return;
+  FloatBuffer values(client_.model().layout()->size());
+  accept(read_floats(frame, values), frame.header.client);
+  peer.model = PeerModel(std::move(values), 1.0 / static_cast<double>(options_.integer("data.clients")));
+  peer.completed = peer.granted = frame.header.round;
+  peer.here = true;
+}
+
+// What another peer sent: kept for the end of the round it belongs to, or, where there are no common rounds,
+// taken in at once.
+void PeerProcess::serve(FrameType type, PeerShare share) {
+  const auto found = peers_.find(share.to);
+  if (found == peers_.end() || !found->second.here) return;
+  Peer& peer = found->second;
+  const auto drop = [&](const Fault& fault) {
+    log_warning("dropped what client " + std::to_string(share.from) + " sent to client " +
+                std::to_string(share.to) + ": " + fault.reason);
+  };
+  if (lockstep_) {
+    if (share.round > peer.completed && share.round <= peer.completed + kRoundsAhead)
+      arrived_[{share.to, share.round}].try_emplace(share.from, std::move(share.content));
+    return;
+  }
+  peer.received += share_bytes(share.content);
+  if (type == FrameType::difference) {
+    if (peer.waits_for == share.from) peer.waits_for.reset();
+    if (const auto given = peer.model.give(share.content, *down_); !given) drop(given.fault());
+    return;
+  }
+  if (plan_->settings().method == GossipMethod::go_sgd) {
+    const auto absorbed = peer.model.absorb(share.content, share.weight, *down_);
+    if (!absorbed) drop(absorbed.fault());
+    return;
+  }
+  auto half = peer.model.take_half(share.content, *down_);
+  if (!half) return drop(half.fault());
+  send(FrameType::difference, {share.to, share.from, share.round, 0, encoded(std::move(half).value())});
+}
+
+void PeerProcess::lose(const Fault& fault) {
+  if (fault.peer < 0) {
+    if (end_) return;
+    throw RunError("the server is lost: " + fault.reason);
+  }
+  if (lost_.insert(fault.peer).second && !end_)
+    log_warning("client " + std::to_string(fault.peer) + " is lost: " + fault.reason);
+}
+
+std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round) {
+  const Frame model = encode_model(run_id_, round, client, static_cast<std::uint64_t>(round),
+                                   encoded(peers_.at(client).model.share()));
+  const auto called_off = [this] {
+    if (Clock::now() - last_look_ < kLookInterval) return false;
+    while (!over() && pump(Clock::now())) {
+    }
+    last_look_ = Clock::now();
+    return over();
+  };
+  try {
+    training_ = true;
+    auto update = client_.take_part(model, nullptr, called_off);
+    training_ = false;
+    last_heard_ = Clock::now();  // the recorder was not asked to speak meanwhile
+    return accept(decode_update(accept(pass_through(accept(std::move(update), client)), client)), client);
+  } catch (const WorkCalledOff&) {
+    training_ = false;
+    return std::nullopt;
+  }
+}
+
+Compressed PeerProcess::encoded(SharedFloats values) {
+  Rng rng(seed_, Purpose::compression);
+  return down_->compress(std::move(values), rng);
+}
+
+void PeerProcess::send_model(ClientId from, ClientId to, Round round, double weight) {
+  if (!lost_.contains(to))
+    send(FrameType::share, {from, to, round, weight, encoded(peers_.at(from).model.share())});
+}
+
+void PeerProcess::send(FrameType type, const PeerShare& share) {
+  peers_.at(share.from).sent += share_bytes(share.content);
+  place_.network->send(share.to, encode_share(run_id_, type, share));
+}
+
+void PeerProcess::complete(ClientId client, const UpdateInfo& info) {
+  Peer& peer = peers_.at(client);
+  ++peer.completed;
+  place_.network->tell(
+      encode_report(run_id_, {info, std::exchange(peer.sent, 0), std::exchange(peer.received, 0)}));
+  if (peer.shown.erase(peer.completed) > 0) show(client);
+}
+
+void PeerProcess::show(ClientId client) {
+  const Peer& peer = peers_.at(client);
+  place_.network->tell(encode_state(run_id_, client, peer.completed, peer.model.share()));
+}
+
+// A peer that cannot go on says so to the others before it ends.
+template <class T>
+T PeerProcess::accept(Result<T> result, ClientId client) {
+  if (result) return std::move(result).value();
+  const std::string& reason = result.fault().reason;
+  place_.network->tell(encode_text(FrameType::leave, run_id_, client, reason));
+  place_.network->flush(Clock::now() + kFlushTime);
+  throw RunError("client " + std::to_string(client) + ": " + reason);
+}
+
+}  // namespace gossamer

@@ -1,0 +1,20 @@
+#include "server/admission.h"
+
+namespace gossamer {
+
+std::optional<std::string> refusal_of(const Hello& hello, const Options& options,
+                                      const ParameterLayout& layout) {
+  if (hello.layout_fingerprint != layout.fingerprint())
+    return "its model differs from the server's; start both with the same configuration";
+  if (hello.config_digest != options.digest())
+    return "its configuration differs from the server's; start both with the same file and flags";
+  return std::nullopt;
+}
+
+std::optional<std::string> refusal_of_id(ClientId client, std::int64_t population) {
+  if (client < population) return std::nullopt;
+  return "client.id = " + std::to_string(client) +
+         " is not below data.clients = " + std::to_string(population);
+}
+
+}  // namespace gossamer

@@ -1,0 +1,307 @@
+#include "simulation/peer_simulation.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "comms/codec.h"
+#include "core/error.h"
+
+namespace gossamer {
+namespace {
+
+std::size_t share_bytes(const Compressed& content) { return kFrameHeaderBytes + content.payload.size(); }
+
+}  // namespace
+
+PeerSimulation::PeerSimulation(const Options& options, const FederatedData& data, TrainerPool& pool)
+    : options_(options),
+      data_(data),
+      pool_(pool),
+      devices_(options),
+      evaluator_(pool, data.test()),
+      run_id_(options.digest()),
+      seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
+      lockstep_(options.text("sync.mode") == "bsp"),
+      uniform_weights_(options.text("server.weighting") == "uniform"),
+      topology_(topologies().make(options)),
+      plan_(topology_->gossip_plan(static_cast<int>(options.integer("data.clients")))),
+      up_(up_compressors().make(options)),
+      down_(down_compressors().make(options)),
+      wires_(devices_, options.integer("data.clients")),
+      peers_(static_cast<std::size_t>(options.integer("data.clients"))) {}
+
+std::string PeerSimulation::run(PeerCoordinator& coordinator, RunKeeper& keeper,
+                                const std::function<bool()>& stop_requested) {
+  now_ = keeper.time_offset();
+  ready_.assign(peers_.size(), now_);
+  for (Peer& each : peers_) each.completed = coordinator.version();
+  recorder_.emplace(
+      options_, coordinator, keeper, [this](ClientId, const Frame& frame) { hear(frame); },
+      [this] { return now_; });
+  bool stopped = false;
+  const auto look_for_stop = [&] {
+    if (stopped || !stop_requested()) return;
+    stopped = true;
+    recorder_->stop();
+  };
+  for (ClientId client = 0; client < population(); ++client) recorder_->join(client);
+  if (!lockstep_) {
+    go_freely(look_for_stop);
+  } else {
+    for (Round round = coordinator.version() + 1; !recorder_->end(); ++round) {
+      look_for_stop();
+      round_in_lockstep(round);
+    }
+  }
+  if (!recorder_->end()->success) throw RunError(recorder_->end()->reason);
+  return recorder_->end()->reason;
+}
+
+// What the recorder says to a peer.
+void PeerSimulation::hear(const Frame& frame) {
+  const FrameHeader& header = frame.header;
+  Peer& one = peer(header.client);
+  switch (header.type) {
+    case FrameType::model: {
+      FloatBuffer values(header.elements);
+      if (!read_floats(frame, values)) throw std::logic_error("simulation: a model to begin with");
+      one.model = PeerModel(std::move(values), 1.0 / static_cast<double>(population()));
+      break;
+    }
+    case FrameType::grant:
+      granted_.try_emplace(header.round, now_);
+      if (header.sequence == 1) one.shown.insert(header.round);
+      break;
+    case FrameType::show:
+      if (lockstep_) {
+        one.shown.insert(header.round);
+      } else {
+        to_show_.insert(header.client);
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+Compressed PeerSimulation::encoded(const SharedFloats& values) {
+  Rng rng(seed_, Purpose::compression);
+  return down_->compress(values, rng);
+}
+
+void PeerSimulation::begin_training(ClientId client) {
+  Peer& one = peer(client);
+  const Round round = one.completed + 1;
+  const Frame model =
+      encode_model(run_id_, round, client, static_cast<std::uint64_t>(round), encoded(one.model.share()));
+  one.training = pool_.submit([model](Client& worker) -> Result<Frame> {
+    auto received = pass_through(model);
+    if (!received) return received;
+    return worker.take_part(received.value(), nullptr);
+  });
+}
+
+// Waits for the real training; none where the peer cannot go on.
+std::optional<CompressedUpdate> PeerSimulation::trained(ClientId client) {
+  auto frame = peer(client).training.get();
+  if (frame) frame = pass_through(frame.value());
+  if (!frame) {
+    lose(client, frame.fault().reason);
+    return std::nullopt;
+  }
+  auto update = decode_update(frame.value());
+  peer(client).info = update.value().info;
+  return std::move(update).value();
+}
+
+void PeerSimulation::lose(ClientId client, const std::string& reason) {
+  peer(client).is_lost = true;
+  recorder_->leave(client, reason);
+}
+
+void PeerSimulation::complete(ClientId client) {
+  Peer& one = peer(client);
+  ++one.completed;
+  recorder_->take(
+      encode_report(run_id_, {one.info, std::exchange(one.sent, 0), std::exchange(one.received, 0)}));
+  if (one.shown.erase(one.completed) > 0) show(client);
+}
+
+void PeerSimulation::show(ClientId client) {
+  recorder_->take(encode_state(run_id_, client, peer(client).completed, peer(client).model.share()));
+}
+
+void PeerSimulation::round_in_lockstep(Round round) {
+  const Seconds granted = granted_.at(round);
+  granted_.erase(granted_.begin(), granted_.lower_bound(round));
+  std::vector<Seconds> began(peers_.size());
+  for (ClientId client = 0; client < population(); ++client) {
+    if (!peer(client).is_lost) begin_training(client);
+  }
+  std::map<ClientId, CompressedUpdate> updates;
+  for (ClientId client = 0; client < population(); ++client) {
+    if (peer(client).is_lost) continue;
+    auto update = trained(client);
+    if (recorder_->end()) return;
+    if (!update) continue;
+    updates[client] = std::move(*update);
+    Seconds& time = ready_[static_cast<std::size_t>(client)];
+    time = std::max(time, granted);
+    time += devices_.waiting_seconds(client, time);
+    began[static_cast<std::size_t>(client)] = time;
+    time += devices_.training_seconds(data_.examples(client), client, round);
+  }
+  if (topology_->kind() == TopologyKind::gossip) {
+    mix_models(updates, round, began);
+  } else {
+    sum_updates(updates, round);
+  }
+  for (const auto& [client, update] : updates)
+    now_ = std::max(now_, ready_[static_cast<std::size_t>(client)]);
+  for (const auto& [client, update] : updates) complete(client);
+}
+
+void PeerSimulation::sum_updates(const std::map<ClientId, CompressedUpdate>& updates, Round round) {
+  const std::size_t count = peers_[0].model.values().size() + 1;
+  std::vector<FloatBuffer> vectors;
+  for (const auto& [client, update] : updates) {
+    const double weight = uniform_weights_ ? 1 : update.info.weight;
+    if (const auto filled = peer(client).model.fill(update, weight, *up_, vectors.emplace_back(count));
+        !filled)
+      return lose(client, filled.fault().reason);
+  }
+  all_reduce_in_process(*topology_, std::vector<std::span<float>>(vectors.begin(), vectors.end()));
+  for (const auto& [client, update] : updates) {
+    Peer& one = peer(client);
+    one.model.add_mean(vectors[static_cast<std::size_t>(client)]);
+    const ExchangeBytes bytes =
+        all_reduce_bytes(*topology_, static_cast<Rank>(client), static_cast<int>(population()), count);
+    one.sent += bytes.sent;
+    one.received += bytes.received;
+  }
+  wires_.all_reduce(*topology_, count, round, ready_);
+}
+
+void PeerSimulation::mix_models(const std::map<ClientId, CompressedUpdate>& updates, Round round,
+                                const std::vector<Seconds>& began) {
+  const bool overlap = plan_->settings().overlap;
+  const auto add = [&](ClientId client) {
+    const auto added = peer(client).model.add(updates.at(client), *up_);
+    if (!added) throw std::logic_error("simulation: an update that was decoded before");
+  };
+  std::map<ClientId, SharedFloats> own;
+  std::map<ClientId, Compressed> sent;
+  for (const auto& [client, update] : updates) {
+    if (!overlap) add(client);
+    own[client] = peer(client).model.share();
+    sent[client] = encoded(own[client]);
+  }
+  std::vector<PeerWires::Message> messages;
+  for (const auto& [client, update] : updates) {
+    Peer& one = peer(client);
+    const auto row = plan_->row(static_cast<Rank>(client), round);
+    std::map<ClientId, Compressed> arrived;
+    for (const MixingWeight& entry : row) {
+      if (entry.peer == client || !sent.contains(entry.peer)) continue;
+      arrived[entry.peer] = sent.at(entry.peer);
+      one.received += share_bytes(sent.at(entry.peer));
+      one.sent += share_bytes(sent.at(client));
+      const auto from = static_cast<std::size_t>(entry.peer);
+      messages.push_back(
+          {entry.peer, client, share_bytes(sent.at(entry.peer)), overlap ? began[from] : ready_[from]});
+    }
+    if (one.model.mix(row, static_cast<Rank>(client), own.at(client).values, arrived, *down_) > 0)
+      throw std::logic_error("simulation: a model that cannot be mixed");
+    if (overlap) add(client);
+  }
+  wires_.deliver(std::move(messages), round, ready_);
+}
+
+void PeerSimulation::go_freely(const std::function<void()>& look_for_stop) {
+  for (ClientId client = 0; client < population() && !recorder_->end(); ++client) start(client);
+  while (!recorder_->end()) {
+    look_for_stop();
+    if (events_.empty()) throw std::logic_error("simulation: nothing left to happen");
+    auto next = events_.extract(events_.begin());
+    now_ = std::max(now_, next.key().first);
+    handle(std::move(next.mapped()));
+    while (!to_show_.empty() && !recorder_->end()) show(to_show_.extract(to_show_.begin()).value());
+    if (observer_) observer_();
+  }
+}
+
+void PeerSimulation::start(ClientId client) {
+  const Round round = peer(client).completed + 1;
+  Seconds done = now_ + devices_.waiting_seconds(client, now_);
+  done += devices_.training_seconds(data_.examples(client), client, round);
+  begin_training(client);
+  events_[{done, order_++}] = Event{EventKind::trained, client, client, 0, {}};
+}
+
+void PeerSimulation::handle(Event event) {
+  Peer& one = peer(event.peer);
+  switch (event.kind) {
+    case EventKind::trained: {
+      const auto update = trained(event.peer);
+      if (!update) return;
+      if (const auto added = one.model.add(*update, *up_); !added)
+        return lose(event.peer, added.fault().reason);
+      const auto other = plan_->partner(static_cast<Rank>(event.peer), one.completed + 1,
+                                        [this](Rank rank) { return !peer(rank).is_lost; });
+      if (!other) return go_on(event.peer);
+      const bool asks = plan_->settings().method == GossipMethod::pairwise;
+      post(EventKind::share, event.peer, *other, one.model.share(), asks ? 0 : one.model.halve_weight());
+      if (!asks) go_on(event.peer);
+      return;
+    }
+    case EventKind::share: {
+      if (one.is_lost) {
+        // Nobody answers. GoSGD: what was sent is gone.
+        if (plan_->settings().method == GossipMethod::pairwise && !peer(event.from).is_lost)
+          go_on(event.from);
+        return;
+      }
+      const Compressed content = encoded(event.values);
+      one.received += share_bytes(content);
+      if (plan_->settings().method == GossipMethod::go_sgd) {
+        if (!one.model.absorb(content, event.weight, *down_))
+          throw std::logic_error("simulation: a model that cannot be absorbed");
+        return;
+      }
+      auto half = one.model.take_half(content, *down_);
+      if (!half) throw std::logic_error("simulation: a model that cannot be averaged");
+      return post(EventKind::difference, event.peer, event.from, std::move(half).value(), 0);
+    }
+    case EventKind::difference: {
+      if (one.is_lost) return;
+      const Compressed content = encoded(event.values);
+      one.received += share_bytes(content);
+      if (!one.model.give(content, *down_)) throw std::logic_error("simulation: a difference");
+      return go_on(event.peer);
+    }
+  }
+}
+
+void PeerSimulation::post(EventKind kind, ClientId from, ClientId to, SharedFloats values, double weight) {
+  const std::size_t bytes = share_bytes(encoded(values));
+  peer(from).sent += bytes;
+  const Seconds time = wires_.deliver({from, to, bytes, now_}, peer(from).completed + 1);
+  events_[{time, order_++}] = Event{kind, to, from, weight, std::move(values)};
+}
+
+// The round is complete, its exchange included.
+void PeerSimulation::go_on(ClientId client) {
+  complete(client);
+  if (!recorder_->end()) start(client);
+}
+
+std::vector<PeerSimulation::InFlight> PeerSimulation::in_flight() const {
+  std::vector<InFlight> messages;
+  for (const auto& [due, event] : events_) {
+    if (event.kind == EventKind::share) messages.push_back({event.values, event.weight});
+  }
+  return messages;
+}
+
+}  // namespace gossamer

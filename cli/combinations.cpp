@@ -36,7 +36,7 @@ const std::array<TopologyRow, 5> kTopologies{{
 }};
 
 // Others work everywhere.
-const std::array<AlgorithmRow, 6> kAlgorithms{{
+const std::array<AlgorithmRow, 7> kAlgorithms{{
     {"easgd",
      {"bsp", "async"},
      "clients keep models of their own, and move in step or each by itself",
@@ -49,6 +49,7 @@ const std::array<AlgorithmRow, 6> kAlgorithms{{
     {"fedasync", {"async"}, kEveryVersion, false},
     {"fedbuff", {"buffered"}, "its rule is for a buffer of updates", false},
     {"dc_asgd", {"async"}, kEveryVersion, false},
+    {"adaptive_tau", {"bsp"}, "its rule is for rounds in which all train from the same model", false},
 }};
 
 std::vector<std::string> names_of(const std::vector<MethodGroup>& groups, std::string_view chooser) {

@@ -113,6 +113,9 @@ void check_sync(Options& options, const Algorithm& algorithm) {
   const std::string mode = options.text("sync.mode");
   const auto policy = sync_policies().make(options);
   const std::string chosen = "sync.mode = " + mode;
+  if (options.text("sync.local_steps") == "adaptive" && !algorithm.reports_on_tau())
+    refuse("sync.local_steps = adaptive: algorithm.name = " + options.text("algorithm.name") +
+           " does not report what the server would choose by; use algorithm.name = adaptive_tau");
   if (policy->lockstep()) {
     for (const char* key : {"sync.staleness_weight", "sync.correction"}) {
       if (options.given(key) && options.text(key) != "constant" && options.text(key) != "none")

@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "client/intervals.h"
 #include "comms/codec.h"
 #include "core/error.h"
 #include "core/logging.h"
@@ -13,10 +14,7 @@ namespace {
 
 using Clock = Transport::Clock;
 
-constexpr std::chrono::milliseconds kPollInterval{200};   // how often a stop request is looked for
-constexpr std::chrono::seconds kRegistrationInterval{1};  // between attempts until the server answers
-constexpr std::chrono::milliseconds kLookInterval{10};    // how often a trainer looks up
-constexpr std::chrono::seconds kFlushTime{5};
+constexpr std::chrono::milliseconds kLookInterval{10};  // how often a trainer looks up
 constexpr std::size_t kKeptCheckpoints = 2;
 
 }  // namespace

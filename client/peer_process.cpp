@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/intervals.h"
 #include "comms/codec.h"
 #include "core/error.h"
 #include "core/logging.h"
@@ -9,11 +10,10 @@
 namespace gossamer {
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{50};
-constexpr std::chrono::milliseconds kLookInterval{2};      // how often a trainer looks up
+constexpr std::chrono::milliseconds kExchangePoll{50};
+constexpr std::chrono::milliseconds kExchangeLook{2};      // how often a trainer looks up: its neighbours may wait
 constexpr std::chrono::microseconds kIdleCollective{100};  // between looks at a collective that does not move
 constexpr int kBusyTurns = 50;                             // before these
-constexpr std::chrono::seconds kFlushTime{5};
 
 std::uint64_t share_bytes(const Compressed& content) { return kFrameHeaderBytes + content.payload.size(); }
 
@@ -65,7 +65,7 @@ void PeerProcess::all_reduce_rounds() {
     for (int idle = 0;;) {
       const auto complete = place_.all_reduce->progress();
       if (!complete) {
-        pump(Clock::now() + kPollInterval);  // the recorder may know why
+        pump(Clock::now() + kExchangePoll);  // the recorder may know why
         if (over()) return;
         throw RunError("client " + std::to_string(complete.fault().peer) + " is lost (" +
                        complete.fault().reason + "); topology.name = " + options_.text("topology.name") +
@@ -168,7 +168,7 @@ bool PeerProcess::await(const std::function<bool()>& condition) {
     if (condition()) return true;
     if (end_ && std::ranges::all_of(peers_, [&](const auto& entry) { return drained(entry.second); }))
       return false;
-    pump(Clock::now() + kPollInterval);
+    pump(Clock::now() + kExchangePoll);
   }
 }
 
@@ -314,7 +314,7 @@ std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round)
   const Frame model = encode_model(run_id_, round, client, static_cast<std::uint64_t>(round),
                                    encoded(peers_.at(client).model.share()));
   const auto called_off = [this] {
-    if (Clock::now() - last_look_ < kLookInterval) return false;
+    if (Clock::now() - last_look_ < kExchangeLook) return false;
     while (!over() && pump(Clock::now())) {
     }
     last_look_ = Clock::now();

@@ -1,18 +1,12 @@
 #include "client/peer_registration.h"
 
+#include "client/intervals.h"
 #include "comms/codec.h"
 #include "comms/peer_codec.h"
 #include "core/error.h"
 #include "core/logging.h"
 
 namespace gossamer {
-namespace {
-
-constexpr std::chrono::milliseconds kPollInterval{200};
-constexpr std::chrono::seconds kRegistrationInterval{1};
-
-}  // namespace
-
 std::optional<Introduction> register_peer(Transport& transport, const Options& options,
                                           const ParameterLayout& layout, ClientId client,
                                           const std::string& address, std::chrono::duration<double> patience,

@@ -33,6 +33,15 @@ bool is_signal(FrameType type) {
          type == FrameType::grant || type == FrameType::show || type == FrameType::lost;
 }
 
+static_assert(sizeof(TauReport) == TauReport::kValues * sizeof(double) && TauReport::kValues < 256);
+
+bool is_sane(const TauReport& report) {
+  const auto is_size = [](double x) { return std::isfinite(x) && x >= 0; };
+  return std::isfinite(report.loss) && is_size(report.rho) && is_size(report.beta) &&
+         is_size(report.step_s) &&
+         std::ranges::all_of(report.gradient, [](double x) { return std::isfinite(x); });
+}
+
 // How many bytes the character at the start of `text` has, if it is UTF-8 and safe to show; else 0. Not safe
 // are control characters (a terminal obeys them) and those that change the direction of the text.
 std::size_t printable_length(std::span<const std::byte> text) {
@@ -123,7 +132,14 @@ Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update) {
   header.train_loss = update.info.train_loss;
   header.samples = update.info.samples;
   header.elements = update.content.elements;
-  return make_frame(header, update.content.payload);
+  if (update.info.tau == nullptr) return make_frame(header, update.content.payload);
+  // Behind the content, in the same payload.
+  const auto content = update.content.payload.bytes;
+  ByteBuffer bytes(content.size() + sizeof(TauReport));
+  std::ranges::copy(content, bytes.begin());
+  std::memcpy(bytes.data() + content.size(), update.info.tau.get(), sizeof(TauReport));
+  header.metadata = TauReport::kValues;
+  return make_frame(header, SharedBytes::of(std::move(bytes)));
 }
 
 Result<CompressedUpdate> decode_update(const Frame& frame) {
@@ -136,7 +152,19 @@ Result<CompressedUpdate> decode_update(const Frame& frame) {
   info.weight = header.weight;
   info.train_loss = header.train_loss;
   info.samples = header.samples;
-  return CompressedUpdate{info, Compressed{header.elements, frame.payload}};
+  SharedBytes content = frame.payload;
+  if (header.metadata != 0) {
+    if (header.metadata != TauReport::kValues || content.size() < sizeof(TauReport))
+      return Fault{FaultKind::malformed,
+                   "update with " + std::to_string(header.metadata) + " doubles of metadata"};
+    const std::size_t length = content.size() - sizeof(TauReport);
+    auto report = std::make_shared<TauReport>();
+    std::memcpy(report.get(), content.bytes.data() + length, sizeof(TauReport));
+    if (!is_sane(*report)) return Fault{FaultKind::malformed, "metadata out of range"};
+    content.bytes = content.bytes.first(length);
+    info.tau = std::move(report);
+  }
+  return CompressedUpdate{std::move(info), Compressed{header.elements, std::move(content)}};
 }
 
 Frame encode_text(FrameType type, std::uint64_t run_id, ClientId client, std::string_view text) {

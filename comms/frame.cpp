@@ -24,15 +24,14 @@ struct WireHeader {
   std::uint32_t magic = kFrameMagic;
   std::uint16_t version = kWireVersion;
   std::uint8_t type = 0;
-  std::uint8_t zero = 0;
   FrameHeader fields;
   std::uint64_t checksum = 0;
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(magic, version, type, zero, fields.run_id, fields.round, fields.client, fields.sequence,
-            fields.weight, fields.train_loss, fields.samples, fields.elements, fields.payload_bytes,
-            fields.payload_checksum, checksum);
+    archive(magic, version, type, fields.metadata, fields.run_id, fields.round, fields.client,
+            fields.sequence, fields.weight, fields.train_loss, fields.samples, fields.elements,
+            fields.payload_bytes, fields.payload_checksum, checksum);
   }
 };
 
@@ -108,7 +107,6 @@ Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_
   }
   if (wire.checksum != checksum_of(bytes.first(kCheckedBytes))) return malformed("header checksum is wrong");
   if (!known(wire.type)) return malformed("unknown frame type " + std::to_string(wire.type));
-  if (wire.zero != 0) return malformed("reserved byte is not zero");
 
   FrameHeader header = wire.fields;
   header.type = static_cast<FrameType>(wire.type);
@@ -119,6 +117,10 @@ Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_
     return malformed("weight is not a finite number of at least 0");
   }
   if (!std::isfinite(header.train_loss)) return malformed("train_loss is not finite");
+  if (header.metadata != 0 &&
+      (header.type != FrameType::update || header.payload_bytes < header.metadata * sizeof(double))) {
+    return malformed("metadata that the frame cannot have");
+  }
   if (header.payload_bytes > max_payload_bytes) {
     return malformed("payload of " + std::to_string(header.payload_bytes) + " bytes; at most " +
                      std::to_string(max_payload_bytes) + " are accepted");

@@ -56,6 +56,7 @@ struct FrameHeader {
   std::uint64_t elements = 0;          // floats that the payload stands for
   std::uint64_t payload_bytes = 0;     // set by make_frame()
   std::uint64_t payload_checksum = 0;  // XXH3-64 of the payload; set by make_frame()
+  std::uint8_t metadata = 0;           // of an update: doubles that follow its content in the payload
 
   bool operator==(const FrameHeader&) const = default;
 };
@@ -67,8 +68,8 @@ struct Frame {
   std::size_t wire_bytes() const noexcept;  // header + payload: what bytes_up and bytes_down count
 };
 
-// magic u32, version u16, type u8, zero u8, the fields above in order, then the header's own checksum
-// (XXH3-64 of the 88 bytes before it); little-endian, no padding.
+// magic u32, version u16, type u8, metadata u8, the other fields above in order, then the header's own
+// checksum (XXH3-64 of the 88 bytes before it); little-endian, no padding.
 inline constexpr std::size_t kFrameHeaderBytes = 96;
 inline constexpr std::uint32_t kFrameMagic = 0x4D534F47;  // "GOSM" on the wire
 inline constexpr std::uint16_t kWireVersion = 1;
@@ -82,7 +83,7 @@ Frame make_frame(FrameHeader header, SharedBytes payload);
 // Writes the header (by cereal). Allocates nothing.
 HeaderBytes encode_header(const FrameHeader& header);
 
-// Checks length, magic, version, checksum, type, the zero byte and every field's range, and that
+// Checks length, magic, version, checksum, type, metadata and every field's range, and that
 // payload_bytes
 // <= max_payload_bytes: all before anything is allocated. Whatever the bytes, the result is a header that
 // encode_header() could have written, or `malformed`.

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "core/buffers.h"
+#include "core/tau_report.h"
 #include "core/types.h"
 
 namespace gossamer {
@@ -11,11 +13,12 @@ namespace gossamer {
 // What a client says about its update besides the numbers.
 struct UpdateInfo {
   ClientId client = 0;
-  Round round = 0;             // the round that the work belongs to
-  std::uint64_t sequence = 0;  // per client, increasing; an update is applied at most once
-  double weight = 0;           // n_k: how many examples stand behind the update
-  double train_loss = 0;       // mean loss over the examples processed, before each step
-  std::int64_t samples = 0;    // examples processed (counting repeats): steps times batch
+  Round round = 0;                         // the round that the work belongs to
+  std::uint64_t sequence = 0;              // per client, increasing; an update is applied at most once
+  double weight = 0;                       // n_k: how many examples stand behind the update
+  double train_loss = 0;                   // mean loss over the examples processed, before each step
+  std::int64_t samples = 0;                // examples processed (counting repeats): steps times batch
+  std::shared_ptr<const TauReport> tau{};  // where the server chooses the number of local steps
 };
 
 // The types carry the order of the journey: Update -> ClippedUpdate -> PrivateUpdate -> CompressedUpdate ->

@@ -67,7 +67,7 @@ Commit Coordinator::close_round(Seconds now) {
   metrics_.time_s = now;
   if (metrics_.samples > 0) metrics_.train_loss = loss_sum_ / static_cast<double>(metrics_.samples);
   if (metrics_.clients > 0) metrics_.staleness_mean = staleness_sum_ / static_cast<double>(metrics_.clients);
-  return {metrics_, server_.model()};
+  return {metrics_, server_.model(), false};
 }
 
 void Coordinator::save(CheckpointWriter& writer) {

@@ -38,6 +38,7 @@ struct Abandon {
 struct Commit {
   RoundMetrics metrics;
   std::shared_ptr<const Parameters> model;
+  bool last = false;  // the run ends with it, and it is evaluated whatever run.eval_every says
 };
 struct Finish {
   bool success;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "core/straggler.h"
 
 namespace gossamer {
@@ -19,7 +20,13 @@ LockstepCoordinator::LockstepCoordinator(const Options& options, std::shared_ptr
     : Coordinator(options, std::move(initial)),
       sampler_(cohort_samplers().make(options)),
       deadline_s_(options.real("cohort.deadline_s")),
-      straggler_fraction_(dropped_stragglers(options)) {}
+      straggler_fraction_(dropped_stragglers(options)) {
+  if (options.text("sync.local_steps") == "adaptive") {
+    control_.emplace(AdaptiveTau::Settings{options.real("client.lr"), options.real("sync.phi"),
+                                           options.real("sync.budget_s"),
+                                           options.integer("sync.max_local_steps")});
+  }
+}
 
 Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
   if (finished_) return {};
@@ -39,7 +46,7 @@ Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
     --progress_.lost;
     --metrics_.dropped;
   }
-  return {SendModel{progress_.round, {client}, broadcast_, std::nullopt, now}};
+  return {SendModel{progress_.round, {client}, broadcast_, std::nullopt, now, false, steps()}};
 }
 
 Actions LockstepCoordinator::left(ClientId client, const std::string& reason, Seconds now) {
@@ -90,12 +97,15 @@ Actions LockstepCoordinator::deadline(Round round, Seconds now) {
 Actions LockstepCoordinator::go_on(Seconds now) { return start_round(now); }
 
 Actions LockstepCoordinator::start_round(Seconds now) {
+  if (control_ && control_->plan() == AdaptiveTau::Plan::end) return finish(true, "budget");
   if (version_ >= rounds_) return finish(true, "rounds");
   if (members_.present() < min_size_) return finish(false, members_.too_few(min_size_));
   progress_ = {};
   open_round();
   participants_.clear();
   server_.begin();
+  reports_.clear();
+  since_ = now;
   broadcast_ = server_.encode(server_.model());
 
   std::vector<ClientId> cohort = sample_cohort();
@@ -110,7 +120,7 @@ Actions LockstepCoordinator::start_round(Seconds now) {
   if (cohort.empty()) return commit_if_ready(now);
   std::optional<Seconds> deadline;
   if (deadline_s_ > 0) deadline = now + deadline_s_;
-  return {SendModel{progress_.round, std::move(cohort), broadcast_, deadline, now}};
+  return {SendModel{progress_.round, std::move(cohort), broadcast_, deadline, now, false, steps()}};
 }
 
 Actions LockstepCoordinator::commit_if_ready(Seconds now) {
@@ -124,12 +134,51 @@ Actions LockstepCoordinator::commit_if_ready(Seconds now) {
     if (sync_->cancels_late_work()) abandon.clients.push_back(client);
   }
   add_in_client_order(true);
-  if (metrics_.clients >= std::min(min_size_, progress_.started)) server_.commit();
+  const bool last = make_model(now);
   participants_.clear();
   broadcast_ = {};
   if (!abandon.clients.empty()) actions.emplace_back(std::move(abandon));
-  actions.emplace_back(close_round(now));
+  Commit commit = close_round(now);
+  commit.last = last;
+  actions.emplace_back(std::move(commit));
   return actions;
+}
+
+bool LockstepCoordinator::make_model(Seconds now) {
+  const bool enough = metrics_.clients >= std::min(min_size_, progress_.started);
+  if (!control_) {
+    if (enough) server_.commit();
+    return false;
+  }
+  const bool measured = control_->plan() == AdaptiveTau::Plan::measure;
+  const AdaptiveTau::Verdict verdict = control_->observe(reports_, since_, now);
+  if (verdict == AdaptiveTau::Verdict::best) best_ = server_.model();
+  if (best_ && (measured || verdict == AdaptiveTau::Verdict::diverged)) {
+    server_.go_back_to(best_);
+  } else if (enough && !measured) {
+    server_.commit();
+  }
+  return measured;
+}
+
+void LockstepCoordinator::save(CheckpointWriter& writer) {
+  Coordinator::save(writer);
+  if (!control_) return;
+  control_->save(writer);
+  if (best_) writer.add_floats("best model", best_->values);
+}
+
+void LockstepCoordinator::restore(const CheckpointReader& reader) {
+  Coordinator::restore(reader);
+  if (!control_) return;
+  control_->restore(reader);
+  if (!reader.has("best model")) return;
+  const auto values = reader.floats("best model");
+  if (values.size() != model()->values.size())
+    throw FileError("checkpoint: a version in it does not fit the model");
+  auto best = std::make_shared<Parameters>(*model());
+  best->values.assign(values.begin(), values.end());
+  best_ = std::move(best);
 }
 
 // Floating-point sums depend on their order, so updates are added in client order whatever the order of
@@ -149,6 +198,7 @@ void LockstepCoordinator::add_in_client_order(bool skip_waiting) {
       continue;
     }
     count_update(update.info, 0);
+    if (control_ && update.info.tau) reports_.push_back({update.info.weight, *update.info.tau});
   }
 }
 

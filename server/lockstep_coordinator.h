@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "server/adaptive_tau.h"
 #include "server/cohort/cohort_sampler.h"
 #include "server/coordinator.h"
 
@@ -18,6 +19,9 @@ class LockstepCoordinator final : public Coordinator {
   Actions dropped(ClientId client, Round round, Seconds now) override;
   Actions deadline(Round round, Seconds now) override;
 
+  void save(CheckpointWriter& writer) override;
+  void restore(const CheckpointReader& reader) override;
+
  private:
   enum class Slot { waiting, held, added, lost };
   struct Participant {
@@ -28,13 +32,20 @@ class LockstepCoordinator final : public Coordinator {
   Actions go_on(Seconds now) override;
   Actions start_round(Seconds now);
   Actions commit_if_ready(Seconds now);
+  // Makes the next model of what was added; true where it is the run's last.
+  bool make_model(Seconds now);
   void add_in_client_order(bool skip_waiting);
   void lose(Participant& participant);
+  std::int64_t steps() const { return control_ ? control_->steps() : 0; }
   std::vector<ClientId> sample_cohort() const;
 
   const std::unique_ptr<CohortSampler> sampler_;
   const Seconds deadline_s_;
-  const double straggler_fraction_;  // whose partial work is dropped
+  const double straggler_fraction_;     // whose partial work is dropped
+  std::optional<AdaptiveTau> control_;  // sync.local_steps = adaptive
+  std::vector<AdaptiveTau::Reported> reports_;
+  std::shared_ptr<const Parameters> best_;  // as far as they were measured
+  Seconds since_ = 0;                       // when the round began
   Compressed broadcast_;
   std::map<ClientId, Participant> participants_;
   std::map<ClientId, Round> late_;  // who had not answered when that round was over, and has not since

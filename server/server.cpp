@@ -65,6 +65,11 @@ void Server::commit(std::optional<double> denominator) {
   begin();
 }
 
+void Server::go_back_to(std::shared_ptr<const Parameters> version) {
+  model_ = std::move(version);
+  begin();
+}
+
 void Server::save(CheckpointWriter& writer) {
   writer.add_floats("model", model_->values);
   const auto& moments = optimizer_->state();

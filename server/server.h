@@ -31,6 +31,9 @@ class Server {
   // `denominator`: what a mean divides by, if not by the sum of the weights.
   void commit(std::optional<double> denominator = std::nullopt);
 
+  // Goes back to an earlier version of the model; what was received since the last commit() is forgotten.
+  void go_back_to(std::shared_ptr<const Parameters> version);
+
   const std::shared_ptr<const Parameters>& model() const noexcept { return model_; }
   // Between commits: model, moments of the optimizer, state of the correction.
   void save(CheckpointWriter& writer);

@@ -65,22 +65,25 @@ DeviceModel::Wire DeviceModel::wire(ClientId client, Round round) const {
   return {own.up, own.down, latency_, transmissions(client, round, true)};
 }
 
-std::int64_t DeviceModel::planned_samples(std::int64_t examples, ClientId client, Round round) const {
-  if (steps_ == 0) {
+std::int64_t DeviceModel::planned_samples(std::int64_t examples, ClientId client, Round round,
+                                          std::int64_t asked) const {
+  const std::int64_t steps = asked > 0 ? asked : steps_;
+  if (steps == 0) {
     const bool does_a_part = straggler_fraction_ > 0 && straggler_slowdown_ <= 1 &&
                              is_straggler(seed_, straggler_fraction_, client, round);
     return examples * (does_a_part ? straggler_epochs(seed_, client, round, epochs_) : epochs_);
   }
-  if (batch_ == 0 || batch_ >= examples) return steps_ * examples;
+  if (batch_ == 0 || batch_ >= examples) return steps * examples;
   // Each pass over the data ends with what is left, a batch that may be smaller.
   const std::int64_t steps_a_pass = (examples + batch_ - 1) / batch_;
-  return steps_ / steps_a_pass * examples + steps_ % steps_a_pass * batch_;
+  return steps / steps_a_pass * examples + steps % steps_a_pass * batch_;
 }
 
-Seconds DeviceModel::training_seconds(std::int64_t examples, ClientId client, Round round) const {
-  const std::int64_t samples = planned_samples(examples, client, round);
+Seconds DeviceModel::training_seconds(std::int64_t examples, ClientId client, Round round,
+                                      std::int64_t steps) const {
+  const std::int64_t samples = planned_samples(examples, client, round, steps);
   return static_cast<double>(samples) / device(client).speed * slowness(client, round) *
-         step_factor(samples, client, round);
+         step_factor(samples, client, round, steps);
 }
 
 Seconds DeviceModel::waiting_seconds(ClientId client, Seconds now) const {
@@ -140,10 +143,13 @@ double DeviceModel::draw(ClientId client, Round round) const {
 }
 
 // The mean over the steps of this round's work, some of which are slow.
-double DeviceModel::step_factor(std::int64_t samples, ClientId client, Round round) const {
+double DeviceModel::step_factor(std::int64_t samples, ClientId client, Round round,
+                                std::int64_t asked) const {
   if (slow_step_probability_ == 0) return 1;
   const std::int64_t batch = batch_ == 0 ? std::max<std::int64_t>(samples, 1) : batch_;
-  const std::int64_t steps = std::max<std::int64_t>(1, steps_ > 0 ? steps_ : (samples + batch - 1) / batch);
+  const std::int64_t steps = std::max<std::int64_t>(1, asked > 0    ? asked
+                                                       : steps_ > 0 ? steps_
+                                                                    : (samples + batch - 1) / batch);
   Rng rng = stream(seed_, Purpose::device_step, client, static_cast<std::uint64_t>(round));
   std::int64_t slow = 0;
   for (std::int64_t step = 0; step < steps; ++step) slow += rng.uniform() < slow_step_probability_ ? 1 : 0;

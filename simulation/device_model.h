@@ -27,9 +27,11 @@ class DeviceModel {
   };
   Wire wire(ClientId client, Round round) const;
   // Local training of one round on a client with `examples` examples.
-  Seconds training_seconds(std::int64_t examples, ClientId client, Round round) const;
+  // `steps`: local steps that the server asked for; 0: as configured.
+  Seconds training_seconds(std::int64_t examples, ClientId client, Round round, std::int64_t steps = 0) const;
   // Examples that a round of local training processes, counting repeats.
-  std::int64_t planned_samples(std::int64_t examples, ClientId client, Round round) const;
+  std::int64_t planned_samples(std::int64_t examples, ClientId client, Round round,
+                               std::int64_t steps = 0) const;
   // How long a client that is asked at `now` waits until it is available.
   Seconds waiting_seconds(ClientId client, Seconds now) const;
   // Whether it gives this round of work up, and after which share of its training.
@@ -47,7 +49,7 @@ class DeviceModel {
   // Seconds a sample, as a multiple of 1 / speed.
   double slowness(ClientId client, Round round) const;
   double draw(ClientId client, Round round) const;
-  double step_factor(std::int64_t samples, ClientId client, Round round) const;
+  double step_factor(std::int64_t samples, ClientId client, Round round, std::int64_t asked) const;
   double transmissions(ClientId client, Round round, bool up) const;
   void read_trace(const std::string& path);
 

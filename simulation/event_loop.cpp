@@ -56,7 +56,10 @@ void EventLoop::perform(const Actions& first, Coordinator& coordinator, RunKeepe
 }
 
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
-  if (send.deadline) events_.push({*send.deadline, order_++, send.round, 0, EventKind::deadline});
+  if (send.deadline) {
+    deadlines_[order_] = send.round;
+    events_.push({*send.deadline, order_++, kDeadline});
+  }
   const auto sequence = static_cast<std::uint64_t>(send.round);
   const Frame model =
       encode_model(run_id_, send.round, send.clients.front(), sequence, send.model, send.steps);
@@ -75,7 +78,7 @@ void EventLoop::give(const SendModel& send, const Frame& model) {
   if (busy_until_) begin = std::max(begin, (*busy_until_)[client]);
   begin += devices_.waiting_seconds(client, begin);
   begin += devices_.download_seconds(model.wire_bytes(), client, round);
-  const Seconds training = devices_.training_seconds(clients_.examples(client), client, round);
+  const Seconds training = devices_.training_seconds(clients_.examples(client), client, round, send.steps);
   const Work work = take_slot(model);
   if (devices_.drops_out(client, round)) {
     schedule(begin + devices_.dropout_point(client, round) * training, EventKind::gave_up, work);
@@ -106,8 +109,9 @@ void EventLoop::call_off(const Abandon& abandon) {
 }
 
 EventLoop::Event EventLoop::schedule(Seconds time, EventKind kind, Work work) {
-  const Event event{time, order_++, 0, work, kind};
+  const Event event{time, order_++, work};
   slots_[work].due = event.order;
+  slots_[work].kind = kind;
   events_.push(event);
   return event;
 }
@@ -154,13 +158,13 @@ Result<Frame> EventLoop::outcome_of(Work work) {
 }
 
 Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
-  if (event.kind == EventKind::deadline) return coordinator.deadline(event.round, now_);
+  if (event.work == kDeadline) return coordinator.deadline(deadlines_.extract(event.order).mapped(), now_);
   Slot& slot = slots_[event.work];
   if (slot.due != event.order) return {};  // called off
   ++handled_;
   const ClientId client = slot.model.header.client;
   const Round round = slot.model.header.round;
-  switch (event.kind) {
+  switch (slot.kind) {
     case EventKind::gave_up: {
       release(event.work);
       Actions actions = coordinator.dropped(client, round, now_);
@@ -206,8 +210,18 @@ Actions EventLoop::arrive(const Event& event, Coordinator& coordinator, RunKeepe
   keeper.count_up(frame.wire_bytes());
   const auto received = pass_through(frame);
   if (!received) return lose(received.fault().reason);
-  const auto update = decode_update(received.value());
-  if (!update) return lose(update.fault().reason);
+  auto decoded = decode_update(received.value());
+  if (!decoded) return lose(decoded.fault().reason);
+  CompressedUpdate update = std::move(decoded).value();
+  if (update.info.tau) {
+    // What a step takes is a matter of the virtual clock.
+    auto report = std::make_shared<TauReport>(*update.info.tau);
+    const std::int64_t steps = std::max<std::int64_t>(1, model.samples);
+    report->step_s =
+        devices_.training_seconds(clients_.examples(model.client), model.client, model.round, steps) /
+        static_cast<double>(steps);
+    update.info.tau = std::move(report);
+  }
   if (on_request_) {
     // The client trains on, and then says that it is ready.
     clients_.go_on(work, model);
@@ -217,7 +231,7 @@ Actions EventLoop::arrive(const Event& event, Coordinator& coordinator, RunKeepe
   } else {
     release(work);
   }
-  Actions actions = coordinator.arrived(update.value(), now_);
+  Actions actions = coordinator.arrived(update, now_);
   keeper.show(coordinator.progress());
   return actions;
 }

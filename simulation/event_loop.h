@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <queue>
 #include <string>
@@ -35,13 +36,13 @@ class EventLoop {
 
  private:
   using Work = VirtualClients::Work;
-  enum class EventKind : std::uint8_t { trained, arrived, gave_up, ready, deadline };
+  enum class EventKind : std::uint8_t { trained, arrived, gave_up, ready };
+  static constexpr Work kDeadline = UINT32_MAX;  // in place of work: a round's deadline
+  // Small, since a thousand of them are compared and moved all the time; the slot knows the rest.
   struct Event {
     Seconds time;
     std::uint64_t order;
-    Round round;  // deadline
-    Work work;    // the others
-    EventKind kind;
+    Work work;
     bool operator>(const Event& other) const {
       return std::tie(time, order) > std::tie(other.time, other.order);
     }
@@ -51,8 +52,9 @@ class EventLoop {
     static constexpr std::uint64_t kNothing = UINT64_MAX;
     std::uint64_t due = kNothing;  // the event that it waits for; any other is one that was called off
     Frame model;
-    Frame update;       // on its way
-    Seconds ready = 0;  // on_request: when local training ends
+    Frame update;                         // on its way
+    Seconds ready = 0;                    // on_request: when local training ends
+    EventKind kind = EventKind::arrived;  // of that event
     bool begun = false;
   };
   using Events = std::priority_queue<Event, std::vector<Event>, std::greater<>>;
@@ -80,7 +82,8 @@ class EventLoop {
   std::uint64_t order_ = 0;
   std::uint64_t handled_ = 0;
   Events events_;
-  Events planned_;  // work that has not begun, by the event that it is due with
+  Events planned_;                            // work that has not begun, by the event that it is due with
+  std::map<std::uint64_t, Round> deadlines_;  // by the order of their events
   std::vector<Slot> slots_;
   std::vector<Work> free_;
   std::size_t begun_ = 0;

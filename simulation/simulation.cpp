@@ -71,7 +71,8 @@ Simulation::Simulation(const Options& options, const FederatedData& data, Traine
   const std::size_t floats = pool.clients().front()->model().layout()->size();
   std::optional<std::size_t> update_bytes;
   if (const auto payload = up_compressors().make(options)->payload_bytes(floats))
-    update_bytes = kFrameHeaderBytes + *payload;
+    update_bytes =
+        kFrameHeaderBytes + *payload + (algorithms().make(options)->reports_on_tau() ? sizeof(TauReport) : 0);
   loop_ = std::make_unique<EventLoop>(options, *clients_, update_bytes);
 }
 

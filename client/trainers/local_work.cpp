@@ -2,6 +2,9 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "client/trainers/vectors.h"
 #include "core/straggler.h"
 
@@ -82,6 +85,29 @@ void LocalWork::gradient_step(const Use& use) {
     if (settings_.weight_decay != 0) add_scaled(gradient, settings_.weight_decay, w);
     use(w, gradient, model_->layout()->tensors()[i].offset);
   }
+}
+
+float LocalWork::look(std::span<float> gradient) {
+  const Minibatches before = batches_;
+  const std::int64_t samples = std::exchange(samples_, 0);
+  const double loss_sum = std::exchange(loss_sum_, 0);
+  compute_batch();
+  const double loss = loss_sum_ / static_cast<double>(samples_);
+  for (std::size_t i = 0; i < model_->parameters().size(); ++i) {
+    const TensorSpec& spec = model_->layout()->tensors()[i];
+    const std::span<float> part = gradient.subspan(spec.offset, spec.size);
+    const std::span<float> computed = gradients_->of(i);
+    if (computed.empty()) {
+      std::ranges::fill(part, 0.0F);
+    } else {
+      std::ranges::copy(computed, part.begin());
+      if (settings_.weight_decay != 0) add_scaled(part, settings_.weight_decay, part_of(i));
+    }
+  }
+  batches_ = before;
+  samples_ = samples;
+  loss_sum_ = loss_sum;
+  return static_cast<float>(loss);
 }
 
 void LocalWork::compute_batch() {

@@ -34,6 +34,10 @@ class LocalWork {
   using Use = std::function<void(std::span<float> w, std::span<const float> gradient, std::size_t offset)>;
   void gradient_step(const Use& use);
 
+  // The loss and the gradient (parameters only) of the batch that comes next, at the weights as they are; the
+  // batch still comes, and nothing is counted. The weights' statistics may move.
+  float look(std::span<float> gradient);
+
   // What was done since begin(), for the update.
   UpdateInfo info() const;
 

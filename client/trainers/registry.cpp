@@ -67,6 +67,12 @@ const Registry<Algorithm>& algorithms() {
             "compensation, 2017",
             {}},
            make_dc_asgd},
+          {{"adaptive_tau",
+            "local SGD whose number of local steps the server chooses under a budget of time (sync.budget_s)",
+            "Wang, Tuor, Salonidis, Leung, Makaya, He, Chan: Adaptive federated learning in resource "
+            "constrained edge computing systems, 2019",
+            {}},
+           make_adaptive_tau},
       }};
   return table;
 }

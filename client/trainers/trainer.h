@@ -57,6 +57,8 @@ class Algorithm {
   virtual bool keeps_client_state() const { return false; }
   // Whether it can answer a model before it trains (sync.pull = on_request).
   virtual bool exchanges_on_request() const { return false; }
+  // Whether its updates carry a TauReport (sync.local_steps = adaptive).
+  virtual bool reports_on_tau() const { return false; }
   virtual std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                                      std::unique_ptr<Model> model) const = 0;
 };

@@ -20,7 +20,13 @@ const Registry<SyncPolicy>& sync_policies() {
               .at_least(0),
           text_option("sync.late", "cancel",
                       "work that comes too late: call it off, or let it finish in vain")
-              .one_of({"cancel", "finish"})}},
+              .one_of({"cancel", "finish"}),
+          text_option("sync.local_steps", "configured",
+                      "local steps a round: as configured, or chosen by the server (set by adaptive_tau)")
+              .one_of({"configured", "adaptive"}),
+          real_option("sync.budget_s", 15, "adaptive: seconds of the run's clock in which to train").above(0),
+          real_option("sync.phi", 0.025, "adaptive: the control parameter phi").above(0),
+          integer_option("sync.max_local_steps", 100, "adaptive: local steps at most").at_least(1)}},
         make_bsp},
        {{"ssp",
          "each worker goes on by itself, at most sync.staleness rounds of work ahead of the slowest",

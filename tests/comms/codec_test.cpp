@@ -71,6 +71,41 @@ TEST(Codec, UpdateRoundTrips) {
   EXPECT_EQ(update.content.payload.owner, payload.owner);
 }
 
+TEST(Codec, AReportTravelsBehindTheContent) {
+  TauReport report;
+  report.loss = -0.5;
+  report.rho = 1;
+  report.beta = 2;
+  report.step_s = 0.25;
+  report.gradient[127] = -3;
+  CompressedUpdate update{{1, 2, 3, 4, 5, 6}, {10, some_bytes(41)}};
+  update.info.tau = std::make_shared<const TauReport>(report);
+  const Frame frame = encode_update(99, update);
+  EXPECT_EQ(frame.wire_bytes(), kFrameHeaderBytes + 41 + 132 * 8);
+  EXPECT_EQ(frame.header.metadata, 132);
+  const auto decoded = decode_update(travel(frame));
+  ASSERT_TRUE(decoded.ok());
+  ASSERT_NE(decoded.value().info.tau, nullptr);
+  EXPECT_EQ(*decoded.value().info.tau, report);
+  EXPECT_EQ(decoded.value().content.payload.size(), 41U);
+
+  for (double TauReport::*field : {&TauReport::loss, &TauReport::rho, &TauReport::beta, &TauReport::step_s}) {
+    TauReport bad = report;
+    bad.*field = std::nan("");
+    update.info.tau = std::make_shared<const TauReport>(bad);
+    EXPECT_FALSE(decode_update(encode_update(99, update)).ok());
+  }
+  Frame odd = frame;
+  odd.header.metadata = 131;
+  EXPECT_FALSE(decode_update(odd).ok());
+  FrameHeader header = frame.header;
+  header.payload_bytes = 132 * 8 - 1;
+  EXPECT_FALSE(decode_header(encode_header(header), 10'000).ok()) << "longer than the payload";
+  header = frame.header;
+  header.type = FrameType::model;
+  EXPECT_FALSE(decode_header(encode_header(header), 10'000).ok()) << "only an update has metadata";
+}
+
 TEST(Codec, OneModelGoesToManyClients) {
   const SharedBytes payload = some_bytes(1000);
   const Frame first = encode_model(4, 2, 0, 1, {250, payload});

@@ -58,6 +58,8 @@ TEST(Program, MistakesAreOneLineAndTheirExitCode) {
   expect_refusal(say({"evaluate", "--model", (folder / "none.pt").string()}), 4, "none.pt");
   expect_refusal(say({"server", "--server.listen", "tcp://0.0.0.0:5555"}), 2, "security.insecure");
   expect_refusal(say({"bench", "trains"}), 2, "expected train, allreduce or server");
+  expect_refusal(say({"bench", "server", "--json", (folder / "none/rows.json").string()}), 2,
+                 "cannot be written");
   expect_refusal(say({"bench", "allreduce"}), 2, "start it with mpirun -n 2");
   expect_refusal(say({"bench", "allreduce", "--bytes", "4,6"}), 2, "each a multiple of 4");
   std::ofstream(folder / "rubbish.pt") << "rubbish";

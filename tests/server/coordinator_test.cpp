@@ -199,5 +199,78 @@ TEST(Coordinator, ResumesWhereItsCheckpointWasTaken) {
   }
 }
 
+// sync.local_steps = adaptive: the number travels with the model, the budget ends the run, and it returns the
+// best model that was measured, not the last one.
+TEST(AdaptiveLocalSteps, TheRunReturnsTheBestModelOfItsBudget) {
+  const auto coordinator = make_coordinator(server_options({{"data.clients", "1"},
+                                                            {"cohort.fraction", "1"},
+                                                            {"sync.local_steps", "adaptive"},
+                                                            {"sync.budget_s", "10"},
+                                                            {"run.rounds", "1000"}}),
+                                            model_of({1}));
+  Actions actions = coordinator->joined(0, 0);
+  Seconds now = 0;
+  std::vector<std::int64_t> steps;
+  bool last = false;
+  while (const auto* send = std::get_if<SendModel>(&actions.at(0))) {
+    ASSERT_LT(steps.size(), 100U);
+    ASSERT_FALSE(last);
+    steps.push_back(send->steps);
+    const float x = values_of(*send).at(0);
+    CompressedUpdate update = update_of(0, send->round, {1});
+    auto report = std::make_shared<TauReport>();
+    report->loss = (x - 4) * (x - 4) + 1;
+    report->rho = report->beta = x == 1 ? 0 : 1;
+    report->step_s = 0.1;
+    update.info.tau = std::move(report);
+    now += 0.9 + 0.1 * static_cast<double>(send->steps);
+    const Actions done = coordinator->arrived(update, now);
+    const Commit* commit = commit_in(done);
+    ASSERT_NE(commit, nullptr);
+    last = commit->last;
+    actions = coordinator->committed(std::nullopt, now);
+  }
+  EXPECT_TRUE(last);
+  const auto* finish = std::get_if<Finish>(&actions.at(0));
+  ASSERT_NE(finish, nullptr);
+  EXPECT_TRUE(finish->success);
+  EXPECT_EQ(finish->reason, "budget");
+  EXPECT_EQ(steps.front(), 1);
+  EXPECT_EQ(steps.back(), 1) << "the last measurement";
+  EXPECT_GT(*std::ranges::max_element(steps), 1) << "clients that agree train for longer";
+  EXPECT_LE(now, 10);
+  EXPECT_EQ(coordinator->model()->values.at(0), 4);
+}
+
+TEST(AdaptiveLocalSteps, ACheckpointHoldsTheBestModel) {
+  const Options options = server_options({{"data.clients", "1"},
+                                          {"cohort.fraction", "1"},
+                                          {"sync.local_steps", "adaptive"},
+                                          {"sync.budget_s", "4"},
+                                          {"run.rounds", "1000"}});
+  const auto answer = [](Coordinator& coordinator, Round round, double loss, Seconds now) {
+    CompressedUpdate update = update_of(0, round, {1});
+    auto report = std::make_shared<TauReport>();
+    report->loss = loss;
+    report->step_s = 0.1;
+    update.info.tau = std::move(report);
+    coordinator.arrived(update, now);
+    return coordinator.committed(std::nullopt, now);
+  };
+  const auto first = make_coordinator(options, model_of({1}));
+  first->joined(0, 0);
+  answer(*first, 1, 0.5, 1);
+  CheckpointWriter writer;
+  first->save(writer);
+  const ByteBuffer bytes = writer.encode();
+  const auto resumed = make_coordinator(options, model_of({9}));
+  resumed->restore(CheckpointReader(bytes, "memory"));
+  resumed->joined(0, 1);
+  const Actions end = answer(*resumed, 2, 7, 2.9);
+  ASSERT_NE(std::get_if<SendModel>(&end.at(0)), nullptr) << "to measure";
+  answer(*resumed, 3, 8, 3.5);
+  EXPECT_EQ(resumed->model()->values.at(0), 1) << "the first was the best";
+}
+
 }  // namespace
 }  // namespace gossamer

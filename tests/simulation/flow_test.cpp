@@ -89,6 +89,45 @@ TEST(SyncModes, UpdatesOfUnknownLengthChangeNothingButWaiting) {
   expect_same(simulate(keys, 2), simulate(keys, 2, Lengths::unknown), "easgd");
 }
 
+const Keys kAdaptiveTau{{"algorithm.name", "adaptive_tau"},
+                        {"data.clients", "4"},
+                        {"sync.budget_s", "20"},
+                        {"run.rounds", "1000"},
+                        {"client.batch_size", "10"},
+                        {"client.lr", "0.01"},
+                        {"devices.speed", "500"},
+                        {"devices.jitter", "0.3"},
+                        {"run.eval_every", "7"},
+                        {"network.latency_ms", "100"}};
+
+TEST(AdaptiveTau, SpendsItsBudgetAndEndsWithAnEvaluation) {
+  const Outcome outcome = simulate(kAdaptiveTau, 2);
+  EXPECT_EQ(outcome.stopped_by, "budget");
+  ASSERT_GT(outcome.rounds.size(), 3U);
+  EXPECT_EQ(outcome.rounds[0].samples, 4 * 10) << "one step each";
+  EXPECT_TRUE(outcome.rounds.back().test_accuracy.has_value());
+  std::int64_t most = 0;
+  for (const RoundMetrics& round : outcome.rounds) most = std::max(most, round.samples);
+  EXPECT_GT(most, 4 * 10);
+  EXPECT_LT(outcome.rounds.back().time_s, 20 * 1.1);
+  EXPECT_GT(outcome.rounds.back().time_s, 20 * 0.8);
+  expect_same(outcome, simulate(kAdaptiveTau, 1), "threads");
+}
+
+TEST(AdaptiveTau, AResumedRunIsTheUninterruptedOne) {
+  const Keys keys = kAdaptiveTau + Keys{{"server.checkpoint_every", "4"}};
+  const Outcome whole = simulate(keys, 2);
+  ASSERT_GT(whole.rounds.size(), 6U);
+  // The test's run saves no clients' states: they have no estimates in the round after it.
+  const TemporaryFolder folder;
+  simulate_in(folder, keys, 2, Lengths::known, 5);
+  const Outcome resumed =
+      simulate_in(folder, keys + Keys{{"run.overwrite", "false"}, {"run.resume", "true"}}, 2);
+  EXPECT_EQ(resumed.stopped_by, "budget");
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(resumed.rounds[i].time_s, whole.rounds[i].time_s);
+  EXPECT_NEAR(resumed.rounds.back().time_s, whole.rounds.back().time_s, 2);
+}
+
 // Chen et al. 2016: with Exp(1) delays, the N-th of M workers arrives after H_M - H_(M - N) on average.
 TEST(BackupWorkers, ARoundTakesAsLongAsTheOrderStatisticSays) {
   const auto harmonic = [](int n) {
@@ -243,6 +282,7 @@ TEST(Configuration, SyncKeysThatContradictAreRefused) {
   refused({{"algorithm.name", "easgd"}, {"sync.mode", "async"}, {"sync.pull", "with_work"}});
   refused({{"sync.mode", "async"}, {"sync.pull", "on_request"}});
   refused({{"sync.pull", "on_request"}});
+  refused({{"sync.local_steps", "adaptive"}});
   refused({{"sync.staleness", "2"}});
   refused({{"sync.mode", "async"}, {"sync.buffer", "2"}});
   refused({{"sync.mode", "ssp"}, {"cohort.fraction", "0.5"}});

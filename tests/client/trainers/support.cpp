@@ -30,6 +30,7 @@ Options make_options(const std::vector<std::pair<std::string, std::string>>& giv
   schema->add(real_option("devices.straggler_slowdown", 1, "slowdown"));
   schema->add(text_option("sync.mode", "bsp", "mode"));
   schema->add(text_option("sync.pull", "with_work", "pull"));
+  schema->add(text_option("sync.local_steps", "configured", "steps"));
   schema->add(text_option("sync.correction", "none", "correction"));
   schema->add(text_option("sync.staleness_weight", "constant", "weight"));
   add_methods(*schema, models().describe());

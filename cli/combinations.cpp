@@ -65,7 +65,7 @@ bool holds(const Modes& modes, const std::string& mode) {
   return std::ranges::find(modes, mode) != modes.end();
 }
 
-std::string joined(const Modes& modes) {
+std::string either(const Modes& modes) {
   std::string text;
   for (const std::string_view mode : modes) text += (text.empty() ? "" : " or ") + std::string(mode);
   return text;
@@ -86,12 +86,12 @@ std::optional<std::string> refusal_of_combination(const std::string& topology, c
   }
   if (rule != kAlgorithms.end() && !holds(rule->modes, mode)) {
     return "sync.mode = " + mode + ": algorithm.name = " + algorithm +
-           " works with sync.mode = " + joined(rule->modes) + " only, since " + std::string(rule->why);
+           " works with sync.mode = " + either(rule->modes) + " only, since " + std::string(rule->why);
   }
   const auto row = std::ranges::find(kTopologies, topology, &TopologyRow::name);
   if (row != kTopologies.end() && !holds(row->modes, mode)) {
     return "sync.mode = " + mode + ": not with topology.name = " + topology + ", where " +
-           std::string(row->why) + "; use sync.mode = " + joined(row->modes) +
+           std::string(row->why) + "; use sync.mode = " + either(row->modes) +
            ", or topology.name = parameter_server";
   }
   return std::nullopt;

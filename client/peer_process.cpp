@@ -11,7 +11,8 @@ namespace gossamer {
 namespace {
 
 constexpr std::chrono::milliseconds kExchangePoll{50};
-constexpr std::chrono::milliseconds kExchangeLook{2};      // how often a trainer looks up: its neighbours may wait
+constexpr std::chrono::milliseconds kExchangeLook{
+    2};  // how often a trainer looks up: its neighbours may wait
 constexpr std::chrono::microseconds kIdleCollective{100};  // between looks at a collective that does not move
 constexpr int kBusyTurns = 50;                             // before these
 
@@ -268,14 +269,22 @@ void PeerProcess::begin(const Frame& frame) {
   peer.model = PeerModel(std::move(values), 1.0 / static_cast<double>(options_.integer("data.clients")));
   peer.completed = peer.granted = frame.header.round;
   peer.here = true;
+  // What is for others that live here waits again.
+  for (auto& [type, share] : std::exchange(early_, {})) serve(type, std::move(share));
 }
 
 // What another peer sent: kept for the end of the round it belongs to, or, where there are no common rounds,
 // taken in at once.
 void PeerProcess::serve(FrameType type, PeerShare share) {
   const auto found = peers_.find(share.to);
-  if (found == peers_.end() || !found->second.here) return;
+  if (found == peers_.end()) return;
   Peer& peer = found->second;
+  if (!peer.here) {  // a neighbour that has begun already: the recorder's frames and its own come in any
+                     // order
+    if (std::ssize(early_) < kRoundsAhead * options_.integer("data.clients"))
+      early_.emplace_back(type, std::move(share));
+    return;
+  }
   const auto drop = [&](const Fault& fault) {
     log_warning("dropped what client " + std::to_string(share.from) + " sent to client " +
                 std::to_string(share.to) + ": " + fault.reason);

@@ -98,6 +98,7 @@ class PeerProcess {
   std::map<ClientId, Peer> peers_;
   std::set<ClientId> lost_;
   std::map<std::pair<ClientId, Round>, std::map<ClientId, Compressed>> arrived_;  // to whom, of which round
+  std::deque<std::pair<FrameType, PeerShare>> early_;  // for peers that have no model yet
   std::optional<std::string> end_;
   bool failed_ = false;
   bool stopped_ = false;

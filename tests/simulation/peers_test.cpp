@@ -10,7 +10,7 @@
 namespace gossamer {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const Keys kSmall{{"data.clients", "6"}, {"run.rounds", "4"}, {"model.name", "logistic"}};
 
@@ -213,7 +213,7 @@ TEST(PeerSimulation, WhatCannotWorkIsRefusedInOneLine) {
       ADD_FAILURE() << one.says << ": accepted";
     } catch (const ConfigError& error) {
       EXPECT_THAT(error.what(), HasSubstr(one.says));
-      EXPECT_THAT(error.what(), testing::Not(HasSubstr("\n")));
+      EXPECT_THAT(error.what(), ::testing::Not(HasSubstr("\n")));
     }
   }
 }

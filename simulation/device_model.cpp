@@ -27,6 +27,7 @@ DeviceModel::DeviceModel(const Options& options)
     : common_{options.real("devices.speed"), options.real("network.up_mbps") * kBytesPerMegabit,
               options.real("network.down_mbps") * kBytesPerMegabit},
       latency_(options.real("network.latency_ms") / 1000),
+      server_rate_(options.real("network.server_mbps") * kBytesPerMegabit),
       loss_(options.real("network.loss")),
       spread_(options.real("devices.spread")),
       shape_(options.real("devices.shape")),
@@ -230,6 +231,9 @@ void add_device_options(OptionSchema& schema) {
                  .at_most(1));
   schema.add(real_option("network.up_mbps", 10, "virtual clients: upload rate, Mbit/s").above(0));
   schema.add(real_option("network.down_mbps", 50, "virtual clients: download rate, Mbit/s").above(0));
+  schema.add(real_option("network.server_mbps", 0,
+                         "line of the virtual server, each way, which its clients share: Mbit/s; 0: no limit")
+                 .at_least(0));
   schema.add(real_option("network.latency_ms", 50, "virtual clients: one-way latency").at_least(0));
   schema.add(real_option("network.loss", 0, "share of the transfers that are lost and sent again")
                  .at_least(0)

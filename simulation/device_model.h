@@ -18,6 +18,10 @@ class DeviceModel {
   // From send to receipt, with the transmissions that network.loss costs.
   Seconds download_seconds(std::size_t bytes, ClientId client, Round round) const;
   Seconds upload_seconds(std::size_t bytes, ClientId client, Round round) const;
+  // One way, between any two.
+  Seconds latency() const noexcept { return latency_; }
+  // Bytes a second, each way, that all clients of a server share; 0: no limit.
+  double server_rate() const noexcept { return server_rate_; }
   // A client's link, for transfers from peer to peer: bytes a second, and how often what it sends in a round
   // of work is sent until it has arrived.
   struct Wire {
@@ -56,6 +60,7 @@ class DeviceModel {
   Device common_;
   std::vector<Device> trace_;  // of client k: row k mod rows; empty: all are common_
   Seconds latency_;
+  double server_rate_;
   double loss_;
   Distribution distribution_;
   double spread_, shape_;

@@ -14,7 +14,8 @@ EventLoop::EventLoop(const Options& options, VirtualClients& clients, std::optio
       devices_(options),
       run_id_(options.digest()),
       on_request_(options.text("sync.pull") == "on_request"),
-      update_bytes_(update_bytes) {
+      update_bytes_(update_bytes),
+      line_(devices_.server_rate()) {
   if (sync_policies().make(options)->lockstep() && options.text("sync.late") == "finish")
     busy_until_.emplace();
 }
@@ -72,26 +73,48 @@ void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
 }
 
 void EventLoop::give(const SendModel& send, const Frame& model) {
-  const Round round = send.round;
   const ClientId client = model.header.client;
   Seconds begin = send.since;
   if (busy_until_) begin = std::max(begin, (*busy_until_)[client]);
   begin += devices_.waiting_seconds(client, begin);
-  begin += devices_.download_seconds(model.wire_bytes(), client, round);
-  const Seconds training = devices_.training_seconds(clients_.examples(client), client, round, send.steps);
   const Work work = take_slot(model);
+  slots_[work].steps = send.steps;
+  if (line_.limited()) {  // taken in turn, so not before its time
+    schedule(begin, EventKind::pulled, work);
+  } else {
+    pull(work, begin);
+  }
+}
+
+// The model leaves for its client, at `begin`.
+void EventLoop::pull(Work work, Seconds begin) {
+  Slot& slot = slots_[work];
+  const ClientId client = slot.model.header.client;
+  const Round round = slot.model.header.round;
+  const std::size_t bytes = slot.model.wire_bytes();
+  const SharedLine::Turn turn = line_.send(bytes, begin);
+  const Seconds here =
+      std::max(turn.begin + devices_.download_seconds(bytes, client, round), turn.end + devices_.latency());
+  const Seconds training = devices_.training_seconds(clients_.examples(client), client, round, slot.steps);
   if (devices_.drops_out(client, round)) {
-    schedule(begin + devices_.dropout_point(client, round) * training, EventKind::gave_up, work);
+    schedule(here + devices_.dropout_point(client, round) * training, EventKind::gave_up, work);
     return;
   }
-  const Seconds trained = begin + training;
-  slots_[work].ready = trained;
-  if (busy_until_) (*busy_until_)[client] = trained;
+  slot.ready = here + training;
+  if (busy_until_) (*busy_until_)[client] = slot.ready;
   // What is exchanged on request goes out before the training.
-  const Seconds leaves = on_request_ ? begin : trained;
-  const bool known = update_bytes_.has_value();
-  const Seconds due = known ? leaves + devices_.upload_seconds(*update_bytes_, client, round) : leaves;
-  planned_.push(schedule(due, known ? EventKind::arrived : EventKind::trained, work));
+  const Seconds leaves = on_request_ ? here : slot.ready;
+  planned_.push(update_bytes_ ? push(work, *update_bytes_, leaves)
+                              : schedule(leaves, EventKind::trained, work));
+}
+
+// An update of so many bytes leaves its client.
+EventLoop::Event EventLoop::push(Work work, std::size_t bytes, Seconds leaves) {
+  const FrameHeader& model = slots_[work].model.header;
+  const Seconds last_byte = leaves + devices_.upload_seconds(bytes, model.client, model.round);
+  if (!line_.limited()) return schedule(last_byte, EventKind::arrived, work);
+  slots_[work].last_byte = last_byte;
+  return schedule(leaves + devices_.latency(), EventKind::pushed, work);
 }
 
 void EventLoop::call_off(const Abandon& abandon) {
@@ -165,6 +188,18 @@ Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeepe
   const ClientId client = slot.model.header.client;
   const Round round = slot.model.header.round;
   switch (slot.kind) {
+    case EventKind::pulled: {
+      // Of a resumed run, events may lie in the past.
+      Seconds begin = busy_until_ ? std::max(event.time, (*busy_until_)[client]) : event.time;
+      begin += devices_.waiting_seconds(client, begin);
+      if (begin > event.time) {
+        schedule(begin, EventKind::pulled, event.work);
+      } else {
+        pull(event.work, begin);
+        train_ahead();
+      }
+      return {};
+    }
     case EventKind::gave_up: {
       release(event.work);
       Actions actions = coordinator.dropped(client, round, now_);
@@ -179,8 +214,14 @@ Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeepe
         return coordinator.left(client, update.fault().reason, now_);
       }
       slots_[event.work].update = std::move(update).value();
-      const std::size_t bytes = slots_[event.work].update.wire_bytes();
-      schedule(now_ + devices_.upload_seconds(bytes, client, round), EventKind::arrived, event.work);
+      push(event.work, slots_[event.work].update.wire_bytes(), now_);
+      return {};
+    }
+    case EventKind::pushed: {
+      const std::size_t bytes = update_bytes_.value_or(slot.update.wire_bytes());
+      const Seconds last_byte = std::max(slot.last_byte, line_.receive(bytes, event.time).end);
+      const Event arrival = schedule(last_byte, EventKind::arrived, event.work);
+      if (update_bytes_) planned_.push(arrival);
       return {};
     }
     case EventKind::ready:

@@ -11,6 +11,7 @@
 #include "server/coordinator.h"
 #include "server/run_keeper.h"
 #include "simulation/device_model.h"
+#include "simulation/shared_line.h"
 #include "simulation/virtual_clients.h"
 
 namespace gossamer {
@@ -36,7 +37,8 @@ class EventLoop {
 
  private:
   using Work = VirtualClients::Work;
-  enum class EventKind : std::uint8_t { trained, arrived, gave_up, ready };
+  // pulled and pushed, where clients share the server's line: a model, or an update, comes to its turn there.
+  enum class EventKind : std::uint8_t { pulled, trained, pushed, arrived, gave_up, ready };
   static constexpr Work kDeadline = UINT32_MAX;  // in place of work: a round's deadline
   // Small, since a thousand of them are compared and moved all the time; the slot knows the rest.
   struct Event {
@@ -54,6 +56,8 @@ class EventLoop {
     Frame model;
     Frame update;                         // on its way
     Seconds ready = 0;                    // on_request: when local training ends
+    Seconds last_byte = 0;                // pushed: when the client's own link is done with it
+    std::int64_t steps = 0;               // SendModel::steps
     EventKind kind = EventKind::arrived;  // of that event
     bool begun = false;
   };
@@ -64,6 +68,8 @@ class EventLoop {
   Actions handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
   Actions arrive(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
   void give(const SendModel& send, const Frame& model);
+  void pull(Work work, Seconds begin);
+  Event push(Work work, std::size_t bytes, Seconds leaves);
   void call_off(const Abandon& abandon);
   Event schedule(Seconds time, EventKind kind, Work work);
   void begin(Work work);
@@ -77,6 +83,7 @@ class EventLoop {
   const std::uint64_t run_id_;
   const bool on_request_;
   const std::optional<std::size_t> update_bytes_;
+  SharedLine line_;
 
   Seconds now_ = 0;
   std::uint64_t order_ = 0;

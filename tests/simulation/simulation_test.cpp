@@ -46,6 +46,45 @@ TEST(Simulation, TheVirtualClockAddsUpDownloadTrainingAndUpload) {
   EXPECT_EQ(outcome.rounds[0].samples, 4 * 60);
 }
 
+TEST(Simulation, ClientsTakeTheServersLineInTurn) {
+  const std::map<std::string, std::string> links{{"run.rounds", "2"},
+                                                 {"devices.speed", "100"},
+                                                 {"network.down_mbps", "1e9"},
+                                                 {"network.up_mbps", "1e9"},
+                                                 {"network.latency_ms", "250"}};
+  auto limited = links;
+  limited["network.server_mbps"] = "8";
+  const double line = ((784 * 10 + 10) * 4 + static_cast<double>(kFrameHeaderBytes)) / 1e6;
+  // The models leave one after the other, so the updates come one after the other.
+  const double round = 0.25 + 4 * line + 60.0 / 100 + 0.25 + line;
+  const Outcome shared = simulate(limited, 2);
+  EXPECT_NEAR(shared.rounds.at(0).time_s, round, 1e-6);
+  EXPECT_NEAR(shared.rounds.at(1).time_s, 2 * round, 1e-6);
+  EXPECT_EQ(shared.model, simulate(links, 2).model);
+  expect_same(shared, simulate(limited, 1, Lengths::unknown), "unknown lengths");
+  // A line that is faster than all of them together changes nothing.
+  limited["network.server_mbps"] = "1e12";
+  limited["network.up_mbps"] = "4";
+  EXPECT_NEAR(simulate(limited, 2).rounds.at(0).time_s, 0.25 + 60.0 / 100 + 0.25 + line * 2, 1e-4);
+}
+
+TEST(Simulation, ABusyLineIsFullAllTheTime) {
+  const Outcome outcome = simulate({{"data.clients", "10"},
+                                    {"sync.mode", "async"},
+                                    {"run.rounds", "200"},
+                                    {"run.eval_every", "200"},
+                                    {"devices.speed", "1e6"},
+                                    {"devices.jitter", "0.5"},
+                                    {"network.down_mbps", "1e9"},
+                                    {"network.up_mbps", "1e9"},
+                                    {"network.latency_ms", "1"},
+                                    {"network.server_mbps", "8"}},
+                                   2);
+  const double line = ((784 * 10 + 10) * 4 + static_cast<double>(kFrameHeaderBytes)) / 1e6;
+  EXPECT_NEAR(outcome.rounds.back().time_s, 201 * line,
+              0.01 * 201 * line);  // the first model, then an update each
+}
+
 TEST(Simulation, ADeadlineLeavesTheSlowBehind) {
   // With sizes that differ, a deadline between the quickest and the slowest client drops some, not all.
   const std::map<std::string, std::string> keys{

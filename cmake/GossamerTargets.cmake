@@ -33,17 +33,21 @@ function(gossamer_library name)
     add_library(${name} STATIC ${ARG_SOURCES})
   endif()
   target_link_libraries(${name} PUBLIC gossamer_flags ${ARG_LINKS} ${ARG_PACKAGES} Threads::Threads)
+  gossamer_compile_in_groups(${name})
   if(name IN_LIST GOSSAMER_TORCH_TARGETS)
     target_link_libraries(${name} PUBLIC gossamer_torch)
     gossamer_precompile_torch(${name})
   endif()
 endfunction()
 
-# A torch header costs ten seconds a file. All targets that need one share one precompiled header; what is left of
-# the ten seconds, the header's inline code compiled over and over, is shared by compiling files in groups. So two
-# files of one target must not use one name for different things, not even in anonymous namespaces.
-function(gossamer_precompile_torch name)
+# Most of a file's time goes into headers and their inline code: the files of a target are compiled eight at a time. So
+# two files of one target must not use one name for different things, not even in anonymous namespaces.
+function(gossamer_compile_in_groups name)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+endfunction()
+
+# A torch header costs ten seconds a file. All targets that need one share one precompiled header.
+function(gossamer_precompile_torch name)
   if(name STREQUAL "gossamer_model")
     target_precompile_headers(${name} PRIVATE <torch/torch.h>)
   else()
@@ -62,6 +66,7 @@ function(gossamer_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE gossamer_flags ${ARG_LINKS} GTest::gmock GTest::gtest_main)
+  gossamer_compile_in_groups(${name})
   if(ARG_TORCH)
     target_link_libraries(${name} PRIVATE gossamer_torch)
     gossamer_precompile_torch(${name})

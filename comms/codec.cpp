@@ -67,11 +67,11 @@ std::size_t printable_length(std::span<const std::byte> text) {
   return valid && !control && !directs ? length : 0;
 }
 
-Fault unexpected(FrameType type) {
-  return Fault{FaultKind::malformed, "unexpected frame type " + std::to_string(static_cast<int>(type))};
-}
-
 }  // namespace
+
+Fault unexpected(FrameType type) {
+  return malformed("unexpected frame type " + std::to_string(static_cast<int>(type)));
+}
 
 Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello, std::uint64_t attempt) {
   ByteBuffer bytes(kHelloBytes);

@@ -48,6 +48,9 @@ inline constexpr std::size_t kMaxTextBytes = 4096;
 Frame encode_text(FrameType type, std::uint64_t run_id, ClientId client, std::string_view text);
 Result<std::string> decode_text(const Frame& frame);
 
+// Of a frame that is not of the type that its receiver asked for.
+Fault unexpected(FrameType type);
+
 // What a frame is after its way over a wire, for a participant in the coordinator's own process: encoded and
 // decoded like any other, checks included. The payload's storage is shared.
 Result<Frame> pass_through(const Frame& frame);

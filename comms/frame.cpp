@@ -44,8 +44,6 @@ bool known(std::uint8_t type) {
          type <= static_cast<std::uint8_t>(kLastFrameType);
 }
 
-Fault malformed(std::string reason) { return Fault{FaultKind::malformed, std::move(reason)}; }
-
 }  // namespace
 
 bool is_from_member(FrameType type) noexcept {

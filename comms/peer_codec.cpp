@@ -9,12 +9,6 @@
 namespace gossamer {
 namespace {
 
-Fault unexpected(FrameType type) {
-  return Fault{FaultKind::malformed, "unexpected frame type " + std::to_string(static_cast<int>(type))};
-}
-
-Fault malformed(std::string reason) { return Fault{FaultKind::malformed, std::move(reason)}; }
-
 template <class T>
 void put(ByteBuffer& bytes, std::size_t& at, T value) {
   std::memcpy(bytes.data() + at, &value, sizeof value);

@@ -17,6 +17,8 @@ struct Fault {
   Rank peer = -1;  // whose fault, where the transport knows
 };
 
+inline Fault malformed(std::string reason) { return {FaultKind::malformed, std::move(reason)}; }
+
 // A value, or the fault of a peer that kept us from having one.
 template <class T>
 class [[nodiscard]] Result {

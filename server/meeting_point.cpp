@@ -8,13 +8,12 @@
 #include "core/error.h"
 #include "core/logging.h"
 #include "server/admission.h"
+#include "server/intervals.h"
 
 namespace gossamer {
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{200};
 constexpr std::chrono::seconds kPingInterval{1};
-constexpr std::chrono::seconds kFlushTime{30};
 
 bool is_address(const std::string& text) {
   return !text.empty() && text.size() <= kMaxAddressBytes &&
@@ -45,7 +44,7 @@ std::string MeetingPoint::run(PeerCoordinator& coordinator, RunKeeper& keeper,
       recorder_->stop();
       continue;
     }
-    auto message = transport_.receive(Clock::now() + kPollInterval);
+    auto message = transport_.receive(Clock::now() + kDriverPoll);
     if (message) {
       handle(message.value());
     } else if (message.fault().kind == FaultKind::disconnected) {
@@ -55,7 +54,7 @@ std::string MeetingPoint::run(PeerCoordinator& coordinator, RunKeeper& keeper,
     }
     ping();
   }
-  static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+  static_cast<void>(transport_.flush(Clock::now() + kDriverFlush));
   if (!recorder_->end()->success) throw RunError(recorder_->end()->reason);
   return recorder_->end()->reason;
 }

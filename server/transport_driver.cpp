@@ -7,12 +7,10 @@
 #include "core/error.h"
 #include "core/logging.h"
 #include "server/admission.h"
+#include "server/intervals.h"
 
 namespace gossamer {
 namespace {
-
-constexpr std::chrono::milliseconds kPollInterval{200};  // how often a stop request is looked for
-constexpr std::chrono::seconds kFlushTime{30};
 
 std::chrono::duration<double> seconds(Seconds s) { return std::chrono::duration<double>(s); }
 
@@ -47,7 +45,7 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
       perform(coordinator.deadline(round, now()));
       continue;
     }
-    Clock::time_point wake = Clock::now() + (has_local_work() ? std::chrono::milliseconds{0} : kPollInterval);
+    Clock::time_point wake = Clock::now() + (has_local_work() ? std::chrono::milliseconds{0} : kDriverPoll);
     if (deadline_)
       wake = std::min(wake,
                       Clock::now() + std::chrono::ceil<Clock::duration>(seconds(deadline_->second - now())));
@@ -101,7 +99,7 @@ void TransportDriver::start(const SendModel& send) {
     }
   }
   // Before this process trains: a transport without a thread of its own sends only while it is called.
-  if (!local_work_.empty()) static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+  if (!local_work_.empty()) static_cast<void>(transport_.flush(Clock::now() + kDriverFlush));
 }
 
 void TransportDriver::call_off(const Abandon& abandon) {
@@ -233,7 +231,7 @@ void TransportDriver::say_goodbye(const std::string& reason) {
   if (settings_.farewell) {
     wait_for_departures(reason);
   } else {
-    static_cast<void>(transport_.flush(Clock::now() + kFlushTime));
+    static_cast<void>(transport_.flush(Clock::now() + kDriverFlush));
   }
   count_control();
 }

@@ -17,8 +17,7 @@
 namespace gossamer {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 32U;
-constexpr std::int32_t kMostClasses = 65'536;
+constexpr std::uint64_t kMostCsvBytes = std::uint64_t{1} << 32U;
 // The stream of random numbers that holds rows out for testing; divide() uses number 0.
 constexpr std::uint64_t kHeldOut = 1;
 
@@ -132,7 +131,7 @@ std::unique_ptr<FederatedData> make_csv(const Options& options) {
   if (!std::filesystem::is_regular_file(file, ignored)) {
     file = find_data_file(file, "data.csv", "data.path = FILE names another file");
   }
-  const auto bytes = read_data_file(file, kMostBytes);
+  const auto bytes = read_data_file(file, kMostCsvBytes);
   const CsvTable table = parse_csv(file.string(), std::as_bytes(std::span(bytes)));
 
   const auto rows = static_cast<std::int64_t>(table.labels.size());

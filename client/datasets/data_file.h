@@ -9,6 +9,9 @@
 
 namespace gossamer {
 
+// Class labels of files that hold numbers are below this.
+inline constexpr std::int32_t kMostClasses = 65'536;
+
 // Throws FileError "FILE: offset N: REASON".
 [[noreturn]] void refuse_file(std::string_view file, std::uint64_t offset, const std::string& reason);
 

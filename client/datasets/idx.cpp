@@ -11,8 +11,8 @@
 namespace gossamer {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{1}
-                                     << 30U;  // EMNIST, the largest of the family, has 0.55 GB
+constexpr std::uint64_t kMostIdxBytes = std::uint64_t{1}
+                                        << 30U;  // EMNIST, the largest of the family, has 0.55 GB
 constexpr std::int64_t kMostSide = 4096;
 
 std::uint32_t big_endian(std::span<const std::byte> bytes, std::size_t offset) {
@@ -58,11 +58,11 @@ std::unique_ptr<FederatedData> make_idx(const Options& options, const std::strin
     const auto image_file = find_data_file(folder, part + "-images-idx3-ubyte", hint);
     const auto label_file = find_data_file(folder, part + "-labels-idx1-ubyte", hint);
     ExampleShape shape;
-    PixelBytes pixels{read_data_file(image_file, kMostBytes), 0};
+    PixelBytes pixels{read_data_file(image_file, kMostIdxBytes), 0};
     const IdxImages images = parse_idx_images(image_file.string(), std::as_bytes(std::span(pixels.bytes)));
     pixels.offset = images.offset;
     shape.features = {1, images.height, images.width};
-    const auto label_bytes = read_data_file(label_file, kMostBytes);
+    const auto label_bytes = read_data_file(label_file, kMostIdxBytes);
     auto labels = parse_idx_labels(label_file.string(), std::as_bytes(std::span(label_bytes)), shape.classes);
     if (static_cast<std::int64_t>(labels.size()) != images.count) {
       refuse_file(label_file.string(), 4,

@@ -19,11 +19,10 @@
 namespace gossamer {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 33U;
+constexpr std::uint64_t kMostNpyBytes = std::uint64_t{1} << 33U;
 constexpr std::uint64_t kMostValues = std::uint64_t{1} << 40U;
 constexpr std::size_t kMostHeader = 65'536;
 constexpr std::size_t kMostExtents = 5;
-constexpr std::int64_t kMostClasses = 65'536;
 constexpr std::string_view kMagic{"\x93NUMPY", 6};
 
 struct TypeName {
@@ -201,7 +200,7 @@ Part load_part(const std::filesystem::path& folder, const std::string& name) {
   const auto x_file = find_data_file(folder, "x_" + name + ".npy", hint);
   const auto y_file = find_data_file(folder, "y_" + name + ".npy", hint);
   Part part;
-  auto x_bytes = read_data_file(x_file, kMostBytes);
+  auto x_bytes = read_data_file(x_file, kMostNpyBytes);
   const NpyArray x = parse_npy(x_file.string(), std::as_bytes(std::span(x_bytes)));
   if (x.shape.size() < 2) {
     refuse_file(x_file.string(), 0,
@@ -216,7 +215,7 @@ Part load_part(const std::filesystem::path& folder, const std::string& name) {
     part.shape.kind = FeatureKind::reals;
     part.values = npy_floats(x_file.string(), x, std::as_bytes(std::span(x_bytes)));
   }
-  const auto y_bytes = read_data_file(y_file, kMostBytes);
+  const auto y_bytes = read_data_file(y_file, kMostNpyBytes);
   const NpyArray y = parse_npy(y_file.string(), std::as_bytes(std::span(y_bytes)));
   part.labels = npy_labels(y_file.string(), y, std::as_bytes(std::span(y_bytes)));
   if (std::cmp_not_equal(part.labels.size(), x.shape[0])) {

@@ -16,7 +16,7 @@
 namespace gossamer {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30U;
+constexpr std::uint64_t kMostShakespeareBytes = std::uint64_t{1} << 30U;
 constexpr std::size_t kLongestName = 64;
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -141,7 +141,7 @@ std::unique_ptr<FederatedData> make_shakespeare(const Options& options) {
         find_data_file(file, "input.txt",
                        "scripts/get_data.sh shakespeare DIR downloads it, data.path = DIR names the folder");
   }
-  const auto bytes = read_data_file(file, kMostBytes);
+  const auto bytes = read_data_file(file, kMostShakespeareBytes);
   const Play play = parse_play(file.string(), std::as_bytes(std::span(bytes)));
 
   std::array<std::uint8_t, 256> token_of{};

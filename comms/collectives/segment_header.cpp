@@ -13,7 +13,7 @@ constexpr std::uint32_t kMagic = 0x47455347;  // "GSEG"
 constexpr std::uint8_t kVersion = 1;
 
 // As it lies on the wire.
-struct WireHeader {
+struct WireSegmentHeader {
   std::uint32_t magic = kMagic;
   std::uint8_t version = kVersion;
   std::uint8_t kind = 0;
@@ -22,14 +22,12 @@ struct WireHeader {
   std::uint64_t sequence = 0;
   std::uint64_t consumed = 0;
 };
-static_assert(sizeof(WireHeader) == kSegmentHeaderBytes);
-
-Fault malformed(std::string reason) { return Fault{FaultKind::malformed, std::move(reason)}; }
+static_assert(sizeof(WireSegmentHeader) == kSegmentHeaderBytes);
 
 }  // namespace
 
 SegmentHeaderBytes encode_segment_header(const SegmentHeader& header) {
-  WireHeader wire;
+  WireSegmentHeader wire;
   wire.kind = static_cast<std::uint8_t>(header.kind);
   wire.from = static_cast<std::uint16_t>(header.from);
   wire.group = header.group;
@@ -43,7 +41,7 @@ Result<SegmentHeader> decode_segment_header(std::span<const std::byte> bytes, in
     return malformed("segment header of " + std::to_string(bytes.size()) + " bytes; it has " +
                      std::to_string(kSegmentHeaderBytes));
   }
-  WireHeader wire;
+  WireSegmentHeader wire;
   std::memcpy(&wire, bytes.data(), sizeof(wire));
   if (wire.magic != kMagic) return malformed("not a segment of this program (magic)");
   if (wire.version != kVersion) return malformed("segment of version " + std::to_string(wire.version));

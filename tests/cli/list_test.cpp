@@ -25,7 +25,7 @@ std::vector<MethodGroup> make_groups() {
           {"compressors", "compression.down", "none", "how models travel", {compressors.front()}}};
 }
 
-OptionSchema make_schema() {
+OptionSchema listed_schema() {
   OptionSchema schema;
   schema.add(integer_option("run.rounds", 20, "how many rounds").at_least(1));
   schema.add(flag_option("run.overwrite", false, "a|b"));
@@ -59,7 +59,7 @@ TEST(List, AnUnknownKindIsRefusedWithTheNearest) {
 }
 
 TEST(Reference, SaysDefaultRangeAndMeaningOfEveryKey) {
-  const std::string page = reference_keys(make_schema(), make_groups());
+  const std::string page = reference_keys(listed_schema(), make_groups());
   EXPECT_THAT(page, HasSubstr("### [run]\n\n| key | default | accepted | meaning |\n| --- |"));
   EXPECT_THAT(page, HasSubstr("| `run.rounds` | `20` | integer >= 1 | how many rounds |\n"));
   EXPECT_THAT(page, HasSubstr("| `run.overwrite` | `false` | true, false | a\\|b |\n"));
@@ -75,18 +75,18 @@ TEST(Reference, SaysDefaultRangeAndMeaningOfEveryKey) {
 
 TEST(Reference, IsWrittenBetweenTheMarkersAndIsThenUpToDate) {
   const std::string before = "# Title\n<!-- keys -->\nout of date\n<!-- end of keys -->\ntail\n";
-  const std::string after = update_reference(before, make_schema(), make_groups());
+  const std::string after = update_reference(before, listed_schema(), make_groups());
   EXPECT_TRUE(after.starts_with("# Title\n<!-- keys -->\n"));
   EXPECT_TRUE(after.ends_with("<!-- end of keys -->\ntail\n"));
   EXPECT_THAT(after, ::testing::Not(HasSubstr("out of date")));
-  EXPECT_EQ(update_reference(after, make_schema(), make_groups()), after);
-  EXPECT_THROW(update_reference("# Title\n<!-- keys -->\n", make_schema(), make_groups()), FileError);
+  EXPECT_EQ(update_reference(after, listed_schema(), make_groups()), after);
+  EXPECT_THROW(update_reference("# Title\n<!-- keys -->\n", listed_schema(), make_groups()), FileError);
 }
 
 TEST(Reference, TheCommandBringsAPageUpToDate) {
   const std::string path = ::testing::TempDir() + "gossamer_reference.md";
   write_atomically(path, "<!-- keys -->\n<!-- end of keys -->\n");
-  const auto schema = std::make_shared<OptionSchema>(make_schema());
+  const auto schema = std::make_shared<OptionSchema>(listed_schema());
   EXPECT_EQ(
       list_command(parse_command_line({"list", "--reference", path}, commands(), schema), make_groups()), 0);
   const std::string page = read_text(path);

@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "tests/comms/travel.h"
+
 namespace gossamer {
 namespace {
 
@@ -18,14 +20,6 @@ SharedBytes some_bytes(std::size_t size) {
 }
 
 // Over the wire and back.
-Frame travel(const Frame& frame) {
-  auto header = decode_header(encode_header(frame.header), frame.payload.size());
-  EXPECT_TRUE(header.ok());
-  auto arrived = decode_frame(header.value(), frame.payload);
-  EXPECT_TRUE(arrived.ok());
-  return std::move(arrived).value();
-}
-
 TEST(Codec, HelloRoundTrips) {
   const Hello hello{0xFEDCBA9876543210, 77, 612.5, 3};
   const Frame frame = travel(encode_hello(5, 12, hello));

@@ -150,11 +150,11 @@ TEST(Frame, PayloadLimitIsInclusive) {
 TEST(Frame, ValuesOutOfRangeAreRefusedByName) {
   const double nan = std::nan("");
   const double infinity = std::numeric_limits<double>::infinity();
-  struct Case {
+  struct Change {
     std::string name;
     std::function<void(FrameHeader&)> change;
   };
-  const Case cases[] = {
+  const Change cases[] = {
       {"round", [](FrameHeader& h) { h.round = -1; }},
       {"client", [](FrameHeader& h) { h.client = -1; }},
       {"samples", [](FrameHeader& h) { h.samples = -1; }},
@@ -166,7 +166,7 @@ TEST(Frame, ValuesOutOfRangeAreRefusedByName) {
       {"type", [](FrameHeader& h) { h.type = static_cast<FrameType>(0); }},
       {"type", [](FrameHeader& h) { h.type = static_cast<FrameType>(static_cast<int>(kLastFrameType) + 1); }},
   };
-  for (const Case& c : cases) {
+  for (const Change& c : cases) {
     FrameHeader header = example_header();
     c.change(header);
     const auto decoded = decode_header(encode_header(header), kNoLimit);

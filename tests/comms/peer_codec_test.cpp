@@ -6,15 +6,10 @@
 #include <limits>
 
 #include "comms/codec.h"
+#include "tests/comms/travel.h"
 
 namespace gossamer {
 namespace {
-
-Frame travel(const Frame& frame) {
-  auto arrived = pass_through(frame);
-  EXPECT_TRUE(arrived.ok());
-  return std::move(arrived).value();
-}
 
 SharedFloats floats(std::initializer_list<float> values) {
   return SharedFloats::of(FloatBuffer(values.begin(), values.end()));

@@ -19,20 +19,6 @@ using ::testing::HasSubstr;
 const Words kPeers{
     "--data.clients", "4", "--model.name", "mlp", "--run.rounds", "4", "--run.seed", "5", "-q"};
 
-struct Outcome {
-  std::string sha;
-  std::uint64_t up, down;
-  bool operator==(const Outcome&) const = default;
-};
-
-Outcome outcome_of(const nlohmann::json& summary) {
-  return {summary.at("model_sha256"), summary.at("bytes_up"), summary.at("bytes_down")};
-}
-
-void PrintTo(const Outcome& outcome, std::ostream* out) {
-  *out << outcome.sha << " up " << outcome.up << " down " << outcome.down;
-}
-
 // A server and its peers.
 class Fleet {
  public:
@@ -50,13 +36,7 @@ class Fleet {
     }
   }
 
-  nlohmann::json finish(int expected = 0) {
-    const auto code = server_.wait(kLimit);
-    EXPECT_EQ(code, expected) << server_.output();
-    const std::string summary = read_file(out_ / "summary.json");
-    EXPECT_FALSE(summary.empty()) << server_.output();
-    return summary.empty() ? nlohmann::json::object() : nlohmann::json::parse(summary);
-  }
+  nlohmann::json finish(int expected = 0) { return testing::finish(server_, out_, expected); }
   void expect_peers_end(int expected, int except = -1) {
     for (int k = 0; k < static_cast<int>(peers_.size()); ++k) {
       if (k == except) continue;

@@ -37,6 +37,21 @@ inline nlohmann::json finish(Process& process, const std::filesystem::path& out,
   return summary.empty() ? nlohmann::json::object() : nlohmann::json::parse(summary);
 }
 
+// What runs in different places must have in common.
+struct Outcome {
+  std::string sha;
+  std::uint64_t up, down;
+  bool operator==(const Outcome&) const = default;
+};
+
+inline Outcome outcome_of(const nlohmann::json& summary) {
+  return {summary.at("model_sha256"), summary.at("bytes_up"), summary.at("bytes_down")};
+}
+
+inline void PrintTo(const Outcome& outcome, std::ostream* out) {
+  *out << outcome.sha << " up " << outcome.up << " down " << outcome.down;
+}
+
 inline nlohmann::json run_to_end(const Words& command, const Words& keys, const std::filesystem::path& out) {
   Process process(command + keys + Words{"--run.out", out.string()}, out.string() + ".log");
   return finish(process, out);

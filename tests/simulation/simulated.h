@@ -29,6 +29,24 @@ struct Outcome {
   FloatBuffer model;
 };
 
+inline std::shared_ptr<const Parameters> initial_parameters(const Options& options,
+                                                            const ExampleShape& shape) {
+  const auto model = make_model(options, shape);
+  auto initial = std::make_shared<Parameters>();
+  initial->layout = model->layout();
+  initial->values.assign(model->values().begin(), model->values().end());
+  return initial;
+}
+
+// Evaluates, and saves nothing. The simulation outlives them.
+template <class Simulated>
+RunServices services_of(Simulated& simulation) {
+  RunServices services;
+  services.evaluate = [&simulation](const Parameters& version) { return simulation.evaluate(version); };
+  services.save_model = [](const Parameters&, const std::filesystem::path&) {};
+  return services;
+}
+
 enum class Lengths { known, unknown };
 
 // Runs to its end, or until `stop_after` rounds are done.
@@ -37,10 +55,7 @@ inline Outcome simulate_in(const TemporaryFolder& folder, const std::map<std::st
   Options options = configured(given, folder);
   const auto data = make_dataset(options);
   resolve(options);
-  const auto model = make_model(options, data->shape());
-  auto initial = std::make_shared<Parameters>();
-  initial->layout = model->layout();
-  initial->values.assign(model->values().begin(), model->values().end());
+  const auto initial = initial_parameters(options, data->shape());
 
   TrainerPool pool(options, *data, threads);
   Simulation simulation(options, *data, pool);
@@ -51,10 +66,7 @@ inline Outcome simulate_in(const TemporaryFolder& folder, const std::map<std::st
   ProgressPrinter progress(out, ProgressStyle::quiet, options.integer("run.rounds"));
   RunKeeper keeper(options, RunFolder::create(options), "virtual", progress);
   keeper.resume(coordinator);
-  RunServices services;
-  services.evaluate = [&](const Parameters& version) { return simulation.evaluate(version); };
-  services.save_model = [](const Parameters&, const std::filesystem::path&) {};
-  keeper.set_services(std::move(services));
+  keeper.set_services(services_of(simulation));
 
   Outcome outcome;
   outcome.stopped_by =

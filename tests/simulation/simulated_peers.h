@@ -27,10 +27,7 @@ inline PeerOutcome simulate_peers_in(const TemporaryFolder& folder, const Keys& 
   Options options = configured(given, folder);
   const auto data = make_dataset(options);
   resolve(options, RunsIn::simulation);
-  const auto model = make_model(options, data->shape());
-  auto initial = std::make_shared<Parameters>();
-  initial->layout = model->layout();
-  initial->values.assign(model->values().begin(), model->values().end());
+  const auto initial = initial_parameters(options, data->shape());
 
   TrainerPool pool(options, *data, threads);
   PeerSimulation simulation(options, *data, pool);
@@ -40,10 +37,7 @@ inline PeerOutcome simulate_peers_in(const TemporaryFolder& folder, const Keys& 
   ProgressPrinter progress(out, ProgressStyle::quiet, options.integer("run.rounds"));
   RunKeeper keeper(options, RunFolder::create(options), "virtual", progress);
   keeper.resume(coordinator);
-  RunServices services;
-  services.evaluate = [&](const Parameters& version) { return simulation.evaluate(version); };
-  services.save_model = [](const Parameters&, const std::filesystem::path&) {};
-  keeper.set_services(std::move(services));
+  keeper.set_services(services_of(simulation));
 
   PeerOutcome outcome;
   outcome.stopped_by =

@@ -4,6 +4,8 @@
 #include "cli/commands.h"
 #include "cli/federation.h"
 #include "cli/peers.h"
+#include "server/tree_coordinator.h"
+#include "simulation/device_model.h"
 #include "simulation/simulation.h"
 
 namespace gossamer {
@@ -20,7 +22,15 @@ int simulate_command(const CommandLine& line) {
   TrainerPool pool(options, *federation.data, static_cast<int>(threads));
   Simulation simulation(options, *federation.data, pool);
 
-  const auto coordinator = make_coordinator(options, federation.initial);
+  // An aggregator's link is like a client's with its id.
+  const DeviceModel devices(options);
+  const auto coordinator = make_coordination(options, federation.initial,
+                                             {[&](std::size_t bytes, ClientId id, Round round) {
+                                                return devices.download_seconds(bytes, id, round);
+                                              },
+                                              [&](std::size_t bytes, ClientId id, Round round) {
+                                                return devices.upload_seconds(bytes, id, round);
+                                              }});
   Place place;
   place.clock = "virtual";
   place.services.evaluate = [&](const Parameters& model) { return simulation.evaluate(model); };

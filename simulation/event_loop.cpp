@@ -19,7 +19,7 @@ EventLoop::EventLoop(const Options& options, VirtualClients& clients, std::optio
     busy_until_.emplace();
 }
 
-std::string EventLoop::run(Coordinator& coordinator, RunKeeper& keeper,
+std::string EventLoop::run(Coordination& coordinator, RunKeeper& keeper,
                            const std::function<bool()>& stop_requested) {
   now_ = keeper.time_offset();
   for (ClientId client = 0; client < coordinator.population(); ++client)
@@ -38,7 +38,7 @@ std::string EventLoop::run(Coordinator& coordinator, RunKeeper& keeper,
   return finish_->reason;
 }
 
-void EventLoop::perform(const Actions& first, Coordinator& coordinator, RunKeeper& keeper) {
+void EventLoop::perform(const Actions& first, Coordination& coordinator, RunKeeper& keeper) {
   const Actions* actions = &first;
   Actions next;
   while (!actions->empty()) {
@@ -49,17 +49,20 @@ void EventLoop::perform(const Actions& first, Coordinator& coordinator, RunKeepe
       if (const auto* commit = std::get_if<Commit>(&action))
         after = coordinator.committed(keeper.commit(*commit, coordinator), now_);
       if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
+      if (const auto* wake = std::get_if<Wake>(&action)) remind(wake->token, wake->at);
     }
     next = std::move(after);
     actions = &next;
   }
 }
 
+void EventLoop::remind(Round token, Seconds at) {
+  deadlines_[order_] = token;
+  events_.push({at, order_++, kDeadline});
+}
+
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
-  if (send.deadline) {
-    deadlines_[order_] = send.round;
-    events_.push({*send.deadline, order_++, kDeadline});
-  }
+  if (send.deadline) remind(send.round, *send.deadline);
   const auto sequence = static_cast<std::uint64_t>(send.round);
   const Frame model =
       encode_model(run_id_, send.round, send.clients.front(), sequence, send.model, send.steps);
@@ -157,7 +160,7 @@ Result<Frame> EventLoop::outcome_of(Work work) {
   return outcome;
 }
 
-Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
+Actions EventLoop::handle(const Event& event, Coordination& coordinator, RunKeeper& keeper) {
   if (event.work == kDeadline) return coordinator.deadline(deadlines_.extract(event.order).mapped(), now_);
   Slot& slot = slots_[event.work];
   if (slot.due != event.order) return {};  // called off
@@ -193,7 +196,7 @@ Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeepe
   }
 }
 
-Actions EventLoop::arrive(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
+Actions EventLoop::arrive(const Event& event, Coordination& coordinator, RunKeeper& keeper) {
   const Work work = event.work;
   slots_[work].due = Slot::kNothing;
   const FrameHeader model = slots_[work].model.header;

@@ -29,7 +29,7 @@ class EventLoop {
   // Runs to the end. `stop_requested` is asked between events; when it says yes, the round under way is
   // abandoned. Returns what ended the run, as summary.json's stopped_by says it. Throws RunError where the
   // run could not finish.
-  std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
+  std::string run(Coordination& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
 
   // Events handled so far.
   std::uint64_t events() const noexcept { return handled_; }
@@ -37,7 +37,7 @@ class EventLoop {
  private:
   using Work = VirtualClients::Work;
   enum class EventKind : std::uint8_t { trained, arrived, gave_up, ready };
-  static constexpr Work kDeadline = UINT32_MAX;  // in place of work: a round's deadline
+  static constexpr Work kDeadline = UINT32_MAX;  // in place of work: a round's deadline, or a Wake
   // Small, since a thousand of them are compared and moved all the time; the slot knows the rest.
   struct Event {
     Seconds time;
@@ -59,10 +59,11 @@ class EventLoop {
   };
   using Events = std::priority_queue<Event, std::vector<Event>, std::greater<>>;
 
-  void perform(const Actions& actions, Coordinator& coordinator, RunKeeper& keeper);
+  void perform(const Actions& actions, Coordination& coordinator, RunKeeper& keeper);
   void start(const SendModel& send, RunKeeper& keeper);
-  Actions handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
-  Actions arrive(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
+  Actions handle(const Event& event, Coordination& coordinator, RunKeeper& keeper);
+  Actions arrive(const Event& event, Coordination& coordinator, RunKeeper& keeper);
+  void remind(Round token, Seconds at);
   void give(const SendModel& send, const Frame& model);
   void call_off(const Abandon& abandon);
   Event schedule(Seconds time, EventKind kind, Work work);

@@ -6,6 +6,7 @@
 
 #include "cli/configuration.h"
 #include "client/datasets/data_options.h"
+#include "server/tree_coordinator.h"
 #include "simulation/simulation.h"
 #include "tests/core/temporary_folder.h"
 
@@ -45,8 +46,15 @@ inline Outcome simulate_in(const TemporaryFolder& folder, const std::map<std::st
   TrainerPool pool(options, *data, threads);
   Simulation simulation(options, *data, pool);
   if (lengths == Lengths::unknown) simulation.expect_any_length();
-  const auto made = make_coordinator(options, initial);
-  Coordinator& coordinator = *made;
+  const DeviceModel devices(options);
+  const auto made = make_coordination(options, initial,
+                                      {[&](std::size_t bytes, ClientId id, Round round) {
+                                         return devices.download_seconds(bytes, id, round);
+                                       },
+                                       [&](std::size_t bytes, ClientId id, Round round) {
+                                         return devices.upload_seconds(bytes, id, round);
+                                       }});
+  Coordination& coordinator = *made;
   std::ostringstream out;
   ProgressPrinter progress(out, ProgressStyle::quiet, options.integer("run.rounds"));
   RunKeeper keeper(options, RunFolder::create(options), "virtual", progress);

@@ -109,7 +109,7 @@ TEST(SimulatedTree, WhatCannotWorkIsRefused) {
     }
     return std::string();
   };
-  using testing::HasSubstr;
+  using ::testing::HasSubstr;
   EXPECT_THAT(said({{"topology.tree.fanout", "9"}}), HasSubstr("topology.tree.fanout"));
   EXPECT_THAT(said({{"topology.tree.sync", "bsp,bsp"}}), HasSubstr("topology.tree.sync"));
   EXPECT_THAT(said({{"cohort.size", "3"}, {"cohort.fraction", "0.1"}}), HasSubstr("cohort.size"));

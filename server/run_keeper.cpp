@@ -27,7 +27,7 @@ RunKeeper::RunKeeper(const Options& options, RunFolder folder, std::string clock
 std::optional<double> RunKeeper::commit(const Commit& commit, VersionedModel& subject) {
   RoundMetrics metrics = commit.metrics;
   metrics.clock = clock_;
-  // What a tree counted itself is in there.
+  // The commit has what others than the driver counted: peers, and aggregators of a tree.
   metrics.bytes_up += std::exchange(bytes_up_, 0);
   metrics.bytes_down += std::exchange(bytes_down_, 0);
   metrics.bytes_control = std::exchange(bytes_control_, 0);

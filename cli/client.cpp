@@ -4,6 +4,7 @@
 #include "cli/peers.h"
 #include "cli/zmq_limits.h"
 #include "client/participant.h"
+#include "core/error.h"
 
 namespace gossamer {
 
@@ -11,6 +12,11 @@ int client_command(const CommandLine& line) {
   Federation federation(line);
   const Options& options = federation.options;
   const std::int64_t id = options.integer("client.id");
+
+  if (id < 0 && options.text("topology.name") == "tree") {
+    throw ConfigError(
+        "client.id = -1: with topology.name = tree the id says which aggregator is a client's; give one");
+  }
 
   ZmqClientSettings settings;
   settings.connect = options.text("server.connect");

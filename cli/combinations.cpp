@@ -20,15 +20,16 @@ struct AlgorithmRow {
   std::string_view name;
   Modes modes;           // with a server
   std::string_view why;  // not the other modes
-  bool on_peers;
+  bool elsewhere;        // with other topologies than parameter_server
 };
 
 const Modes kAll{"bsp", "ssp", "async", "buffered"};
 const char* const kPeersSum = "peers that sum their updates do so in lockstep";
 const char* const kEveryVersion = "its rule is for updates that arrive one by one";
 
-const std::array<TopologyRow, 5> kTopologies{{
+const std::array<TopologyRow, 6> kTopologies{{
     {"parameter_server", kAll, ""},
+    {"tree", kAll, ""},
     {"ring", {"bsp"}, kPeersSum},
     {"all_to_all", {"bsp"}, kPeersSum},
     {"mpi_allreduce", {"bsp"}, kPeersSum},
@@ -78,11 +79,12 @@ std::optional<std::string> refusal_of_combination(const std::string& topology, c
   if (topology == "mpi_allreduce" && (place == RunsIn::simulation || place == RunsIn::zmq))
     return "topology.name = mpi_allreduce: MPI's own collective, which runs under mpirun only; use "
            "topology.name = ring";
-  const bool peers = topology != "parameter_server";
+  const bool apart = topology != "parameter_server";
   const auto rule = std::ranges::find(kAlgorithms, algorithm, &AlgorithmRow::name);
-  if (rule != kAlgorithms.end() && peers && !rule->on_peers) {
+  if (rule != kAlgorithms.end() && apart && !rule->elsewhere) {
     return "topology.name = " + topology + ": algorithm.name = " + algorithm +
-           " needs a server; use topology.name = parameter_server, or algorithm.name = local_sgd";
+           (topology == "tree" ? " needs a server right above its clients;" : " needs a server;") +
+           " use topology.name = parameter_server, or algorithm.name = local_sgd";
   }
   if (rule != kAlgorithms.end() && !holds(rule->modes, mode)) {
     return "sync.mode = " + mode + ": algorithm.name = " + algorithm +

@@ -16,6 +16,8 @@
 #include "server/aggregators/aggregator.h"
 #include "server/cohort/cohort_sampler.h"
 #include "server/coordinator.h"
+#include "server/edge_aggregator.h"
+#include "server/filters/update_filter.h"
 #include "server/optimizers/server_optimizer.h"
 #include "server/server_options.h"
 #include "server/staleness/correction.h"
@@ -42,6 +44,10 @@ void add_place_options(OptionSchema& schema) {
   schema.add(
       integer_option("client.id", -1, "this client's id, 0 .. data.clients - 1; -1: the server gives one")
           .at_least(-1));
+  schema.add(integer_option(
+                 "server.id", -1,
+                 "topology.name = tree: which aggregator `gossamer server` is, level by level; -1: the root")
+                 .at_least(-1));
   schema.add(text_option("client.listen", "tcp://127.0.0.1:*",
                          "over ZeroMQ, where a peer is reached by the others (port *: a free one)"));
   schema.add(real_option("client.server_timeout_s", 60, "silence after which a client gives its server up")
@@ -108,8 +114,36 @@ void check_peers(Options& options, const Topology& topology) {
   static_cast<void>(topology.gossip_plan(static_cast<int>(clients)));  // throws where they cannot
 }
 
+// What a tree asks of the rest of the configuration.
+void check_tree(const Options& options, const TreePlan& plan) {
+  const std::string chosen = "topology.name = tree";
+  const auto refuse_given = [&](const char* key, bool given, const std::string& why) {
+    if (given) refuse(std::string(key) + " = " + options.raw(key) + ": " + chosen + ' ' + why);
+  };
+  refuse_given("cohort.size", options.integer("cohort.size") > 0,
+               "draws a cohort at each of the lowest aggregators; use cohort.fraction");
+  refuse_given("cohort.deadline_s", options.real("cohort.deadline_s") > 0,
+               "has rounds on several levels, and no deadline for them; leave it out");
+  refuse_given("sync.backup_workers", options.integer("sync.backup_workers") > 0,
+               "starts all its aggregators in every round; use topology.name = parameter_server");
+  refuse_given("server.id", options.integer("server.id") >= plan.aggregators(),
+               "has " + std::to_string(plan.aggregators()) + " aggregators here; expected less than that");
+  bool lockstep = options.text("sync.mode") == "bsp";
+  for (std::int64_t j = 0; j < plan.aggregators(); ++j)
+    lockstep = tree_sync_mode(options, plan, plan.aggregator(j)) == "bsp" && lockstep;
+  refuse_given("run.resume",
+               options.flag("run.resume") && (!lockstep || options.text("topology.tree.filter") != "none"),
+               "goes on from a checkpoint with sync.mode = bsp and topology.tree.sync = bsp, without "
+               "topology.tree.filter, only: what aggregators keep is not saved");
+}
+
+// How many the server has at work at a time: clients, or in a tree the root's children.
+std::int64_t at_work(const Options& options, const TreePlan* tree) {
+  return tree != nullptr ? tree->root().children : cohort_size(options);
+}
+
 // What the sync modes ask of the rest of the configuration.
-void check_sync(Options& options, const Algorithm& algorithm) {
+void check_sync(Options& options, const Algorithm& algorithm, const TreePlan* tree) {
   const std::string mode = options.text("sync.mode");
   const auto policy = sync_policies().make(options);
   const std::string chosen = "sync.mode = " + mode;
@@ -155,7 +189,7 @@ void check_sync(Options& options, const Algorithm& algorithm) {
   }
   // A round is one model version here, so as many as the cohort's are one round's work.
   if (mode == "async") {
-    const std::int64_t cohort = cohort_size(options);
+    const std::int64_t cohort = at_work(options, tree);
     // Whole updates of a cohort at work would add up to many times their mean; mixing has a rate of its own.
     if (options.text("sync.correction") == "none" && options.text("algorithm.name") != "downpour")
       options.set_default("server.lr", std::to_string(1.0 / static_cast<double>(cohort)));
@@ -172,8 +206,9 @@ std::vector<MethodGroup> all_methods() {
   return {datasets().describe(),          partitions().describe(),        models().describe(),
           algorithms().describe(),        client_optimizers().describe(), aggregators().describe(),
           server_optimizers().describe(), cohort_samplers().describe(),   topologies().describe(),
-          sync_policies().describe(),     staleness_weights().describe(), corrections().describe(),
-          up_compressors().describe(),    clippers().describe(),          privacy_mechanisms().describe()};
+          update_filters().describe(),    sync_policies().describe(),     staleness_weights().describe(),
+          corrections().describe(),       up_compressors().describe(),    clippers().describe(),
+          privacy_mechanisms().describe()};
 }
 
 std::shared_ptr<const OptionSchema> full_schema() {
@@ -187,6 +222,7 @@ std::shared_ptr<const OptionSchema> full_schema() {
   add_client_options(*schema);
   add_place_options(*schema);
   add_methods(*schema, topologies().describe());
+  add_methods(*schema, update_filters().describe(), "topology.name", "tree");
   add_server_options(*schema);
   add_methods(*schema, up_compressors().describe());
   add_methods(*schema, down_compressors().describe());
@@ -214,7 +250,9 @@ void resolve(Options& options, RunsIn place) {
   }
   const auto topology = topologies().make(options);
   if (topology->kind() == TopologyKind::server) {
-    check_sync(options, *algorithm);
+    const auto tree = topology->tree_plan(options.integer("data.clients"));
+    if (tree) check_tree(options, *tree);
+    check_sync(options, *algorithm, tree.get());
   } else {
     check_peers(options, *topology);
   }
@@ -225,6 +263,10 @@ void resolve(Options& options, RunsIn place) {
   if (options.integer("client.id") >= options.integer("data.clients")) {
     refuse("client.id = " + std::to_string(options.integer("client.id")) +
            ": expected less than data.clients = " + std::to_string(options.integer("data.clients")));
+  }
+  if (options.integer("server.id") >= 0 && options.text("topology.name") != "tree") {
+    refuse("server.id = " + options.raw("server.id") +
+           ": only used with topology.name = tree, but topology.name = " + options.text("topology.name"));
   }
   if (algorithm->keeps_client_state() && options.real("cohort.deadline_s") > 0) {
     refuse("cohort.deadline_s = " + options.raw("cohort.deadline_s") + ": algorithm.name = " +

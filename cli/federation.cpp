@@ -12,7 +12,9 @@
 #include "client/datasets/data_options.h"
 #include "client/trainers/trainer.h"
 #include "comms/frame.h"
+#include "comms/topologies/topology.h"
 #include "core/error.h"
+#include "server/edge_aggregator.h"
 #include "simulation/device_model.h"
 
 namespace gossamer {
@@ -30,6 +32,54 @@ void print_outcome(const RunSummary& summary, const RunFolder& folder) {
             << readable_bytes(static_cast<double>(summary.bytes_down))
             << " down\nresults: " << folder.path().string()
             << "/ (curve.svg, metrics.jsonl, summary.json, model.pt)\n";
+}
+
+// One frame down and one up for each of so many below one server, at most.
+Seconds exchange_seconds(const DeviceModel& devices, std::size_t frame, std::int64_t clients) {
+  const Seconds line = devices.server_rate() > 0 ? static_cast<double>(frame) / devices.server_rate() : 0;
+  return devices.download_seconds(frame, 0, 1) + devices.upload_seconds(frame, 0, 1) +
+         2 * static_cast<double>(clients) * line;
+}
+
+void print_tree_plan(const Options& options, const TreePlan& plan, std::size_t floats, Seconds training,
+                     const DeviceModel& devices) {
+  const std::size_t model = kFrameHeaderBytes + floats * sizeof(float);
+  const auto rounds = static_cast<std::uint64_t>(options.integer("topology.tree.rounds"));
+  const double fraction = options.real("cohort.fraction");
+  std::cout << options.to_ini() << "# a round: " << plan.clients() << " clients, " << plan.aggregators()
+            << " aggregators, " << floats << " floats a model\n";
+  std::uint64_t down = 0, up = 0;
+  const auto count = [&](const TreeNode& node, std::uint64_t asks) {
+    std::int64_t asked = node.children;
+    if (node.over_clients)
+      asked = std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(asked)), 1, asked);
+    const std::uint64_t frames = asks * static_cast<std::uint64_t>(asked);
+    down += frames * model;
+    up += frames * (model + (node.over_clients ? 0 : sizeof(SubtreeReport)));
+  };
+  count(plan.root(), 1);
+  for (std::int64_t j = 0; j < plan.aggregators(); ++j) {
+    const TreeNode& node = plan.aggregator(j);
+    std::uint64_t asks = 1;
+    for (std::int64_t level = 0; level < node.level; ++level) asks *= rounds;
+    count(node, asks);
+    std::cout << "# aggregator " << j << ": below "
+              << (node.level == 1 ? "the root" : "aggregator " + std::to_string(node.parent - plan.clients()))
+              << ", above " << (node.over_clients ? "clients " : "aggregators ")
+              << node.first_child - (node.over_clients ? 0 : plan.clients()) << " to "
+              << node.first_child + node.children - 1 - (node.over_clients ? 0 : plan.clients()) << ", "
+              << tree_sync_mode(options, plan, node) << '\n';
+  }
+  Seconds round = training;
+  const TreeNode* node = &plan.aggregator(plan.aggregators() - 1);
+  for (;; node = &plan.node(node->parent)) {
+    round = round * (node->over_clients ? 1.0 : static_cast<double>(rounds)) +
+            exchange_seconds(devices, model, node->children);
+    if (node->level == 0) break;
+  }
+  std::cout << "# bytes_down " << down << ", bytes_up "
+            << (options.text("topology.tree.filter") == "none" ? "" : "at most ") << up << '\n'
+            << "# virtual time at most " << round << " s, with bsp on every level\n";
 }
 
 }  // namespace
@@ -104,7 +154,11 @@ int print_plan(const Federation& federation) {
         << "# memory: a model, an update and what comes in from neighbours for each peer of a process\n";
     return 0;
   }
-  const Seconds round = devices.download_seconds(frame, 0, 1) + slowest + devices.upload_seconds(frame, 0, 1);
+  if (const auto plan = topologies().make(options)->tree_plan(clients)) {
+    print_tree_plan(options, *plan, floats, slowest, devices);
+    return 0;
+  }
+  const Seconds round = slowest + exchange_seconds(devices, frame, cohort);
   const auto states = algorithms().make(options)->keeps_client_state() ? clients : 0;
   const double megabytes = static_cast<double>(frame) * 1e-6;
   std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats

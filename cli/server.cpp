@@ -5,6 +5,7 @@
 #include "cli/peers.h"
 #include "cli/zmq_limits.h"
 #include "client/evaluator.h"
+#include "comms/topologies/topology.h"
 #include "core/logging.h"
 #include "server/transport_driver.h"
 
@@ -14,27 +15,54 @@ namespace {
 constexpr std::chrono::seconds kKeepAlive{1};
 constexpr std::chrono::seconds kFarewell{20};  // for clients that hang; others go as soon as they know
 
+ZmqServerSettings listening(const Federation& federation) {
+  ZmqServerSettings settings;
+  settings.listen = federation.options.text("server.listen");
+  settings.insecure = federation.options.flag("security.insecure");
+  settings.limits = zmq_limits(federation);
+  settings.keep_alive = kKeepAlive;
+  return settings;
+}
+
+// An inner node of a tree below the root: its folder is its parent's affair.
+int aggregate(Federation& federation, const TreePlan& plan) {
+  const Options& options = federation.options;
+  const TreeNode& node = plan.aggregator(options.integer("server.id"));
+  const auto below = make_zmq_server(listening(federation));
+  ZmqClientSettings settings;
+  settings.connect = options.text("server.connect");
+  settings.client = node.id;
+  settings.limits = zmq_limits(federation);
+  const auto above = make_zmq_client(settings);
+  log_info("aggregator " + options.raw("server.id") + ": listening on " + below->endpoint() + " for " +
+           std::to_string(node.children) + (node.over_clients ? " clients" : " aggregators"));
+  EdgeAggregator aggregator(options, plan, node, federation.initial);
+  ParentLink parent(options, *above, aggregator, node.id,
+                    std::chrono::duration<double>(options.real("client.server_timeout_s")));
+  TransportDriver driver(options, *below, {}, {kFarewell, ""});
+  driver.run(aggregator, parent, [&] { return federation.stop.requested(); });
+  return 0;
+}
+
 }  // namespace
 
 int server_command(const CommandLine& line) {
   Federation federation(line);
   if (line.dry_run) return print_plan(federation);
   const Options& options = federation.options;
-
-  ZmqServerSettings settings;
-  settings.listen = options.text("server.listen");
-  settings.insecure = options.flag("security.insecure");
-  settings.limits = zmq_limits(federation);
-  settings.keep_alive = kKeepAlive;
-  const auto transport = make_zmq_server(settings);
+  const auto plan = topologies().make(options)->tree_plan(options.integer("data.clients"));
+  if (plan && options.integer("server.id") >= 0) return aggregate(federation, *plan);
+  const auto transport = make_zmq_server(listening(federation));
   RunFolder folder = RunFolder::create(options);
   log_info("listening on " + transport->endpoint() + " for " +
-           std::to_string(options.integer("data.clients")) + " clients");
+           (plan ? std::to_string(plan->root().children) + " aggregators"
+                 : std::to_string(options.integer("data.clients")) + " clients"));
 
   if (are_peers(options)) return introduce_peers(federation, *transport, std::move(folder));
   Evaluator evaluator(*federation.model, federation.data->test());
   TransportDriver driver(options, *transport, {}, {kFarewell, ""});
-  const auto coordinator = make_coordinator(options, federation.initial);
+  const auto coordinator = plan ? make_node_coordinator(options, *plan, plan->root(), federation.initial)
+                                : make_coordinator(options, federation.initial);
   Place place;
   place.clock = "wall";
   place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };

@@ -4,6 +4,8 @@
 #include "cli/commands.h"
 #include "cli/federation.h"
 #include "cli/peers.h"
+#include "server/tree_coordinator.h"
+#include "simulation/shared_line.h"
 #include "simulation/simulation.h"
 
 namespace gossamer {
@@ -20,7 +22,7 @@ int simulate_command(const CommandLine& line) {
   TrainerPool pool(options, *federation.data, static_cast<int>(threads));
   Simulation simulation(options, *federation.data, pool);
 
-  const auto coordinator = make_coordinator(options, federation.initial);
+  const auto coordinator = make_coordination(options, federation.initial, link_times(options));
   Place place;
   place.clock = "virtual";
   place.services.evaluate = [&](const Parameters& model) { return simulation.evaluate(model); };

@@ -12,6 +12,7 @@
 #include "comms/mpi_transport.h"
 #include "core/error.h"
 #include "server/transport_driver.h"
+#include "server/tree_coordinator.h"
 
 namespace gossamer {
 namespace {
@@ -43,7 +44,8 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
     local.go_on = [&](const FrameHeader& model) { participant.go_on(model); };
   TransportDriver driver(options, transport, std::move(local),
                          {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string()});
-  const auto coordinator = make_coordinator(options, federation.initial);
+  // All aggregators of a tree live on this rank.
+  const auto coordinator = make_coordination(options, federation.initial);
   Place place;
   place.clock = "wall";
   place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };

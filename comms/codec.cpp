@@ -34,12 +34,42 @@ bool is_signal(FrameType type) {
 }
 
 static_assert(sizeof(TauReport) == TauReport::kValues * sizeof(double) && TauReport::kValues < 256);
+static_assert(sizeof(SubtreeReport) == SubtreeReport::kValues * sizeof(double));
+static_assert(SubtreeReport::kValues != TauReport::kValues, "the number tells which report it is");
 
 bool is_sane(const TauReport& report) {
   const auto is_size = [](double x) { return std::isfinite(x) && x >= 0; };
   return std::isfinite(report.loss) && is_size(report.rho) && is_size(report.beta) &&
          is_size(report.step_s) &&
          std::ranges::all_of(report.gradient, [](double x) { return std::isfinite(x); });
+}
+
+bool is_sane(const SubtreeReport& report) {
+  constexpr double kMost = 0x1p53;
+  return std::ranges::all_of(
+      std::array{report.clients, report.dropped, report.rejected, report.bytes_up, report.bytes_down},
+      [](double x) { return x >= 0 && x <= kMost && x == std::floor(x); });
+}
+
+// Behind the content, in the same payload.
+template <class Report>
+SharedBytes with_report(std::span<const std::byte> content, const Report& report) {
+  ByteBuffer bytes(content.size() + sizeof(Report));
+  std::ranges::copy(content, bytes.begin());
+  std::memcpy(bytes.data() + content.size(), &report, sizeof(Report));
+  return SharedBytes::of(std::move(bytes));
+}
+
+// Takes the report off the end of `content`; null where it is not one.
+template <class Report>
+std::shared_ptr<const Report> split_report(SharedBytes& content) {
+  if (content.size() < sizeof(Report)) return nullptr;
+  const std::size_t length = content.size() - sizeof(Report);
+  auto report = std::make_shared<Report>();
+  std::memcpy(report.get(), content.bytes.data() + length, sizeof(Report));
+  content.bytes = content.bytes.first(length);
+  if (!is_sane(*report)) return nullptr;
+  return report;
 }
 
 // How many bytes the character at the start of `text` has, if it is UTF-8 and safe to show; else 0. Not safe
@@ -132,14 +162,16 @@ Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update) {
   header.train_loss = update.info.train_loss;
   header.samples = update.info.samples;
   header.elements = update.content.elements;
-  if (update.info.tau == nullptr) return make_frame(header, update.content.payload);
-  // Behind the content, in the same payload.
   const auto content = update.content.payload.bytes;
-  ByteBuffer bytes(content.size() + sizeof(TauReport));
-  std::ranges::copy(content, bytes.begin());
-  std::memcpy(bytes.data() + content.size(), update.info.tau.get(), sizeof(TauReport));
-  header.metadata = TauReport::kValues;
-  return make_frame(header, SharedBytes::of(std::move(bytes)));
+  if (update.info.tau) {
+    header.metadata = TauReport::kValues;
+    return make_frame(header, with_report(content, *update.info.tau));
+  }
+  if (update.info.subtree) {
+    header.metadata = SubtreeReport::kValues;
+    return make_frame(header, with_report(content, *update.info.subtree));
+  }
+  return make_frame(header, update.content.payload);
 }
 
 Result<CompressedUpdate> decode_update(const Frame& frame) {
@@ -153,16 +185,11 @@ Result<CompressedUpdate> decode_update(const Frame& frame) {
   info.train_loss = header.train_loss;
   info.samples = header.samples;
   SharedBytes content = frame.payload;
-  if (header.metadata != 0) {
-    if (header.metadata != TauReport::kValues || content.size() < sizeof(TauReport))
-      return Fault{FaultKind::malformed,
-                   "update with " + std::to_string(header.metadata) + " doubles of metadata"};
-    const std::size_t length = content.size() - sizeof(TauReport);
-    auto report = std::make_shared<TauReport>();
-    std::memcpy(report.get(), content.bytes.data() + length, sizeof(TauReport));
-    if (!is_sane(*report)) return Fault{FaultKind::malformed, "metadata out of range"};
-    content.bytes = content.bytes.first(length);
-    info.tau = std::move(report);
+  if (header.metadata == TauReport::kValues) info.tau = split_report<TauReport>(content);
+  if (header.metadata == SubtreeReport::kValues) info.subtree = split_report<SubtreeReport>(content);
+  if (header.metadata != 0 && !info.tau && !info.subtree) {
+    return Fault{FaultKind::malformed,
+                 "update whose " + std::to_string(header.metadata) + " doubles of metadata are no report"};
   }
   return CompressedUpdate{std::move(info), Compressed{header.elements, std::move(content)}};
 }

@@ -17,7 +17,7 @@ namespace gossamer {
 namespace {
 
 // Keys that say where and how a run happens, not what it trains: peers may differ in them.
-constexpr std::array<std::string_view, 17> kLocalKeys{"run.out",
+constexpr std::array<std::string_view, 18> kLocalKeys{"run.out",
                                                       "run.name",
                                                       "run.threads",
                                                       "run.overwrite",
@@ -27,6 +27,7 @@ constexpr std::array<std::string_view, 17> kLocalKeys{"run.out",
                                                       "run.target_accuracy",
                                                       "client.id",
                                                       "client.listen",
+                                                      "server.id",
                                                       "server.listen",
                                                       "server.connect",
                                                       "server.checkpoint_every",

@@ -2,10 +2,14 @@
 
 namespace gossamer {
 
-void add_methods(OptionSchema& schema, const MethodGroup& group) {
+void add_methods(OptionSchema& schema, const MethodGroup& group, const std::string& owner_chooser,
+                 const std::string& owner_method) {
   std::vector<std::string> names;
   for (const MethodInfo& method : group.methods) names.push_back(method.name);
-  schema.add(text_option(group.chooser, group.default_name, group.help).one_of(names));
+  OptionSpec choice = text_option(group.chooser, group.default_name, group.help).one_of(names);
+  choice.chooser = owner_chooser;
+  choice.method = owner_method;
+  schema.add(std::move(choice));
   for (const MethodInfo& method : group.methods) {
     for (OptionSpec spec : method.options) {
       spec.chooser = group.chooser;

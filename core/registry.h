@@ -75,7 +75,9 @@ class Registry {
   std::vector<Entry> entries_;
 };
 
-// Adds the key that chooses between the group's methods, and every method's own keys, to the schema.
-void add_methods(OptionSchema& schema, const MethodGroup& group);
+// Adds the key that chooses between the group's methods, and every method's own keys, to the schema. Where
+// only the method `owner_method` of `owner_chooser` has that choice, the key is one of its own.
+void add_methods(OptionSchema& schema, const MethodGroup& group, const std::string& owner_chooser = {},
+                 const std::string& owner_method = {});
 
 }  // namespace gossamer

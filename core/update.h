@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/buffers.h"
+#include "core/subtree_report.h"
 #include "core/tau_report.h"
 #include "core/types.h"
 
@@ -19,6 +20,7 @@ struct UpdateInfo {
   double train_loss = 0;                   // mean loss over the examples processed, before each step
   std::int64_t samples = 0;                // examples processed (counting repeats): steps times batch
   std::shared_ptr<const TauReport> tau{};  // where the server chooses the number of local steps
+  std::shared_ptr<const SubtreeReport> subtree{};  // of an aggregator
 };
 
 // The types carry the order of the journey: Update -> ClippedUpdate -> PrivateUpdate -> CompressedUpdate ->

@@ -11,8 +11,12 @@ std::optional<std::string> refusal_of(const Hello& hello, const Options& options
   return std::nullopt;
 }
 
-std::optional<std::string> refusal_of_id(ClientId client, std::int64_t population) {
-  if (client < population) return std::nullopt;
+std::optional<std::string> refusal_of_id(ClientId client, std::int64_t population, Children children) {
+  const ClientId end = children.first + population;
+  if (client >= children.first && client < end) return std::nullopt;
+  if (children.are_aggregators || children.first > 0)
+    return "this end of the tree expects " + children.name_of(children.first) + " to " +
+           children.name_of(end - 1) + "; connect to another one";
   return "client.id = " + std::to_string(client) +
          " is not below data.clients = " + std::to_string(population);
 }

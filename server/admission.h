@@ -6,6 +6,7 @@
 #include "comms/codec.h"
 #include "core/layout.h"
 #include "core/options.h"
+#include "server/members.h"
 
 namespace gossamer {
 
@@ -14,7 +15,7 @@ namespace gossamer {
 std::optional<std::string> refusal_of(const Hello& hello, const Options& options,
                                       const ParameterLayout& layout);
 
-// Why `client` is no id of a federation of so many; none where it is one.
-std::optional<std::string> refusal_of_id(ClientId client, std::int64_t population);
+// Why `client` is not the id of one of so many children; none where it is one.
+std::optional<std::string> refusal_of_id(ClientId client, std::int64_t population, Children children = {});
 
 }  // namespace gossamer

@@ -17,21 +17,21 @@ std::int64_t cohort_size(const Options& options) {
 }
 
 std::unique_ptr<Coordinator> make_coordinator(const Options& options,
-                                              std::shared_ptr<const Parameters> initial) {
+                                              std::shared_ptr<const Parameters> initial, Children children) {
   if (sync_policies().make(options)->lockstep()) {
-    return std::make_unique<LockstepCoordinator>(options, std::move(initial));
+    return std::make_unique<LockstepCoordinator>(options, std::move(initial), children);
   }
-  return std::make_unique<FlowCoordinator>(options, std::move(initial));
+  return std::make_unique<FlowCoordinator>(options, std::move(initial), children);
 }
 
-Coordinator::Coordinator(const Options& options, std::shared_ptr<const Parameters> initial)
+Coordinator::Coordinator(const Options& options, std::shared_ptr<const Parameters> initial, Children children)
     : sync_(sync_policies().make(options)),
       seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
       rounds_(options.integer("run.rounds")),
       cohort_size_(cohort_size(options)),
       min_size_(options.integer("cohort.min_size")),
       server_(options, std::move(initial)),
-      members_(0, options.integer("data.clients")),
+      members_(children, options.integer("data.clients")),
       target_accuracy_(options.real("run.target_accuracy")) {}
 
 Actions Coordinator::committed(std::optional<double> accuracy, Seconds now) {
@@ -39,6 +39,10 @@ Actions Coordinator::committed(std::optional<double> accuracy, Seconds now) {
   if (target_accuracy_ > 0 && accuracy && *accuracy >= target_accuracy_)
     return finish(true, "target_accuracy");
   return go_on(now);
+}
+
+void Coordinator::rebase(std::shared_ptr<const Parameters> model, Round) {
+  server_.go_back_to(std::move(model));
 }
 
 Actions Coordinator::finish(bool success, std::string reason) {
@@ -50,12 +54,24 @@ void Coordinator::open_round() {
   progress_.round = version_ + 1;
   metrics_ = {};
   metrics_.round = progress_.round;
+  updates_ = 0;
   loss_sum_ = 0;
+  weight_sum_ = 0;
   staleness_sum_ = 0;
 }
 
 void Coordinator::count_update(const UpdateInfo& info, Round staleness) {
-  ++metrics_.clients;
+  if (info.subtree && members_.children().are_aggregators) {
+    metrics_.clients += static_cast<std::int64_t>(info.subtree->clients);
+    metrics_.dropped += static_cast<std::int64_t>(info.subtree->dropped);
+    metrics_.rejected += static_cast<std::int64_t>(info.subtree->rejected);
+    metrics_.bytes_up += static_cast<std::uint64_t>(info.subtree->bytes_up);
+    metrics_.bytes_down += static_cast<std::uint64_t>(info.subtree->bytes_down);
+  } else {
+    ++metrics_.clients;
+  }
+  ++updates_;
+  weight_sum_ += server_.weight_of(info);
   metrics_.samples += info.samples;
   loss_sum_ += info.train_loss * static_cast<double>(info.samples);
   staleness_sum_ += static_cast<double>(staleness);
@@ -66,8 +82,8 @@ Commit Coordinator::close_round(Seconds now) {
   version_ = progress_.round;
   metrics_.time_s = now;
   if (metrics_.samples > 0) metrics_.train_loss = loss_sum_ / static_cast<double>(metrics_.samples);
-  if (metrics_.clients > 0) metrics_.staleness_mean = staleness_sum_ / static_cast<double>(metrics_.clients);
-  return {metrics_, server_.model(), false};
+  if (updates_ > 0) metrics_.staleness_mean = staleness_sum_ / static_cast<double>(updates_);
+  return {metrics_, server_.model(), false, weight_sum_};
 }
 
 void Coordinator::save(CheckpointWriter& writer) {

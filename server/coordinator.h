@@ -39,26 +39,33 @@ struct Commit {
   RoundMetrics metrics;
   std::shared_ptr<const Parameters> model;
   bool last = false;  // the run ends with it, and it is evaluated whatever run.eval_every says
+  double weight = 0;  // of the updates that went into the round, together
 };
 struct Finish {
   bool success;
   std::string reason;
 };
-using Action = std::variant<SendModel, Abandon, Commit, Finish>;
+// Of an aggregator: its answer to its parent's model.
+struct Report {
+  CompressedUpdate update;
+};
+// The driver keeps a virtual clock: at this time it says deadline(token).
+struct Wake {
+  std::int64_t token;
+  Seconds at;
+};
+using Action = std::variant<SendModel, Abandon, Commit, Finish, Report, Wake>;
 using Actions = std::vector<Action>;
 
 // How many clients a round asks for, or are at work at any time: cohort.size, or max(C * K, 1) (McMahan et
 // al. 2017).
 std::int64_t cohort_size(const Options& options);
 
-// The state machine of a run: membership, who works on what, when updates become a model. Events go in, each
-// with the driver's time; actions come out. Deterministic, and the same in simulation, under MPI and over
-// ZeroMQ. Not thread-safe.
-class Coordinator : public VersionedModel {
+// What a driver drives. Events go in, each with the driver's time; actions come out. Deterministic, and the
+// same in simulation, under MPI and over ZeroMQ. Not thread-safe.
+class Coordination : public VersionedModel {
  public:
-  Coordinator(const Options& options, std::shared_ptr<const Parameters> initial);
-
-  // Events. Work starts when data.clients clients have joined.
+  // Events. Work starts when all children have joined.
   virtual Actions joined(ClientId client, Seconds now) = 0;
   virtual Actions left(ClientId client, const std::string& reason, Seconds now) = 0;
   virtual Actions arrived(const CompressedUpdate& update, Seconds now) = 0;
@@ -72,14 +79,36 @@ class Coordinator : public VersionedModel {
     return {};
   }
   // The driver has recorded the commit; `accuracy` where the version was evaluated.
-  Actions committed(std::optional<double> accuracy, Seconds now);
+  virtual Actions committed(std::optional<double> accuracy, Seconds now) = 0;
 
-  const Progress& progress() const noexcept { return progress_; }
+  virtual const Progress& progress() const noexcept = 0;
+  // Whose events these are: so many ids from the first on.
+  virtual const Children& children() const noexcept = 0;
+  virtual std::int64_t population() const noexcept = 0;
+  virtual bool is_present(ClientId client) const = 0;
+};
+
+// The state machine of a run, or of an aggregator and its children: membership, who works on what, when
+// updates become a model.
+class Coordinator : public Coordination {
+ public:
+  // data.clients children.
+  Coordinator(const Options& options, std::shared_ptr<const Parameters> initial, Children children);
+
+  Actions committed(std::optional<double> accuracy, Seconds now) override;
+  // Of an aggregator, after a commit or before the first round: goes on from its parent's model. In lockstep
+  // the next round is the one after `version`.
+  virtual void rebase(std::shared_ptr<const Parameters> model, Round version);
+  // The children's updates are encoded otherwise than compression.up says.
+  void read_updates_with(std::unique_ptr<Compressor> codec) { server_.read_updates_with(std::move(codec)); }
+
+  const Progress& progress() const noexcept override { return progress_; }
   // Rounds completed so far.
   Round version() const noexcept override { return version_; }
   const std::shared_ptr<const Parameters>& model() const noexcept override { return server_.model(); }
-  std::int64_t population() const noexcept { return members_.population(); }
-  bool is_present(ClientId client) const { return members_.is_present(client); }
+  const Children& children() const noexcept override { return members_.children(); }
+  std::int64_t population() const noexcept override { return members_.population(); }
+  bool is_present(ClientId client) const override { return members_.is_present(client); }
 
   void save(CheckpointWriter& writer) override;
   void restore(const CheckpointReader& reader) override;
@@ -106,15 +135,18 @@ class Coordinator : public VersionedModel {
   Round version_ = 0;
   Progress progress_;
   RoundMetrics metrics_;
+  std::int64_t updates_ = 0;  // that count in the round
 
  private:
   const double target_accuracy_;
   double loss_sum_ = 0;
+  double weight_sum_ = 0;
   double staleness_sum_ = 0;
 };
 
 // The coordinator of this `sync.mode`.
 std::unique_ptr<Coordinator> make_coordinator(const Options& options,
-                                              std::shared_ptr<const Parameters> initial);
+                                              std::shared_ptr<const Parameters> initial,
+                                              Children children = {});
 
 }  // namespace gossamer

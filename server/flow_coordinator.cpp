@@ -12,8 +12,9 @@ constexpr std::uint32_t kNoTask = UINT32_MAX;
 
 }  // namespace
 
-FlowCoordinator::FlowCoordinator(const Options& options, std::shared_ptr<const Parameters> initial)
-    : Coordinator(options, std::move(initial)),
+FlowCoordinator::FlowCoordinator(const Options& options, std::shared_ptr<const Parameters> initial,
+                                 Children children)
+    : Coordinator(options, std::move(initial), children),
       staleness_weight_(staleness_weights().make(options)),
       everybody_works_(sync_->everybody_works()),
       on_request_(options.text("sync.pull") == "on_request"),
@@ -180,7 +181,7 @@ void FlowCoordinator::give(ClientId client, Seconds now, Actions& actions) {
 }
 
 ClientId FlowCoordinator::draw_idle() {
-  Rng rng(seed_, Purpose::cohort, 0, given_);
+  Rng rng(seed_, Purpose::cohort, static_cast<std::uint64_t>(members_.at(0)), given_);
   std::swap(idle_[static_cast<std::size_t>(rng.below(idle_.size()))], idle_.back());
   const ClientId client = idle_.back();
   idle_.pop_back();

@@ -15,7 +15,7 @@ namespace gossamer {
 // update; what it does after that is its own affair.
 class FlowCoordinator final : public Coordinator {
  public:
-  FlowCoordinator(const Options& options, std::shared_ptr<const Parameters> initial);
+  FlowCoordinator(const Options& options, std::shared_ptr<const Parameters> initial, Children children = {});
 
   Actions joined(ClientId client, Seconds now) override;
   Actions left(ClientId client, const std::string& reason, Seconds now) override;

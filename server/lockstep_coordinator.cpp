@@ -16,8 +16,9 @@ double dropped_stragglers(const Options& options) {
 
 }  // namespace
 
-LockstepCoordinator::LockstepCoordinator(const Options& options, std::shared_ptr<const Parameters> initial)
-    : Coordinator(options, std::move(initial)),
+LockstepCoordinator::LockstepCoordinator(const Options& options, std::shared_ptr<const Parameters> initial,
+                                         Children children)
+    : Coordinator(options, std::move(initial), children),
       sampler_(cohort_samplers().make(options)),
       deadline_s_(options.real("cohort.deadline_s")),
       straggler_fraction_(dropped_stragglers(options)) {
@@ -134,18 +135,20 @@ Actions LockstepCoordinator::commit_if_ready(Seconds now) {
     if (sync_->cancels_late_work()) abandon.clients.push_back(client);
   }
   add_in_client_order(true);
+  const auto before = server_.model();
   const bool last = make_model(now);
   participants_.clear();
   broadcast_ = {};
   if (!abandon.clients.empty()) actions.emplace_back(std::move(abandon));
   Commit commit = close_round(now);
   commit.last = last;
+  if (server_.model() == before) commit.weight = 0;  // nothing came of them
   actions.emplace_back(std::move(commit));
   return actions;
 }
 
 bool LockstepCoordinator::make_model(Seconds now) {
-  const bool enough = metrics_.clients >= std::min(min_size_, progress_.started);
+  const bool enough = updates_ >= std::min(min_size_, progress_.started);
   if (!control_) {
     if (enough) server_.commit();
     return false;
@@ -159,6 +162,11 @@ bool LockstepCoordinator::make_model(Seconds now) {
     server_.commit();
   }
   return measured;
+}
+
+void LockstepCoordinator::rebase(std::shared_ptr<const Parameters> model, Round version) {
+  Coordinator::rebase(std::move(model), version);
+  version_ = version;
 }
 
 void LockstepCoordinator::save(CheckpointWriter& writer) {
@@ -211,10 +219,16 @@ void LockstepCoordinator::lose(Participant& participant) {
 std::vector<ClientId> LockstepCoordinator::sample_cohort() const {
   const std::int64_t wanted = cohort_size_ + sync_->backups();
   const auto sample = [&](std::int64_t population) {
-    return sampler_->sample(population, std::min(wanted, population), seed_, progress_.round);
+    // Each aggregator draws for itself.
+    const std::uint64_t seed = seed_ + static_cast<std::uint64_t>(members_.at(0));
+    return sampler_->sample(population, std::min(wanted, population), seed, progress_.round);
   };
   const bool busy = !sync_->cancels_late_work() && !late_.empty();
-  if (members_.complete() && !busy) return sample(population());
+  if (members_.complete() && !busy) {
+    std::vector<ClientId> cohort = sample(population());
+    for (ClientId& chosen : cohort) chosen = members_.at(static_cast<std::size_t>(chosen));
+    return cohort;
+  }
   // Some are away, or still at work on an earlier round: the numbers count the others, as long as they
   // suffice.
   std::vector<ClientId> here = members_.here();

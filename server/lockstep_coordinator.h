@@ -11,7 +11,8 @@ namespace gossamer {
 // Rounds in lockstep: a cohort starts together, and its updates become a model when the policy is ready.
 class LockstepCoordinator final : public Coordinator {
  public:
-  LockstepCoordinator(const Options& options, std::shared_ptr<const Parameters> initial);
+  LockstepCoordinator(const Options& options, std::shared_ptr<const Parameters> initial,
+                      Children children = {});
 
   Actions joined(ClientId client, Seconds now) override;
   Actions left(ClientId client, const std::string& reason, Seconds now) override;
@@ -19,6 +20,7 @@ class LockstepCoordinator final : public Coordinator {
   Actions dropped(ClientId client, Round round, Seconds now) override;
   Actions deadline(Round round, Seconds now) override;
 
+  void rebase(std::shared_ptr<const Parameters> model, Round version) override;
   void save(CheckpointWriter& writer) override;
   void restore(const CheckpointReader& reader) override;
 

@@ -2,8 +2,12 @@
 
 namespace gossamer {
 
-Members::Members(ClientId first, std::int64_t count)
-    : first_(first), here_(static_cast<std::size_t>(count)) {}
+std::string Children::name_of(ClientId child) const {
+  return (are_aggregators ? "aggregator " : "client ") + std::to_string(child - named_from);
+}
+
+Members::Members(Children children, std::int64_t count)
+    : children_(children), here_(static_cast<std::size_t>(count)) {}
 
 bool Members::join(ClientId client) {
   if (here_[index_of(client)]) return false;
@@ -31,8 +35,9 @@ std::vector<ClientId> Members::here() const {
 
 std::string Members::too_few(std::int64_t needed) const {
   std::string reason = std::to_string(present_) + " of " + std::to_string(population()) +
-                       " clients are left, cohort.min_size = " + std::to_string(needed) + "; lost:";
-  for (const auto& [client, why] : lost_) reason += " client " + std::to_string(client) + " (" + why + ")";
+                       (children_.are_aggregators ? " aggregators" : " clients") +
+                       " are left, cohort.min_size = " + std::to_string(needed) + "; lost:";
+  for (const auto& [client, why] : lost_) reason += " " + children_.name_of(client) + " (" + why + ")";
   return reason;
 }
 

@@ -23,7 +23,7 @@ PeerCoordinator::PeerCoordinator(const Options& options, std::shared_ptr<const P
       min_size_(options.integer("cohort.min_size")),
       target_accuracy_(options.real("run.target_accuracy")),
       schedule_(options),
-      members_(0, options.integer("data.clients")),
+      members_({}, options.integer("data.clients")),
       model_(std::move(initial)) {}
 
 PeerActions PeerCoordinator::joined(ClientId client, Seconds) {

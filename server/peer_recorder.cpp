@@ -69,8 +69,6 @@ void PeerRecorder::perform(PeerActions actions) {
           tell(client, encode_signal(FrameType::show, run_id_, client, show->round));
       }
       if (const auto* commit = std::get_if<Commit>(&action)) {
-        keeper_.count_up(commit->metrics.bytes_up);
-        keeper_.count_down(commit->metrics.bytes_down);
         next = coordinator_.committed(keeper_.commit(*commit, coordinator_), now_());
       }
       if (const auto* finish = std::get_if<Finish>(&action)) {

@@ -27,8 +27,9 @@ RunKeeper::RunKeeper(const Options& options, RunFolder folder, std::string clock
 std::optional<double> RunKeeper::commit(const Commit& commit, VersionedModel& subject) {
   RoundMetrics metrics = commit.metrics;
   metrics.clock = clock_;
-  metrics.bytes_up = std::exchange(bytes_up_, 0);
-  metrics.bytes_down = std::exchange(bytes_down_, 0);
+  // The commit has what others than the driver counted: peers, and aggregators of a tree.
+  metrics.bytes_up += std::exchange(bytes_up_, 0);
+  metrics.bytes_down += std::exchange(bytes_down_, 0);
   metrics.bytes_control = std::exchange(bytes_control_, 0);
   if (metrics.round % eval_every_ == 0 || metrics.round == rounds_ || commit.last) {
     const Evaluation evaluation = services_.evaluate(*commit.model);

@@ -30,7 +30,9 @@ void Server::begin() {
 }
 
 Result<std::monostate> Server::receive(const CompressedUpdate& update) {
-  return accumulate(update, weight_of(update.info));
+  const double weight = weight_of(update.info);
+  if (weight <= 0) return Fault{FaultKind::malformed, "an update that stands for nothing"};
+  return accumulate(update, weight);
 }
 
 Result<std::monostate> Server::receive_stale(const CompressedUpdate& update, double weight,

@@ -34,13 +34,17 @@ class Server {
   // Goes back to an earlier version of the model; what was received since the last commit() is forgotten.
   void go_back_to(std::shared_ptr<const Parameters> version);
 
+  // How much an update counts in a mean.
+  double weight_of(const UpdateInfo& info) const;
+  // Updates are encoded otherwise than compression.up says.
+  void read_updates_with(std::unique_ptr<Compressor> codec) { up_ = std::move(codec); }
+
   const std::shared_ptr<const Parameters>& model() const noexcept { return model_; }
   // Between commits: model, moments of the optimizer, state of the correction.
   void save(CheckpointWriter& writer);
   void restore(const CheckpointReader& reader);
 
  private:
-  double weight_of(const UpdateInfo& info) const;
   Result<std::monostate> accumulate(const CompressedUpdate& update, double weight);
 
   std::uint64_t seed_;

@@ -12,6 +12,8 @@
 namespace gossamer {
 namespace {
 
+constexpr std::chrono::milliseconds kLookInterval{10};  // how often children at rest are heard
+
 std::chrono::duration<double> seconds(Seconds s) { return std::chrono::duration<double>(s); }
 
 }  // namespace
@@ -24,7 +26,7 @@ TransportDriver::TransportDriver(const Options& options, Transport& transport, L
       settings_(std::move(settings)),
       run_id_(options.digest()) {}
 
-std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
+std::string TransportDriver::run(Coordination& coordinator, RunKeeper& keeper,
                                  const std::function<bool()>& stop_requested) {
   coordinator_ = &coordinator;
   keeper_ = &keeper;
@@ -34,6 +36,18 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
   for (const ClientId client : local_.clients) {
     if (local_.go_on) perform(coordinator.ready(client, now()));
   }
+  return drive(stop_requested);
+}
+
+std::string TransportDriver::run(EdgeAggregator& aggregator, ParentLink& parent,
+                                 const std::function<bool()>& stop_requested) {
+  coordinator_ = &aggregator;
+  parent_ = &parent;
+  start_ = Clock::now();
+  return drive(stop_requested);
+}
+
+std::string TransportDriver::drive(const std::function<bool()>& stop_requested) {
   while (!finish_) {
     if (stop_requested()) {
       say_goodbye("signal");
@@ -42,13 +56,17 @@ std::string TransportDriver::run(Coordinator& coordinator, RunKeeper& keeper,
     if (deadline_ && now() >= deadline_->second) {
       const Round round = deadline_->first;
       deadline_.reset();
-      perform(coordinator.deadline(round, now()));
+      perform(coordinator_->deadline(round, now()));
       continue;
     }
     Clock::time_point wake = Clock::now() + (has_local_work() ? std::chrono::milliseconds{0} : kDriverPoll);
     if (deadline_)
       wake = std::min(wake,
                       Clock::now() + std::chrono::ceil<Clock::duration>(seconds(deadline_->second - now())));
+    if (parent_ != nullptr) {
+      listen_to_parent(wake);
+      if (finish_) break;
+    }
     auto message = transport_.receive(wake);
     count_control();
     if (message) {
@@ -77,10 +95,18 @@ void TransportDriver::perform(const Actions& first) {
         deadline_.reset();
         next = coordinator_->committed(keeper_->commit(*commit, *coordinator_), now());
       }
+      if (const auto* report = std::get_if<Report>(&action)) parent_->send(report->update);
       if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
     }
     actions = std::move(next);
   }
+}
+
+// Who speaks next is known: the parent where the children rest, and otherwise a child.
+void TransportDriver::listen_to_parent(Clock::time_point& wake) {
+  const bool rests = parent_->is_awaited();
+  perform(parent_->listen(rests ? std::min(wake, Clock::now() + kLookInterval) : Clock::now(), now()));
+  if (rests) wake = Clock::now();
 }
 
 // The payload is hashed once; each client gets it with a header of its own.
@@ -91,7 +117,7 @@ void TransportDriver::start(const SendModel& send) {
       encode_model(run_id_, send.round, send.clients.front(), sequence, send.model, send.steps);
   for (const ClientId client : send.clients) {
     const Frame frame = readdress(model, client, sequence);
-    keeper_->count_down(frame.wire_bytes());
+    if (keeper_ != nullptr) keeper_->count_down(frame.wire_bytes());
     if (const auto peer = peers_.find(client); peer != peers_.end()) {
       static_cast<void>(transport_.send(peer->second.rank, frame));  // a lost peer is reported by receive()
     } else {
@@ -138,7 +164,8 @@ void TransportDriver::do_local_work() {
 
 void TransportDriver::handle(const Message& message) {
   const FrameHeader& header = message.frame.header;
-  if (header.type != FrameType::update) keeper_->count_control(message.frame.wire_bytes());
+  if (keeper_ != nullptr && header.type != FrameType::update)
+    keeper_->count_control(message.frame.wire_bytes());
   if (header.type == FrameType::hello) return admit(message);
   if (!is_from_member(header.type)) {
     log_warning("dropped a frame of type " + std::to_string(static_cast<int>(header.type)) +
@@ -155,7 +182,7 @@ void TransportDriver::handle(const Message& message) {
   if (header.type == FrameType::ready) perform(coordinator_->ready(header.client, now()));
   if (header.type == FrameType::leave) {
     const std::string reason = decode_text(message.frame).value_or("no reason given");
-    log_warning("client " + std::to_string(header.client) + " leaves: " + reason);
+    log_warning(coordinator_->children().name_of(header.client) + " leaves: " + reason);
     peers_.erase(sender);
     perform(coordinator_->left(header.client, reason, now()));
   }
@@ -179,7 +206,8 @@ void TransportDriver::admit(const Message& message) {
     if (client == kUnassignedClient)
       return refuse("all data.clients = " + std::to_string(coordinator_->population()) + " ids are taken");
   }
-  if (const auto reason = refusal_of_id(client, coordinator_->population())) return refuse(*reason);
+  if (const auto reason = refusal_of_id(client, coordinator_->population(), coordinator_->children()))
+    return refuse(*reason);
   const auto taken = peers_.find(client);
   if (taken != peers_.end() && taken->second.rank != message.from && coordinator_->is_present(client)) {
     return refuse("client.id = " + std::to_string(client) + " is taken by another client");
@@ -193,12 +221,12 @@ void TransportDriver::admit(const Message& message) {
   welcome.header.round = coordinator_->version();
   static_cast<void>(transport_.send(message.from, welcome));
   if (again) return;
-  log_debug("client " + std::to_string(client) + " has joined");
+  log_debug(coordinator_->children().name_of(client) + " has joined");
   perform(coordinator_->joined(client, now()));
 }
 
 void TransportDriver::handle_update(const Frame& frame) {
-  keeper_->count_up(frame.wire_bytes());
+  if (keeper_ != nullptr) keeper_->count_up(frame.wire_bytes());
   ++updates_[frame.header.client];
   const auto update = decode_update(frame);
   if (!update) {
@@ -206,7 +234,7 @@ void TransportDriver::handle_update(const Frame& frame) {
     return;
   }
   const Actions actions = coordinator_->arrived(update.value(), now());
-  keeper_->show(coordinator_->progress());
+  if (keeper_ != nullptr) keeper_->show(coordinator_->progress());
   perform(actions);
 }
 
@@ -216,15 +244,16 @@ void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
     if (peer.rank == rank) lost.push_back(client);
   }
   for (const ClientId client : lost) {
-    log_warning("client " + std::to_string(client) + " is lost: " + reason);
+    log_warning(coordinator_->children().name_of(client) + " is lost: " + reason);
     peers_.erase(client);
     perform(coordinator_->left(client, reason, now()));
   }
 }
 
 void TransportDriver::say_goodbye(const std::string& reason) {
+  if (parent_ != nullptr) parent_->say_goodbye(reason);
   for (const auto& [client, count] : updates_)
-    log_debug("client " + std::to_string(client) + ": " + std::to_string(count) + " updates");
+    log_debug(coordinator_->children().name_of(client) + ": " + std::to_string(count) + " updates");
   for (const auto& [client, peer] : peers_) {
     static_cast<void>(transport_.send(peer.rank, encode_text(FrameType::finish, run_id_, client, reason)));
   }
@@ -246,7 +275,7 @@ void TransportDriver::wait_for_departures(const std::string& reason) {
     const auto message = transport_.receive(deadline);
     if (message) {
       const FrameHeader& header = message.value().frame.header;
-      keeper_->count_control(message.value().frame.wire_bytes());
+      if (keeper_ != nullptr) keeper_->count_control(message.value().frame.wire_bytes());
       // One that comes, or comes back, is told too.
       if (header.type != FrameType::hello) continue;
       here.insert(message.value().from);
@@ -261,7 +290,8 @@ void TransportDriver::wait_for_departures(const std::string& reason) {
 }
 
 ClientId TransportDriver::free_client() const {
-  for (ClientId client = 0; client < coordinator_->population(); ++client) {
+  const ClientId first = coordinator_->children().first;
+  for (ClientId client = first; client < first + coordinator_->population(); ++client) {
     if (!peers_.contains(client)) return client;
   }
   return kUnassignedClient;
@@ -269,6 +299,7 @@ ClientId TransportDriver::free_client() const {
 
 // Both directions: what this side sent, by the transport's own count, and what it received.
 void TransportDriver::count_control() {
+  if (keeper_ == nullptr) return;
   const std::uint64_t sent = transport_.traffic().control_bytes;
   keeper_->count_control(sent - control_counted_);
   control_counted_ = sent;

@@ -9,6 +9,7 @@
 
 #include "comms/transport.h"
 #include "server/coordinator.h"
+#include "server/parent_link.h"
 #include "server/run_keeper.h"
 
 namespace gossamer {
@@ -38,7 +39,10 @@ class TransportDriver {
 
   // Runs to the end and tells the clients; returns what ended the run, as summary.json's stopped_by says it.
   // Throws RunError where the run could not finish (and says who was lost).
-  std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
+  std::string run(Coordination& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
+  // The same for an aggregator, whose parent keeps the run.
+  std::string run(EdgeAggregator& aggregator, ParentLink& parent,
+                  const std::function<bool()>& stop_requested);
 
  private:
   using Clock = Transport::Clock;
@@ -47,7 +51,9 @@ class TransportDriver {
     std::uint64_t attempt = 0;  // of its hello; said again, that counts as one
   };
 
+  std::string drive(const std::function<bool()>& stop_requested);
   void perform(const Actions& actions);
+  void listen_to_parent(Clock::time_point& wake);
   void start(const SendModel& send);
   void call_off(const Abandon& abandon);
   bool has_local_work() const { return !local_work_.empty() || !local_training_.empty(); }
@@ -69,8 +75,9 @@ class TransportDriver {
   std::uint64_t run_id_;
 
   // Set by run().
-  Coordinator* coordinator_ = nullptr;
-  RunKeeper* keeper_ = nullptr;
+  Coordination* coordinator_ = nullptr;
+  RunKeeper* keeper_ = nullptr;   // null for an aggregator
+  ParentLink* parent_ = nullptr;  // null for who has none
   Clock::time_point start_;
   Seconds time_offset_ = 0;
   std::map<ClientId, Peer> peers_;

@@ -15,12 +15,12 @@ EventLoop::EventLoop(const Options& options, VirtualClients& clients, std::optio
       run_id_(options.digest()),
       on_request_(options.text("sync.pull") == "on_request"),
       update_bytes_(update_bytes),
-      line_(devices_.server_rate()) {
+      lines_(options) {
   if (sync_policies().make(options)->lockstep() && options.text("sync.late") == "finish")
     busy_until_.emplace();
 }
 
-std::string EventLoop::run(Coordinator& coordinator, RunKeeper& keeper,
+std::string EventLoop::run(Coordination& coordinator, RunKeeper& keeper,
                            const std::function<bool()>& stop_requested) {
   now_ = keeper.time_offset();
   for (ClientId client = 0; client < coordinator.population(); ++client)
@@ -39,7 +39,7 @@ std::string EventLoop::run(Coordinator& coordinator, RunKeeper& keeper,
   return finish_->reason;
 }
 
-void EventLoop::perform(const Actions& first, Coordinator& coordinator, RunKeeper& keeper) {
+void EventLoop::perform(const Actions& first, Coordination& coordinator, RunKeeper& keeper) {
   const Actions* actions = &first;
   Actions next;
   while (!actions->empty()) {
@@ -50,17 +50,20 @@ void EventLoop::perform(const Actions& first, Coordinator& coordinator, RunKeepe
       if (const auto* commit = std::get_if<Commit>(&action))
         after = coordinator.committed(keeper.commit(*commit, coordinator), now_);
       if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
+      if (const auto* wake = std::get_if<Wake>(&action)) remind(wake->token, wake->at);
     }
     next = std::move(after);
     actions = &next;
   }
 }
 
+void EventLoop::remind(Round token, Seconds at) {
+  deadlines_[order_] = token;
+  events_.push({at, order_++, kDeadline});
+}
+
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
-  if (send.deadline) {
-    deadlines_[order_] = send.round;
-    events_.push({*send.deadline, order_++, kDeadline});
-  }
+  if (send.deadline) remind(send.round, *send.deadline);
   const auto sequence = static_cast<std::uint64_t>(send.round);
   const Frame model =
       encode_model(run_id_, send.round, send.clients.front(), sequence, send.model, send.steps);
@@ -79,7 +82,7 @@ void EventLoop::give(const SendModel& send, const Frame& model) {
   begin += devices_.waiting_seconds(client, begin);
   const Work work = take_slot(model);
   slots_[work].steps = send.steps;
-  if (line_.limited()) {  // taken in turn, so not before its time
+  if (lines_.limited()) {  // taken in turn, so not before its time
     schedule(begin, EventKind::pulled, work);
   } else {
     pull(work, begin);
@@ -92,7 +95,7 @@ void EventLoop::pull(Work work, Seconds begin) {
   const ClientId client = slot.model.header.client;
   const Round round = slot.model.header.round;
   const std::size_t bytes = slot.model.wire_bytes();
-  const SharedLine::Turn turn = line_.send(bytes, begin);
+  const SharedLine::Turn turn = lines_.above(client).send(bytes, begin);
   const Seconds here =
       std::max(turn.begin + devices_.download_seconds(bytes, client, round), turn.end + devices_.latency());
   const Seconds training = devices_.training_seconds(clients_.examples(client), client, round, slot.steps);
@@ -112,7 +115,7 @@ void EventLoop::pull(Work work, Seconds begin) {
 EventLoop::Event EventLoop::push(Work work, std::size_t bytes, Seconds leaves) {
   const FrameHeader& model = slots_[work].model.header;
   const Seconds last_byte = leaves + devices_.upload_seconds(bytes, model.client, model.round);
-  if (!line_.limited()) return schedule(last_byte, EventKind::arrived, work);
+  if (!lines_.limited()) return schedule(last_byte, EventKind::arrived, work);
   slots_[work].last_byte = last_byte;
   return schedule(leaves + devices_.latency(), EventKind::pushed, work);
 }
@@ -180,7 +183,7 @@ Result<Frame> EventLoop::outcome_of(Work work) {
   return outcome;
 }
 
-Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
+Actions EventLoop::handle(const Event& event, Coordination& coordinator, RunKeeper& keeper) {
   if (event.work == kDeadline) return coordinator.deadline(deadlines_.extract(event.order).mapped(), now_);
   Slot& slot = slots_[event.work];
   if (slot.due != event.order) return {};  // called off
@@ -219,7 +222,7 @@ Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeepe
     }
     case EventKind::pushed: {
       const std::size_t bytes = update_bytes_.value_or(slot.update.wire_bytes());
-      const Seconds last_byte = std::max(slot.last_byte, line_.receive(bytes, event.time).end);
+      const Seconds last_byte = std::max(slot.last_byte, lines_.above(client).receive(bytes, event.time).end);
       const Event arrival = schedule(last_byte, EventKind::arrived, event.work);
       if (update_bytes_) planned_.push(arrival);
       return {};
@@ -234,7 +237,7 @@ Actions EventLoop::handle(const Event& event, Coordinator& coordinator, RunKeepe
   }
 }
 
-Actions EventLoop::arrive(const Event& event, Coordinator& coordinator, RunKeeper& keeper) {
+Actions EventLoop::arrive(const Event& event, Coordination& coordinator, RunKeeper& keeper) {
   const Work work = event.work;
   slots_[work].due = Slot::kNothing;
   const FrameHeader model = slots_[work].model.header;

@@ -30,7 +30,7 @@ class EventLoop {
   // Runs to the end. `stop_requested` is asked between events; when it says yes, the round under way is
   // abandoned. Returns what ended the run, as summary.json's stopped_by says it. Throws RunError where the
   // run could not finish.
-  std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
+  std::string run(Coordination& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
 
   // Events handled so far.
   std::uint64_t events() const noexcept { return handled_; }
@@ -39,7 +39,7 @@ class EventLoop {
   using Work = VirtualClients::Work;
   // pulled and pushed, where clients share the server's line: a model, or an update, comes to its turn there.
   enum class EventKind : std::uint8_t { pulled, trained, pushed, arrived, gave_up, ready };
-  static constexpr Work kDeadline = UINT32_MAX;  // in place of work: a round's deadline
+  static constexpr Work kDeadline = UINT32_MAX;  // in place of work: a round's deadline, or a Wake
   // Small, since a thousand of them are compared and moved all the time; the slot knows the rest.
   struct Event {
     Seconds time;
@@ -63,10 +63,11 @@ class EventLoop {
   };
   using Events = std::priority_queue<Event, std::vector<Event>, std::greater<>>;
 
-  void perform(const Actions& actions, Coordinator& coordinator, RunKeeper& keeper);
+  void perform(const Actions& actions, Coordination& coordinator, RunKeeper& keeper);
   void start(const SendModel& send, RunKeeper& keeper);
-  Actions handle(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
-  Actions arrive(const Event& event, Coordinator& coordinator, RunKeeper& keeper);
+  Actions handle(const Event& event, Coordination& coordinator, RunKeeper& keeper);
+  Actions arrive(const Event& event, Coordination& coordinator, RunKeeper& keeper);
+  void remind(Round token, Seconds at);
   void give(const SendModel& send, const Frame& model);
   void pull(Work work, Seconds begin);
   Event push(Work work, std::size_t bytes, Seconds leaves);
@@ -83,7 +84,7 @@ class EventLoop {
   const std::uint64_t run_id_;
   const bool on_request_;
   const std::optional<std::size_t> update_bytes_;
-  SharedLine line_;
+  SharedLines lines_;
 
   Seconds now_ = 0;
   std::uint64_t order_ = 0;

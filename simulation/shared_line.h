@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
+#include <vector>
 
+#include "comms/topologies/tree.h"
+#include "core/options.h"
 #include "core/types.h"
+#include "server/tree_coordinator.h"
 
 namespace gossamer {
 
@@ -34,5 +39,23 @@ class SharedLine {
   double rate_;
   Seconds out_free_ = 0, in_free_ = 0;
 };
+
+// The lines of a run: the server's, or that of each inner node of a tree.
+class SharedLines {
+ public:
+  explicit SharedLines(const Options& options);
+
+  bool limited() const noexcept { return lines_.front().limited(); }
+  // That of the parent of a client, or of an aggregator.
+  SharedLine& above(ClientId child);
+
+ private:
+  std::optional<TreePlan> plan_;
+  std::vector<SharedLine> lines_;  // the root's, then those of the aggregators
+};
+
+// What the links between the aggregators of a tree take: that of an aggregator is like a client's with its id, and
+// shares its parent's line with others.
+LinkTimes link_times(const Options& options);
 
 }  // namespace gossamer

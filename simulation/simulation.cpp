@@ -84,7 +84,7 @@ void Simulation::expect_any_length() {
 
 ClientStates& Simulation::states() noexcept { return clients_->states(); }
 
-std::string Simulation::run(Coordinator& coordinator, RunKeeper& keeper,
+std::string Simulation::run(Coordination& coordinator, RunKeeper& keeper,
                             const std::function<bool()>& stop_requested) {
   return loop_->run(coordinator, keeper, stop_requested);
 }

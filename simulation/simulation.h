@@ -32,7 +32,7 @@ class Simulation {
   void expect_any_length();
 
   // As EventLoop::run() says.
-  std::string run(Coordinator& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
+  std::string run(Coordination& coordinator, RunKeeper& keeper, const std::function<bool()>& stop_requested);
 
   // Test accuracy and loss, on all trainer threads.
   Evaluation evaluate(const Parameters& model) { return evaluator_.evaluate(model); }

@@ -11,6 +11,7 @@ std::unique_ptr<Topology> make_gossip(const Options& options);
 std::unique_ptr<Topology> make_mpi_allreduce(const Options&);
 std::unique_ptr<Topology> make_parameter_server(const Options&);
 std::unique_ptr<Topology> make_ring(const Options&);
+std::unique_ptr<Topology> make_tree(const Options& options);
 
 std::vector<OptionSpec> gossip_options();
 

@@ -53,6 +53,8 @@ std::vector<Routes> Topology::all_reduce_routes(Rank, int) const { return {}; }
 
 std::unique_ptr<GossipPlan> Topology::gossip_plan(int) const { return nullptr; }
 
+std::unique_ptr<TreePlan> Topology::tree_plan(std::int64_t) const { return nullptr; }
+
 const Routes& routes_for(const std::vector<Routes>& routes, std::size_t count) noexcept {
   return *std::ranges::find_if(routes, [count](const Routes& entry) { return entry.max_count >= count; });
 }

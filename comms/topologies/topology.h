@@ -6,13 +6,14 @@
 
 #include "comms/topologies/gossip.h"
 #include "comms/topologies/routes.h"
+#include "comms/topologies/tree.h"
 #include "core/registry.h"
 
 namespace gossamer {
 
 // How the participants come to a common model.
 enum class TopologyKind {
-  server,              // one of them has it
+  server,              // one of them has it (in a tree, the root)
   all_reduce,          // they sum their updates along all_reduce_routes(), and all have it
   library_all_reduce,  // the same by a call of MPI's
   gossip,              // each has its own, and they mix by the gossip_plan()
@@ -29,6 +30,8 @@ class Topology {
   virtual std::vector<Routes> all_reduce_routes(Rank self, int world_size) const;
   // Throws ConfigError where so many peers cannot gossip that way; null where the topology is no gossip.
   virtual std::unique_ptr<GossipPlan> gossip_plan(int peers) const;
+  // Throws ConfigError where so many clients cannot form the tree; null where the topology is no tree.
+  virtual std::unique_ptr<TreePlan> tree_plan(std::int64_t clients) const;
 };
 
 // `topology.name`.

@@ -100,6 +100,24 @@ TEST(Codec, AReportTravelsBehindTheContent) {
   EXPECT_FALSE(decode_header(encode_header(header), 10'000).ok()) << "only an update has metadata";
 }
 
+TEST(Codec, AnAggregatorsReportTravelsToo) {
+  const SubtreeReport report{4, 1, 2, 1e12, 3};
+  CompressedUpdate update{{1, 2, 3, 4, 5, 6}, {10, some_bytes(41)}};
+  update.info.subtree = std::make_shared<const SubtreeReport>(report);
+  const Frame frame = encode_update(99, update);
+  EXPECT_EQ(frame.wire_bytes(), kFrameHeaderBytes + 41 + 40);
+  const auto decoded = decode_update(travel(frame));
+  ASSERT_TRUE(decoded.ok());
+  ASSERT_NE(decoded.value().info.subtree, nullptr);
+  EXPECT_EQ(*decoded.value().info.subtree, report);
+  EXPECT_EQ(decoded.value().info.tau, nullptr);
+  EXPECT_EQ(decoded.value().content.payload.size(), 41U);
+  for (const double bad : {-1.0, 0.5, 1e300, static_cast<double>(NAN)}) {
+    update.info.subtree = std::make_shared<const SubtreeReport>(SubtreeReport{4, bad, 0, 0, 0});
+    EXPECT_FALSE(decode_update(encode_update(99, update)).ok()) << bad;
+  }
+}
+
 TEST(Codec, OneModelGoesToManyClients) {
   const SharedBytes payload = some_bytes(1000);
   const Frame first = encode_model(4, 2, 0, 1, {250, payload});

@@ -1,1 +1,1 @@
-gossamer_fuzzer(decoder_fuzz SOURCES decoder_fuzz.cpp LINKS gossamer_comms)
+gossamer_fuzzer(decoder_fuzz SOURCES decoder_fuzz.cpp LINKS gossamer_server)

@@ -11,6 +11,7 @@
 
 #include "comms/codec.h"
 #include "comms/peer_codec.h"
+#include "server/filters/methods.h"
 
 namespace {
 
@@ -54,6 +55,9 @@ void decode_payload(const Frame& frame) {
   if (frame.header.elements <= kMaxPayloadBytes) {
     std::vector<float> values(frame.header.elements);
     if (read_floats(frame, values)) {
+      for (const float value : values) require(std::isfinite(value));
+    }
+    if (make_sparse_codec()->decompress({values.size(), frame.payload}, values)) {
       for (const float value : values) require(std::isfinite(value));
     }
   }

@@ -27,11 +27,8 @@ std::shared_ptr<const Parameters> initial() {
 
 class Peers : public testing::Test {
  protected:
-  // The keys of the server's tests, and the topology's.
   void begin(const Keys& keys) {
-    auto schema = std::make_shared<OptionSchema>(server_options({}).schema());
-    add_methods(*schema, topologies().describe());
-    Options options(schema);
+    Options options = server_options({});
     options.set("topology.name", "gossip");
     options.set("data.clients", "3");
     options.set("run.rounds", "5");

@@ -3,7 +3,9 @@
 #include <map>
 #include <string>
 
+#include "comms/topologies/topology.h"
 #include "compression/compressor.h"
+#include "server/filters/update_filter.h"
 #include "server/server_options.h"
 
 namespace gossamer {
@@ -17,6 +19,8 @@ inline Options server_options(const std::map<std::string, std::string>& given) {
   schema->add(integer_option("data.clients", 4, ""));
   schema->add(real_option("client.lr", 0.1, ""));
   schema->add(text_option("algorithm.name", "fedavg", ""));
+  add_methods(*schema, topologies().describe());
+  add_methods(*schema, update_filters().describe(), "topology.name", "tree");
   add_server_options(*schema);
   add_methods(*schema, up_compressors().describe());
   add_methods(*schema, down_compressors().describe());

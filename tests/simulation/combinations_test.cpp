@@ -26,7 +26,8 @@ double accuracy_of(const Keys& keys) {
                                {"data.path", mnist()},
                                {"data.clients", "10"},
                                {"run.eval_every", "1"}};
-  const bool server = keys.at("topology.name") == "parameter_server";
+  const std::string& topology = keys.at("topology.name");
+  const bool server = topology == "parameter_server" || topology == "tree";
   const Outcome outcome = server ? simulate_in(folder, all, 2) : simulate_peers_in(folder, all, 2);
   double best = 0;
   for (const RoundMetrics& round : outcome.rounds) best = std::max(best, round.test_accuracy.value_or(0));
@@ -59,8 +60,7 @@ TEST_P(Combinations, TrainOrAreRefused) {
     return;
   }
   if (mnist().empty()) GTEST_SKIP() << "no MNIST: set GOSSAMER_DATA";
-  const Keys training =
-      keys + Keys{{"run.rounds", mode == "async" && topology == "parameter_server" ? "50" : "5"}};
+  const Keys training = keys + Keys{{"run.rounds", mode != "async" || topology == "gossip" ? "5" : "50"}};
   std::vector<Keys> ways{training};
   if (topology == "gossip") {
     ways = {training + Keys{{"topology.gossip.method", "pairwise"}},

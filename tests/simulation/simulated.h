@@ -6,6 +6,8 @@
 
 #include "cli/configuration.h"
 #include "client/datasets/data_options.h"
+#include "server/tree_coordinator.h"
+#include "simulation/shared_line.h"
 #include "simulation/simulation.h"
 #include "tests/core/temporary_folder.h"
 
@@ -60,8 +62,8 @@ inline Outcome simulate_in(const TemporaryFolder& folder, const std::map<std::st
   TrainerPool pool(options, *data, threads);
   Simulation simulation(options, *data, pool);
   if (lengths == Lengths::unknown) simulation.expect_any_length();
-  const auto made = make_coordinator(options, initial);
-  Coordinator& coordinator = *made;
+  const auto made = make_coordination(options, initial, link_times(options));
+  Coordination& coordinator = *made;
   std::ostringstream out;
   ProgressPrinter progress(out, ProgressStyle::quiet, options.integer("run.rounds"));
   RunKeeper keeper(options, RunFolder::create(options), "virtual", progress);

@@ -1,0 +1,36 @@
+#include "simulation/shared_line.h"
+
+#include <memory>
+
+#include "simulation/device_model.h"
+
+namespace gossamer {
+
+SharedLines::SharedLines(const Options& options) {
+  if (options.text("topology.name") == "tree")
+    plan_.emplace(options.integer("data.clients"), tree_fanout(options));
+  lines_.resize(plan_ ? static_cast<std::size_t>(plan_->aggregators()) + 1 : 1,
+                SharedLine(DeviceModel(options).server_rate()));
+}
+
+SharedLine& SharedLines::above(ClientId child) {
+  const ClientId parent = plan_ ? plan_->parent_of(child) : TreePlan::kRoot;
+  return parent == TreePlan::kRoot ? lines_.front()
+                                   : lines_[static_cast<std::size_t>(parent - plan_->clients()) + 1];
+}
+
+LinkTimes link_times(const Options& options) {
+  const auto devices = std::make_shared<const DeviceModel>(options);
+  const auto lines = std::make_shared<SharedLines>(options);
+  return {[lines, devices](std::size_t bytes, ClientId id, Round round, Seconds now) {
+            const SharedLine::Turn turn = lines->above(id).send(bytes, now);
+            return std::max(turn.begin + devices->download_seconds(bytes, id, round),
+                            turn.end + devices->latency());
+          },
+          [lines, devices](std::size_t bytes, ClientId id, Round round, Seconds now) {
+            return std::max(now + devices->upload_seconds(bytes, id, round),
+                            lines->above(id).receive(bytes, now + devices->latency()).end);
+          }};
+}
+
+}  // namespace gossamer

@@ -32,7 +32,7 @@ inline PeerOutcome simulate_peers_in(const TemporaryFolder& folder, const Keys& 
   initial->layout = model->layout();
   initial->values.assign(model->values().begin(), model->values().end());
 
-  TrainerPool pool(options, *data, threads);
+  TrainerPool pool(options, *data, threads_for_peers(options, threads));
   PeerSimulation simulation(options, *data, pool);
   if (observer) simulation.observe([&] { observer(simulation); });
   PeerCoordinator coordinator(options, initial);

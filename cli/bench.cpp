@@ -1,6 +1,7 @@
 // gossamer bench WHAT: measurements, each beside what it is compared with in the same run.
 #ifdef GOSSAMER_HAVE_MPI
 #include "cli/bench_allreduce.h"
+#include "cli/bench_ddp.h"
 #endif
 #include "cli/bench_server.h"
 #include "cli/bench_train.h"
@@ -12,15 +13,15 @@ namespace gossamer {
 int bench_command(const CommandLine& line) {
   if (line.positional.at(0) == "train") return bench_train(line);
   if (line.positional[0] == "server") return bench_server(line);
-  if (line.positional[0] == "allreduce") {
+  if (line.positional[0] == "allreduce" || line.positional[0] == "ddp") {
 #ifdef GOSSAMER_HAVE_MPI
-    return bench_allreduce(line);
+    return line.positional[0] == "ddp" ? bench_ddp(line) : bench_allreduce(line);
 #else
-    throw ConfigError(
-        "gossamer bench allreduce: this build has no MPI; configure with -DGOSSAMER_WITH_MPI=ON");
+    throw ConfigError("gossamer bench " + line.positional[0] +
+                      ": this build has no MPI; configure with -DGOSSAMER_WITH_MPI=ON");
 #endif
   }
-  throw ConfigError("gossamer bench " + line.positional[0] + ": expected train, allreduce or server");
+  throw ConfigError("gossamer bench " + line.positional[0] + ": expected train, allreduce, ddp or server");
 }
 
 }  // namespace gossamer

@@ -16,11 +16,14 @@ struct TopologyRow {
   std::string_view why;  // not the other modes
 };
 
+// Whom an algorithm needs; those without a row work with anybody.
+enum class Needs { server, summing_peers };
+
 struct AlgorithmRow {
   std::string_view name;
-  Modes modes;           // with a server
+  Modes modes;
   std::string_view why;  // not the other modes
-  bool elsewhere;        // with other topologies than parameter_server
+  Needs needs;
 };
 
 const Modes kAll{"bsp", "ssp", "async", "buffered"};
@@ -37,20 +40,21 @@ const std::array<TopologyRow, 6> kTopologies{{
 }};
 
 // Others work everywhere.
-const std::array<AlgorithmRow, 7> kAlgorithms{{
+const std::array<AlgorithmRow, 8> kAlgorithms{{
     {"easgd",
      {"bsp", "async"},
      "clients keep models of their own, and move in step or each by itself",
-     false},
+     Needs::server},
     {"eamsgd",
      {"bsp", "async"},
      "clients keep models of their own, and move in step or each by itself",
-     false},
-    {"downpour", {"async"}, kEveryVersion, false},
-    {"fedasync", {"async"}, kEveryVersion, false},
-    {"fedbuff", {"buffered"}, "its rule is for a buffer of updates", false},
-    {"dc_asgd", {"async"}, kEveryVersion, false},
-    {"adaptive_tau", {"bsp"}, "its rule is for rounds in which all train from the same model", false},
+     Needs::server},
+    {"downpour", {"async"}, kEveryVersion, Needs::server},
+    {"fedasync", {"async"}, kEveryVersion, Needs::server},
+    {"fedbuff", {"buffered"}, "its rule is for a buffer of updates", Needs::server},
+    {"dc_asgd", {"async"}, kEveryVersion, Needs::server},
+    {"adaptive_tau", {"bsp"}, "its rule is for rounds in which all train from the same model", Needs::server},
+    {"sync_sgd", {"bsp"}, "all make each step together", Needs::summing_peers},
 }};
 
 std::vector<std::string> names_of(const std::vector<MethodGroup>& groups, std::string_view chooser) {
@@ -81,7 +85,12 @@ std::optional<std::string> refusal_of_combination(const std::string& topology, c
            "topology.name = ring";
   const bool apart = topology != "parameter_server";
   const auto rule = std::ranges::find(kAlgorithms, algorithm, &AlgorithmRow::name);
-  if (rule != kAlgorithms.end() && apart && !rule->elsewhere) {
+  const bool sums = apart && topology != "tree" && topology != "gossip";
+  if (rule != kAlgorithms.end() && rule->needs == Needs::summing_peers && !sums) {
+    return "topology.name = " + topology + ": algorithm.name = " + algorithm +
+           " needs peers that sum their gradients; use topology.name = ring, all_to_all or mpi_allreduce";
+  }
+  if (rule != kAlgorithms.end() && rule->needs == Needs::server && apart) {
     return "topology.name = " + topology + ": algorithm.name = " + algorithm +
            (topology == "tree" ? " needs a server right above its clients;" : " needs a server;") +
            " use topology.name = parameter_server, or algorithm.name = local_sgd";

@@ -16,7 +16,7 @@ int simulate_peers(Federation& federation) {
   RunFolder folder = RunFolder::create(options);
   const auto configured = static_cast<unsigned>(options.integer("run.threads"));
   const unsigned threads = configured > 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
-  TrainerPool pool(options, *federation.data, static_cast<int>(threads));
+  TrainerPool pool(options, *federation.data, threads_for_peers(options, static_cast<int>(threads)));
   PeerSimulation simulation(options, *federation.data, pool);
 
   PeerCoordinator coordinator(options, federation.initial);
@@ -35,6 +35,7 @@ PeerPlan plan_of_peers(const Options& options, std::size_t floats) {
   const DeviceModel devices(options);
   PeerWires wires(devices, peers);
   std::vector<Seconds> at(static_cast<std::size_t>(peers));
+  const bool every_step = algorithms().make(options)->exchanges_gradients();
   PeerPlan plan;
   if (const auto gossip = topology->gossip_plan(peers)) {
     const std::size_t frame = kFrameHeaderBytes + floats * sizeof(float);
@@ -47,9 +48,12 @@ PeerPlan plan_of_peers(const Options& options, std::size_t floats) {
     plan.bytes = messages.size() * frame;
     wires.deliver(std::move(messages), 1, at);
   } else {
+    const std::int64_t sums = every_step ? options.integer("client.local_steps") : 1;
     for (Rank peer = 0; peer < peers; ++peer)
-      plan.bytes += all_reduce_bytes(*topology, peer, peers, floats + 1).sent;
-    if (topology->kind() == TopologyKind::all_reduce) wires.all_reduce(*topology, floats + 1, 1, at);
+      plan.bytes +=
+          static_cast<std::uint64_t>(sums) * all_reduce_bytes(*topology, peer, peers, floats + 1).sent;
+    for (std::int64_t sum = 0; sum < sums && topology->kind() == TopologyKind::all_reduce; ++sum)
+      wires.all_reduce(*topology, floats + 1, 1, at);
   }
   plan.exchange = *std::ranges::max_element(at);
   return plan;

@@ -19,7 +19,7 @@ Client::Client(const Options& options, const FederatedData& data, std::unique_pt
       global_(model_.layout()->size()) {}
 
 Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state,
-                                std::function<bool()> called_off) {
+                                std::function<bool()> called_off, GradientExchange* exchange) {
   const ClientId client = model_frame.header.client;
   const Round round = model_frame.header.round;
 
@@ -29,7 +29,7 @@ Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state,
     return decompressed.fault();
 
   Update update = trainer_->train(global_, {client, round, data_.client(client), state, std::move(called_off),
-                                            model_frame.header.samples});
+                                            model_frame.header.samples, exchange});
   update.info.client = client;
   update.info.round = round;
   update.info.sequence = static_cast<std::uint64_t>(round);

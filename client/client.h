@@ -21,8 +21,9 @@ class Client {
   // Trains the model of a `model` frame on that client's data and returns the `update` frame. `state` belongs
   // to that client where the algorithm keeps one. Malformed frames are a fault of the sender. Throws
   // WorkCalledOff where `called_off` says so in between.
-  Result<Frame> take_part(const Frame& model_frame, ClientState* state,
-                          std::function<bool()> called_off = {});
+  // `exchange` is for an algorithm that exchanges gradients; its exceptions pass.
+  Result<Frame> take_part(const Frame& model_frame, ClientState* state, std::function<bool()> called_off = {},
+                          GradientExchange* exchange = nullptr);
 
   // sync.pull = on_request: the local training that follows the answer to this model. Throws like
   // take_part().

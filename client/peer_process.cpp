@@ -15,6 +15,8 @@ constexpr std::chrono::milliseconds kExchangeLook{
     2};  // how often a trainer looks up: its neighbours may wait
 constexpr std::chrono::microseconds kIdleCollective{100};  // between looks at a collective that does not move
 constexpr int kBusyTurns = 50;                             // before these
+constexpr int kTurnsBetweenLooks = 16;                     // in the middle of a step, at the network
+constexpr int kBusyStepTurns = 1 << 14;
 
 std::uint64_t share_bytes(const Compressed& content) { return kFrameHeaderBytes + content.payload.size(); }
 
@@ -25,6 +27,7 @@ PeerProcess::PeerProcess(const Options& options, const FederatedData& data)
       run_id_(options.digest()),
       seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
       uniform_weights_(options.text("server.weighting") == "uniform"),
+      exchanges_gradients_(algorithms().make(options)->exchanges_gradients()),
       lockstep_(options.text("sync.mode") == "bsp"),
       client_(options, data),
       topology_(topologies().make(options)),
@@ -39,7 +42,9 @@ std::string PeerProcess::run(PeerPlace place) {
   const bool began =
       await([&] { return std::ranges::all_of(peers_, [](const auto& entry) { return entry.second.here; }); });
   if (began) {
-    if (place_.all_reduce) {
+    if (place_.all_reduce && exchanges_gradients_) {
+      gradient_rounds();
+    } else if (place_.all_reduce) {
       all_reduce_rounds();
     } else if (lockstep_) {
       gossip_rounds();
@@ -68,9 +73,7 @@ void PeerProcess::all_reduce_rounds() {
       if (!complete) {
         pump(Clock::now() + kExchangePoll);  // the recorder may know why
         if (over()) return;
-        throw RunError("client " + std::to_string(complete.fault().peer) + " is lost (" +
-                       complete.fault().reason + "); topology.name = " + options_.text("topology.name") +
-                       " cannot go on without it");
+        give_up(complete.fault());
       }
       if (complete.value() == 1) break;
       pump(Clock::now() + (++idle < kBusyTurns ? std::chrono::microseconds{0} : kIdleCollective));
@@ -81,6 +84,39 @@ void PeerProcess::all_reduce_rounds() {
     peer.sent += bytes.sent;
     peer.received += bytes.received;
     complete(client, update->info);
+  }
+}
+
+void PeerProcess::give_up(const Fault& fault) {
+  throw RunError("client " + std::to_string(fault.peer) + " is lost (" + fault.reason +
+                 "); topology.name = " + options_.text("topology.name") + " cannot go on without it");
+}
+
+// Gradients are exchanged while the peers train, and their updates are one and the same.
+void PeerProcess::gradient_rounds() {
+  const ClientId client = place_.clients.front();
+  Peer& peer = peers_.at(client);
+  const auto idle = [this](int turns) {
+    if (turns % kTurnsBetweenLooks != kTurnsBetweenLooks - 1) return;
+    pump(Clock::now() + (turns < kBusyStepTurns ? std::chrono::microseconds{0} : kIdleCollective));
+    if (over()) throw WorkCalledOff();
+  };
+  GradientExchange exchange(*place_.all_reduce, *topology_, bucket_floats(options_), idle);
+  while (await([&] { return peer.granted > peer.completed; })) {
+    try {
+      const auto update = train(client, peer.completed + 1, &exchange);
+      if (!update) return;
+      accept(peer.model.add(*update, *up_), client);
+      const ExchangeBytes bytes = exchange.take_bytes();
+      peer.sent += bytes.sent;
+      peer.received += bytes.received;
+      complete(client, update->info);
+    } catch (const ExchangeBroken& broken) {
+      training_ = false;
+      pump(Clock::now() + kExchangePoll);  // the recorder may know why
+      if (over()) return;
+      give_up(broken.fault());
+    }
   }
 }
 
@@ -319,7 +355,7 @@ void PeerProcess::lose(const Fault& fault) {
     log_warning("client " + std::to_string(fault.peer) + " is lost: " + fault.reason);
 }
 
-std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round) {
+std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round, GradientExchange* exchange) {
   const Frame model = encode_model(run_id_, round, client, static_cast<std::uint64_t>(round),
                                    encoded(peers_.at(client).model.share()));
   const auto called_off = [this] {
@@ -331,7 +367,7 @@ std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round)
   };
   try {
     training_ = true;
-    auto update = client_.take_part(model, nullptr, called_off);
+    auto update = client_.take_part(model, nullptr, called_off, exchange);
     training_ = false;
     last_heard_ = Clock::now();  // the recorder was not asked to speak meanwhile
     return accept(decode_update(accept(pass_through(accept(std::move(update), client)), client)), client);

@@ -13,6 +13,7 @@
 
 #include "client/client.h"
 #include "client/peer_model.h"
+#include "client/trainers/gradient_exchange.h"
 #include "comms/collectives/all_reduce.h"
 #include "comms/peer_codec.h"
 #include "comms/peer_network.h"
@@ -62,6 +63,8 @@ class PeerProcess {
   bool over() const { return end_.has_value() && (failed_ || stopped_ || !lockstep_); }
   bool drained(const Peer& peer) const { return end_.has_value() && peer.completed >= peer.granted; }
   void all_reduce_rounds();
+  void gradient_rounds();
+  [[noreturn]] void give_up(const Fault& fault);
   void gossip_rounds();
   void gossip_freely();
 
@@ -73,7 +76,7 @@ class PeerProcess {
   void serve(FrameType type, PeerShare share);
   void lose(const Fault& fault);
   // None where the run is over.
-  std::optional<CompressedUpdate> train(ClientId client, Round round);
+  std::optional<CompressedUpdate> train(ClientId client, Round round, GradientExchange* exchange = nullptr);
   void exchange(ClientId client, Round round);
   Compressed encoded(SharedFloats values);
   void send_model(ClientId from, ClientId to, Round round, double weight);
@@ -87,6 +90,7 @@ class PeerProcess {
   std::uint64_t run_id_;
   std::uint64_t seed_;
   bool uniform_weights_;
+  bool exchanges_gradients_;
   bool lockstep_;
   Client client_;
   std::unique_ptr<Topology> topology_;

@@ -82,6 +82,25 @@ function(gossamer_test name)
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake)
 endfunction()
 
+# gossamer_mpi_test(NAME SOURCES ... LINKS ... RANKS numbers... [TORCH])
+# One binary with a main() of its own, whose tests all run at each number of ranks. Open MPI's run-time keeps memory in
+# libraries that it unloads, where a leak cannot be told from ours nor suppressed by name.
+function(gossamer_mpi_test name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;LINKS;RANKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE gossamer_flags ${ARG_LINKS} GTest::gmock GTest::gtest)
+  if(ARG_TORCH)
+    target_link_libraries(${name} PRIVATE gossamer_torch)
+    gossamer_precompile_torch(${name})
+  endif()
+  foreach(ranks IN LISTS ARG_RANKS)
+    add_test(NAME ${name}.${ranks}_ranks
+      COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe -n ${ranks} $<TARGET_FILE:${name}>)
+    set_tests_properties(${name}.${ranks}_ranks PROPERTIES LABELS mpi TIMEOUT 180 RUN_SERIAL ON
+      ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;ASAN_OPTIONS=detect_leaks=0")
+  endforeach()
+endfunction()
+
 # gossamer_fuzzer(NAME SOURCES ... LINKS ...): a libFuzzer target for scripts/fuzz.sh, built by the target `fuzzers`.
 function(gossamer_fuzzer name)
   if(NOT GOSSAMER_BUILD_FUZZERS)

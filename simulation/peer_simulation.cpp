@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "comms/codec.h"
+#include "comms/collectives/in_process_link.h"
 #include "core/error.h"
 
 namespace gossamer {
@@ -12,7 +14,21 @@ namespace {
 
 std::size_t share_bytes(const Compressed& content) { return kFrameHeaderBytes + content.payload.size(); }
 
+constexpr std::int64_t kMostTrainers = 256;  // each with a thread and a replica
+constexpr int kBusyTurns = 64;               // of a trainer that waits for others
+
 }  // namespace
+
+int threads_for_peers(const Options& options, int wanted) {
+  if (!algorithms().make(options)->exchanges_gradients()) return wanted;
+  const std::int64_t peers = options.integer("data.clients");
+  if (peers > kMostTrainers)
+    throw ConfigError("data.clients = " + std::to_string(peers) +
+                      ": algorithm.name = " + options.text("algorithm.name") +
+                      " trains all of them at once; in a simulation expected " + "at most " +
+                      std::to_string(kMostTrainers));
+  return static_cast<int>(peers);
+}
 
 PeerSimulation::PeerSimulation(const Options& options, const FederatedData& data, TrainerPool& pool)
     : options_(options),
@@ -29,7 +45,19 @@ PeerSimulation::PeerSimulation(const Options& options, const FederatedData& data
       up_(up_compressors().make(options)),
       down_(down_compressors().make(options)),
       wires_(devices_, options.integer("data.clients")),
-      peers_(static_cast<std::size_t>(options.integer("data.clients"))) {}
+      peers_(static_cast<std::size_t>(options.integer("data.clients"))) {
+  if (!algorithms().make(options)->exchanges_gradients()) return;
+  if (pool.threads() < population()) throw std::logic_error("PeerSimulation: fewer threads than peers");
+  const auto idle = [this](int turns) {
+    if (broken_) throw WorkCalledOff();
+    if (turns > kBusyTurns) std::this_thread::yield();
+  };
+  for (auto& link : make_in_process_links(*topology_, static_cast<int>(population()))) {
+    sums_.push_back(make_all_reduce(*topology_, std::move(link)));
+    exchanges_.push_back(
+        std::make_unique<GradientExchange>(*sums_.back(), *topology_, bucket_floats(options), idle));
+  }
+}
 
 std::string PeerSimulation::run(PeerCoordinator& coordinator, RunKeeper& keeper,
                                 const std::function<bool()>& stop_requested) {
@@ -95,10 +123,18 @@ void PeerSimulation::begin_training(ClientId client) {
   const Round round = one.completed + 1;
   const Frame model =
       encode_model(run_id_, round, client, static_cast<std::uint64_t>(round), encoded(one.model.share()));
-  one.training = pool_.submit([model](Client& worker) -> Result<Frame> {
+  // Not always on the same thread, but never on two at once.
+  GradientExchange* exchange =
+      exchanges_.empty() ? nullptr : exchanges_[static_cast<std::size_t>(client)].get();
+  one.training = pool_.submit([this, model, exchange](Client& worker) -> Result<Frame> {
     auto received = pass_through(model);
     if (!received) return received;
-    return worker.take_part(received.value(), nullptr);
+    try {
+      return worker.take_part(received.value(), nullptr, {}, exchange);
+    } catch (...) {
+      broken_ = true;
+      throw;
+    }
   });
 }
 
@@ -139,6 +175,8 @@ void PeerSimulation::round_in_lockstep(Round round) {
   for (ClientId client = 0; client < population(); ++client) {
     if (!peer(client).is_lost) begin_training(client);
   }
+  // Those that exchange gradients use what is ours until the last one is done.
+  for (std::size_t i = 0; i < exchanges_.size(); ++i) peers_[i].training.wait();
   std::map<ClientId, CompressedUpdate> updates;
   for (ClientId client = 0; client < population(); ++client) {
     if (peer(client).is_lost) continue;
@@ -154,6 +192,8 @@ void PeerSimulation::round_in_lockstep(Round round) {
   }
   if (topology_->kind() == TopologyKind::gossip) {
     mix_models(updates, round, began);
+  } else if (!exchanges_.empty()) {
+    step_together(updates, round, began);
   } else {
     sum_updates(updates, round);
   }
@@ -181,6 +221,28 @@ void PeerSimulation::sum_updates(const std::map<ClientId, CompressedUpdate>& upd
     one.received += bytes.received;
   }
   wires_.all_reduce(*topology_, count, round, ready_);
+}
+
+// The peers' updates are one and the same. On the virtual clock each step trains, then sums: nothing
+// overlaps.
+void PeerSimulation::step_together(const std::map<ClientId, CompressedUpdate>& updates, Round round,
+                                   const std::vector<Seconds>& began) {
+  const std::int64_t steps = options_.integer("client.local_steps");
+  std::vector<Seconds> step(peers_.size());
+  for (const auto& [client, update] : updates) {
+    const auto i = static_cast<std::size_t>(client);
+    Peer& one = peers_[i];
+    if (!one.model.add(update, *up_)) throw std::logic_error("simulation: an update that was decoded before");
+    const ExchangeBytes bytes = exchanges_[i]->take_bytes();
+    one.sent += bytes.sent;
+    one.received += bytes.received;
+    step[i] = (ready_[i] - began[i]) / static_cast<double>(steps);
+    ready_[i] = began[i];
+  }
+  for (std::int64_t done = 0; done < steps; ++done) {
+    for (std::size_t i = 0; i < peers_.size(); ++i) ready_[i] += step[i];
+    wires_.all_reduce(*topology_, pool_.clients()[0]->model().layout()->parameter_count(), round, ready_);
+  }
 }
 
 void PeerSimulation::mix_models(const std::map<ClientId, CompressedUpdate>& updates, Round round,

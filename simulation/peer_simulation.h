@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <map>
@@ -11,11 +12,16 @@
 #include <vector>
 
 #include "client/peer_model.h"
+#include "client/trainers/gradient_exchange.h"
 #include "server/peer_recorder.h"
 #include "simulation/peer_wires.h"
 #include "simulation/pool_evaluator.h"
 
 namespace gossamer {
+
+// How many trainer threads a simulation of peers needs where `wanted` are at hand: peers that exchange
+// gradients all train at the same time. Throws ConfigError where they are too many.
+int threads_for_peers(const Options& options, int wanted);
 
 // The driver of `gossamer simulate` for peers: as many virtual ones as there are clients, each with a model,
 // on a virtual clock. Training really runs, on the pool's threads, and all arithmetic is that of the real
@@ -23,7 +29,7 @@ namespace gossamer {
 // on the number of threads.
 class PeerSimulation {
  public:
-  // All references outlive it.
+  // All references outlive it. Requires threads_for_peers() in the pool.
   PeerSimulation(const Options& options, const FederatedData& data, TrainerPool& pool);
 
   // Runs to the end; returns what ended the run. Throws RunError where it failed.
@@ -75,6 +81,8 @@ class PeerSimulation {
 
   void round_in_lockstep(Round round);
   void sum_updates(const std::map<ClientId, CompressedUpdate>& updates, Round round);
+  void step_together(const std::map<ClientId, CompressedUpdate>& updates, Round round,
+                     const std::vector<Seconds>& began);
   void mix_models(const std::map<ClientId, CompressedUpdate>& updates, Round round,
                   const std::vector<Seconds>& began);
 
@@ -95,6 +103,9 @@ class PeerSimulation {
   std::unique_ptr<GossipPlan> plan_;
   std::unique_ptr<Compressor> up_, down_;
   PeerWires wires_;
+  std::atomic<bool> broken_{false};               // a peer's training threw, for which the others would wait
+  std::vector<std::unique_ptr<AllReduce>> sums_;  // by client, and empty where ...
+  std::vector<std::unique_ptr<GradientExchange>> exchanges_;  // ... peers exchange no gradients
   std::vector<Peer> peers_;
   std::vector<Seconds> ready_;  // when each peer has completed its last round
   std::map<Round, Seconds> granted_;

@@ -1,6 +1,9 @@
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "client/trainers/gradients.h"
+#include "client/trainers/vectors.h"
 
 namespace gossamer {
 namespace {
@@ -18,6 +21,23 @@ class AutogradGradients final : public Gradients {
     const at::Tensor loss = model_.loss(model_.forward(features), labels);
     (share == 1 ? loss : loss * share).backward();
     return loss.item<float>();
+  }
+
+  // Autograd reads weights in its own order, so the flow hears of the end alone.
+  float compute_into(std::span<float> flat, const at::Tensor& features, const at::Tensor& labels, float share,
+                     bool add, GradientFlow* flow) override {
+    if (flow != nullptr) flow->before_use(0, flat.size());
+    const float loss = compute(features, labels, share, false);
+    for (std::size_t i = 0; i < model_.parameters().size(); ++i) {
+      const TensorSpec& spec = model_.layout()->tensors()[i];
+      const std::span<float> part = flat.subspan(spec.offset, spec.size);
+      const std::span<const float> computed = of(i);
+      if (!add && computed.empty()) std::ranges::fill(part, 0.0F);
+      if (!add && !computed.empty()) std::ranges::copy(computed, part.begin());
+      if (add && !computed.empty()) add_scaled(part, 1, computed);
+    }
+    if (flow != nullptr) flow->final_from(0);
+    return loss;
   }
 
   std::span<float> of(std::size_t i) override {

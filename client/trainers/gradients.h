@@ -7,6 +7,7 @@
 #include <span>
 
 #include "client/optimizers/client_optimizer.h"
+#include "client/trainers/gradient_flow.h"
 #include "core/model.h"
 
 namespace gossamer {
@@ -22,6 +23,10 @@ class Gradients {
   // The gradient of the i-th parameter tensor, which the caller may change; valid until the next compute().
   // Empty where the loss does not depend on the tensor.
   virtual std::span<float> of(std::size_t i) = 0;
+  // compute(), but into `flat`, where the caller's gradient of all parameters lies (layout order, kept by the
+  // caller between calls that add). `flow`, where it is not null, goes along; it may change the weights.
+  virtual float compute_into(std::span<float> flat, const at::Tensor& features, const at::Tensor& labels,
+                             float share, bool add, GradientFlow* flow) = 0;
   // The whole step w <- keep * w - rate * gradient, without ever storing the gradient; returns the loss
   // before it. Null where that cannot be done: then nothing has happened.
   virtual std::optional<float> descend(const at::Tensor& features, const at::Tensor& labels,

@@ -25,12 +25,12 @@ void LocalWork::begin(const TrainTask& task) {
   samples_ = 0;
   loss_sum_ = 0;
   epoch_steps_ = 0;
+  optimizer_->reset();
   if (task.examples->size() == 0) return;
   const auto client = static_cast<std::uint64_t>(task.client);
   const auto round = static_cast<std::uint64_t>(task.round);
   batches_.start(task.examples, settings_.batch_size, Rng(settings_.seed, Purpose::shuffle, client, round));
   epoch_steps_ = batches_.batches_per_epoch();
-  optimizer_->reset();
   model_->set_training(true);
   model_->set_randomness(Rng(settings_.seed, Purpose::dropout, client, round));
 }
@@ -84,6 +84,47 @@ void LocalWork::gradient_step(const Use& use) {
     const std::span<float> w = part_of(i);
     if (settings_.weight_decay != 0) add_scaled(gradient, settings_.weight_decay, w);
     use(w, gradient, model_->layout()->tensors()[i].offset);
+  }
+}
+
+std::vector<float> LocalWork::batch_sizes(std::int64_t steps) const {
+  std::vector<float> sizes(static_cast<std::size_t>(steps));
+  if (epoch_steps_ == 0) return sizes;
+  for (std::int64_t i = 0; i < steps; ++i)
+    sizes[static_cast<std::size_t>(i)] = static_cast<float>(batches_.size_of(i % epoch_steps_));
+  return sizes;
+}
+
+void LocalWork::common_steps(GradientExchange& exchange, std::span<const float> examples) {
+  flat_gradient_.resize(model_->layout()->parameter_count());
+  exchange.open(flat_gradient_, {[this] { optimizer_->begin_step(); },
+                                 [this](std::size_t offset, std::span<const float> gradient) {
+                                   optimizer_->step(weights().subspan(offset, gradient.size()), gradient,
+                                                    offset);
+                                 }});
+  for (const float all : examples) {
+    if (task_.called_off && task_.called_off()) throw WorkCalledOff();
+    compute_part_of(all, exchange);
+  }
+  exchange.close();
+}
+
+// This peer's part of the mean gradient over so many examples.
+void LocalWork::compute_part_of(float examples, GradientFlow& flow) {
+  if (epoch_steps_ == 0) {
+    flow.before_use(0, flat_gradient_.size());
+    std::ranges::fill(flat_gradient_, 0.0F);
+    flow.final_from(0);
+    return;
+  }
+  for (bool last = false; !last;) {
+    const Minibatches::Part& part = batches_.next();
+    last = part.last;
+    // Earlier parts of a batch in several leave nothing final.
+    if (part.first && !last) flow.before_use(0, flat_gradient_.size());
+    count(part, gradients_->compute_into(flat_gradient_, part.features, part.labels,
+                                         static_cast<float>(part.examples) / examples, !part.first,
+                                         last ? &flow : nullptr));
   }
 }
 

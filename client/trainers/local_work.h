@@ -3,7 +3,9 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
+#include "client/trainers/gradient_exchange.h"
 #include "client/trainers/gradients.h"
 #include "client/trainers/minibatches.h"
 #include "client/trainers/trainer.h"
@@ -34,6 +36,13 @@ class LocalWork {
   using Use = std::function<void(std::span<float> w, std::span<const float> gradient, std::size_t offset)>;
   void gradient_step(const Use& use);
 
+  // Steps that all peers make together: each by the gradient of the mean loss over the batches of all, as one
+  // process would with the union of them. `examples[i]` is how many these hold in step i. The weights are
+  // equal on all peers before and after. Throws ExchangeBroken.
+  void common_steps(GradientExchange& exchange, std::span<const float> examples);
+  // The size of the batch of each of the next steps(); 0 for a client without examples.
+  std::vector<float> batch_sizes(std::int64_t steps) const;
+
   // The loss and the gradient (parameters only) of the batch that comes next, at the weights as they are; the
   // batch still comes, and nothing is counted. The weights' statistics may move.
   float look(std::span<float> gradient);
@@ -48,6 +57,7 @@ class LocalWork {
     float weight_decay;
   };
   void compute_batch();
+  void compute_part_of(float examples, GradientFlow& flow);
   void count(const Minibatches::Part& part, float loss);
   std::span<float> part_of(std::size_t tensor);
 
@@ -56,6 +66,7 @@ class LocalWork {
   std::unique_ptr<ClientOptimizer> optimizer_;
   std::unique_ptr<Gradients> gradients_;
   Minibatches batches_;
+  FloatBuffer flat_gradient_;  // of common_steps()
 
   TrainTask task_;
   std::int64_t epoch_steps_ = 0;

@@ -18,6 +18,7 @@ std::unique_ptr<Algorithm> make_fedasync(const Options&);
 std::unique_ptr<Algorithm> make_fedbuff(const Options&);
 std::unique_ptr<Algorithm> make_dc_asgd(const Options&);
 std::unique_ptr<Algorithm> make_adaptive_tau(const Options&);
+std::unique_ptr<Algorithm> make_sync_sgd(const Options&);
 
 // The trainer of fedavg and of what is a preset of it: local steps from the global model, and the difference.
 std::unique_ptr<LocalTrainer> make_averaging_trainer(const Options& options, std::unique_ptr<Model> model);

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -30,6 +31,10 @@ class Minibatches {
   // `batch_size` 0 takes all examples. Requires examples->size() > 0.
   void start(std::shared_ptr<const ExampleSet> examples, std::int64_t batch_size, Rng rng);
   std::int64_t batches_per_epoch() const noexcept { return (size_ + batch_size_ - 1) / batch_size_; }
+  // How many examples the i-th batch of an epoch has. Requires i < batches_per_epoch().
+  std::int64_t size_of(std::int64_t i) const noexcept {
+    return std::min(batch_size_, size_ - i * batch_size_);
+  }
   // Whether next() returns a whole batch.
   bool next_is_whole() const noexcept { return position_ == batch_end_ && batch_size_ <= kMicroBatch; }
   const Part& next();

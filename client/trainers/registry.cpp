@@ -73,6 +73,14 @@ const Registry<Algorithm>& algorithms() {
             "constrained edge computing systems, 2019",
             {}},
            make_adaptive_tau},
+          {{"sync_sgd",
+            "synchronous data-parallel SGD: peers step by their mean gradient, summed during the backward "
+            "pass",
+            "Li et al.: PyTorch Distributed: experiences on accelerating data parallel training, 2020",
+            {integer_option("algorithm.sync_sgd.bucket_kb", 256, "gradients that are summed together, in KiB")
+                 .at_least(1)
+                 .at_most(1 << 20)}},
+           make_sync_sgd},
       }};
   return table;
 }

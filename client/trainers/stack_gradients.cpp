@@ -54,6 +54,9 @@ struct Convolution {
   }
 };
 
+// A dense layer's gradient is computed in blocks of so many floats where it leaves as it is ready.
+constexpr std::int64_t kBlock = std::int64_t{1} << 16U;
+
 struct Dense {
   at::Tensor weight, weight_t, bias;
   bool relu;
@@ -78,28 +81,22 @@ class StackGradients final : public Gradients {
   }
 
   float compute(const at::Tensor& features, const at::Tensor& labels, float share, bool add) override {
-    const at::NoGradGuard no_grad;
     if (gradients_.empty()) {
       for (const at::Tensor& parameter : model_.parameters()) gradients_.push_back(at::empty_like(parameter));
     }
-    const float loss = forward(features, labels, share);
-    const float keep = add ? 1 : 0;
-    const auto use_dense = [&](std::size_t layer) {
-      const Dense& dense = dense_[layer];
-      const std::size_t i = 2 * (convolutions_.size() + layer);
-      if (add) {
-        gradients_[i].addmm_(dense.delta_t, dense.input);
-      } else {
-        at::mm_out(gradients_[i], dense.delta_t, dense.input);
-      }
-      add_rows(floats(dense.delta), keep, 1, floats(gradients_[i + 1]));
-    };
-    const auto use_convolution = [&](std::size_t layer, const at::Tensor& weight, const at::Tensor& bias) {
-      combine(floats(gradients_[2 * layer]), keep, 1, floats(weight));
-      combine(floats(gradients_[2 * layer + 1]), keep, 1, floats(bias));
-    };
-    backward(use_dense, use_convolution);
-    return loss;
+    return compute(gradients_, features, labels, share, add, nullptr);
+  }
+
+  float compute_into(std::span<float> flat, const at::Tensor& features, const at::Tensor& labels, float share,
+                     bool add, GradientFlow* flow) override {
+    if (flat_.data() != flat.data() || flat_.size() != flat.size()) {
+      flat_ = flat;
+      views_.clear();
+      for (std::size_t i = 0; i < model_.parameters().size(); ++i)
+        views_.push_back(
+            at::from_blob(flat.data() + offset_of(i), model_.parameters()[i].sizes(), at::kFloat));
+    }
+    return compute(views_, features, labels, share, add, flow);
   }
 
   std::span<float> of(std::size_t i) override { return floats(gradients_[i]); }
@@ -122,20 +119,69 @@ class StackGradients final : public Gradients {
   }
 
  private:
+  std::size_t offset_of(std::size_t tensor) const { return model_.layout()->tensors()[tensor].offset; }
+
+  float compute(std::vector<at::Tensor>& into, const at::Tensor& features, const at::Tensor& labels,
+                float share, bool add, GradientFlow* flow) {
+    const at::NoGradGuard no_grad;
+    const float loss = forward(features, labels, share, flow);
+    const float keep = add ? 1 : 0;
+    // The last rows first, so that what is final grows towards the start of the flat vector.
+    const auto use_dense = [&](std::size_t layer) {
+      const Dense& dense = dense_[layer];
+      const std::size_t i = 2 * (convolutions_.size() + layer);
+      add_rows(floats(dense.delta), keep, 1, floats(into[i + 1]));
+      if (flow != nullptr) flow->final_from(offset_of(i + 1));
+      const std::int64_t rows = into[i].size(0), columns = into[i].size(1);
+      const std::int64_t block = flow != nullptr ? std::max<std::int64_t>(1, kBlock / columns) : rows;
+      for (std::int64_t end = rows; end > 0; end -= block) {
+        const std::int64_t begin = std::max<std::int64_t>(0, end - block);
+        at::Tensor part = into[i].narrow(0, begin, end - begin);
+        const at::Tensor delta_t = dense.delta_t.narrow(0, begin, end - begin);
+        if (add) {
+          part.addmm_(delta_t, dense.input);
+        } else {
+          at::mm_out(part, delta_t, dense.input);
+        }
+        if (flow != nullptr) flow->final_from(offset_of(i) + static_cast<std::size_t>(begin * columns));
+      }
+    };
+    const auto use_convolution = [&](std::size_t layer, const at::Tensor& weight, const at::Tensor& bias) {
+      combine(floats(into[2 * layer]), keep, 1, floats(weight));
+      combine(floats(into[2 * layer + 1]), keep, 1, floats(bias));
+      if (flow != nullptr) flow->final_from(offset_of(2 * layer));
+    };
+    backward(use_dense, use_convolution);
+    return loss;
+  }
+
+  // The weights and the bias of a layer are about to be read.
+  void announce(GradientFlow* flow, std::size_t layer) const {
+    if (flow == nullptr) return;
+    const auto& tensors = model_.layout()->tensors();
+    flow->before_use(tensors[2 * layer].offset, tensors[2 * layer].size + tensors[2 * layer + 1].size);
+  }
+
   // Leaves the gradient of share * loss with respect to the logits in the last layer's delta.
-  float forward(const at::Tensor& features, const at::Tensor& labels, float share) {
+  float forward(const at::Tensor& features, const at::Tensor& labels, float share,
+                GradientFlow* flow = nullptr) {
     const std::int64_t batch = features.size(0);
     at::Tensor x = features;
     if (!convolutions_.empty()) {
       const at::IntArrayRef extents = features.sizes();  // an image without a channel axis has one channel
       const std::int64_t channels = convolutions_.front().weight.size(1);
       x = features.view({batch, channels, extents[extents.size() - 2], extents.back()});
-      for (Convolution& convolution : convolutions_) x = convolution.forward(x);
+      for (std::size_t i = 0; i < convolutions_.size(); ++i) {
+        announce(flow, i);
+        x = convolutions_[i].forward(x);
+      }
       image_shape_ = x.sizes().vec();
     }
     if (batch != batch_) make_room(batch);
     dense_.front().input = x.view({batch, -1});
-    for (Dense& layer : dense_) {
+    for (std::size_t i = 0; i < dense_.size(); ++i) {
+      Dense& layer = dense_[i];
+      announce(flow, convolutions_.size() + i);
       at::mm_out(layer.output, layer.input, layer.weight_t);
       add_bias(floats(layer.output), floats(layer.bias), layer.relu);
     }
@@ -185,6 +231,8 @@ class StackGradients final : public Gradients {
   std::vector<Convolution> convolutions_;
   std::vector<Dense> dense_;
   std::vector<at::Tensor> gradients_;  // one a parameter; empty until compute() is needed
+  std::span<float> flat_;              // of the last compute_into(), ...
+  std::vector<at::Tensor> views_;      // ... and its parts, one a parameter
   std::vector<std::int64_t> image_shape_;
   std::int64_t batch_ = 0, capacity_ = 0;
 };

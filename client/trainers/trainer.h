@@ -17,6 +17,8 @@ namespace gossamer {
 // over the network.
 using ClientState = std::vector<FloatBuffer>;
 
+class GradientExchange;
+
 // One client's share of one round.
 struct TrainTask {
   ClientId client = 0;
@@ -25,7 +27,8 @@ struct TrainTask {
   ClientState* state = nullptr;  // owned by the caller; null where the algorithm keeps none
   // Asked before each step; where it says yes the work ends with WorkCalledOff. Empty: never.
   std::function<bool()> called_off{};
-  std::int64_t steps = 0;  // local steps, in place of what is configured; 0: as configured
+  std::int64_t steps = 0;                // local steps, in place of what is configured; 0: as configured
+  GradientExchange* exchange = nullptr;  // with the other peers, where the algorithm exchanges gradients
 };
 
 // Nobody waits for this work any more.
@@ -59,6 +62,9 @@ class Algorithm {
   virtual bool exchanges_on_request() const { return false; }
   // Whether its updates carry a TauReport (sync.local_steps = adaptive).
   virtual bool reports_on_tau() const { return false; }
+  // Whether peers exchange gradients in every step (TrainTask::exchange), so that their updates are one and
+  // the same.
+  virtual bool exchanges_gradients() const { return false; }
   virtual std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                                      std::unique_ptr<Model> model) const = 0;
 };

@@ -6,6 +6,9 @@ namespace {
 
 // Up to here latency decides: one exchange instead of 2 (p - 1) hops, as long as the peers are few.
 constexpr std::size_t kShortCount = 1024;
+// Between two an exchange moves as many bytes as the ring, in one hop; a long vector, though, would be read
+// and written more often where it does not stay in a cache.
+constexpr std::size_t kShortCountOfTwo = std::size_t{1} << 18U;
 constexpr int kFewPeers = 16;
 
 class Ring final : public Topology {
@@ -14,7 +17,7 @@ class Ring final : public Topology {
     std::vector<Routes> routes;
     if (world_size <= kFewPeers) {
       routes.push_back(exchange_routes(self, world_size));
-      routes.back().max_count = kShortCount;
+      routes.back().max_count = world_size == 2 ? kShortCountOfTwo : kShortCount;
     }
     routes.push_back(ring_routes(self, world_size));
     return routes;

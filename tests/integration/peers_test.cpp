@@ -97,6 +97,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Lockstep{"ring", {"--topology.name", "ring"}, false},
         Lockstep{"all_to_all", {"--topology.name", "all_to_all", "--run.eval_every", "3"}, false},
+        Lockstep{"sync_sgd", {"--topology.name", "ring", "--algorithm.name", "sync_sgd"}, false},
+        Lockstep{"sync_sgd_all_to_all",
+                 {"--topology.name", "all_to_all", "--algorithm.name", "sync_sgd", "--data.partition",
+                  "quantity_skew", "--client.momentum", "0.9"},
+                 false},
         Lockstep{"d_psgd", {"--topology.name", "gossip"}, true},
         Lockstep{"d_psgd_overlap",
                  {"--topology.name", "gossip", "--topology.gossip.overlap", "--topology.graph", "complete"},
@@ -146,9 +151,12 @@ const Words kLong{
     "--data.clients", "4", "--model.name", "mlp", "--run.rounds", "100000", "--run.seed", "5", "-q"};
 
 TEST(Peers, ASumThatLosesAPeerEndsAndSaysWhom) {
-  for (const char* topology : {"ring", "all_to_all"}) {
+  const std::vector<Words> all{{"--topology.name", "ring"},
+                               {"--topology.name", "all_to_all"},
+                               {"--topology.name", "ring", "--algorithm.name", "sync_sgd"}};
+  for (const Words& keys : all) {
     const TemporaryFolder folder;
-    Fleet fleet(kLong + Words{"--topology.name", topology}, folder);
+    Fleet fleet(kLong + keys, folder);
     ASSERT_TRUE(fleet.wait_for_rounds(3)) << fleet.server().output();
     fleet.peer(2).signal(SIGKILL);
     fleet.finish(3);
@@ -208,10 +216,13 @@ TEST(Peers, ASignalToTheServerEndsTheRunCleanly) {
 
 // Open MPI ends the job with a rank; what was saved goes on to the model of a run without interruption.
 TEST(Peers, AKilledRankEndsTheJobWhichResumes) {
-  for (const char* topology : {"ring", "gossip"}) {
+  const std::vector<Words> all{{"--topology.name", "ring"},
+                               {"--topology.name", "gossip"},
+                               {"--topology.name", "ring", "--algorithm.name", "sync_sgd"}};
+  for (const Words& way : all) {
     const TemporaryFolder folder;
-    const Words keys = kLong + Words{"--topology.name",           topology, "--run.rounds", "40",
-                                     "--server.checkpoint_every", "5",      "--run.resume"};
+    const Words keys =
+        kLong + way + Words{"--run.rounds", "40", "--server.checkpoint_every", "5", "--run.resume"};
     const auto straight = run_to_end({kProgram, "simulate"}, keys, folder / "straight");
     const auto out = folder / "run";
     Process job(mpirun(4) + keys + Words{"--run.out", out.string()}, folder / "job.log");
@@ -230,7 +241,7 @@ TEST(Peers, AKilledRankEndsTheJobWhichResumes) {
     ASSERT_TRUE(code) << "the job hangs";
     EXPECT_NE(code, 0);
     const auto resumed = run_to_end(mpirun(4), keys, out);
-    EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256")) << topology;
+    EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256")) << way.back();
     EXPECT_EQ(resumed.at("rounds"), 40);
   }
 }
@@ -248,6 +259,7 @@ TEST(Peers, RefusalsAreOneLine) {
       {{"simulate", "--topology.name", "gossip", "--data.clients", "4", "--topology.graph",
         (folder / "edges").string()},
        "not connected"},
+      {{"simulate", "--algorithm.name", "sync_sgd"}, "use topology.name = ring, all_to_all or mpi_allreduce"},
       {{"client", "--topology.name", "ring", "--client.listen", "tcp://0.0.0.0:*", "--security.insecure"},
        "client.listen"},
       {{"client", "--topology.name", "gossip", "--client.listen", "tcp://192.0.2.1:*"}, "security.insecure"},

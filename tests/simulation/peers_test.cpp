@@ -85,6 +85,33 @@ TEST(PeerSimulation, TheModelOfGossipIsTheMeanAndItsDistanceIsKnown) {
   EXPECT_NEAR(*outcome.rounds[3].consensus_distance, std::sqrt(squares / 6), 1e-5);
 }
 
+// With one step a round the mean of the gradients is the mean of the updates.
+TEST(PeerSimulation, SyncSgdOfOneStepIsFederatedAveraging) {
+  const Keys keys{{"client.local_steps", "1"},
+                  {"client.lr", "0.05"},
+                  {"data.partition", "quantity_skew"},
+                  {"topology.name", "ring"}};
+  const PeerOutcome averaged = simulate_peers(keys);
+  const PeerOutcome stepped =
+      simulate_peers(keys + Keys{{"algorithm.name", "sync_sgd"}, {"client.batch_size", "0"}});
+  const PeerOutcome by_examples = simulate_peers(keys + Keys{{"client.batch_size", "0"}});
+  EXPECT_LT(largest_difference(stepped.model, by_examples.model), 1e-6);
+  EXPECT_GT(largest_difference(averaged.model, by_examples.model), 1e-4);
+  for (const FloatBuffer& model : stepped.models) EXPECT_EQ(model, stepped.model);
+}
+
+TEST(PeerSimulation, SyncSgdSumsInEveryStep) {
+  const Keys ring{{"topology.name", "ring"}};
+  const Keys keys = ring + Keys{{"algorithm.name", "sync_sgd"}, {"client.local_steps", "3"}};
+  // 7,850 gradients a step, and how large the round's three batches are, which is short enough for an
+  // exchange.
+  EXPECT_EQ(simulate_peers(keys).rounds[1].bytes_up, 3 * 2 * 5 * 7850 * 4U + 6 * 5 * 3 * 4U);
+  // The virtual time of its sums is three times that of one a round.
+  const Keys slow{{"network.up_mbps", "8"}, {"network.latency_ms", "10"}, {"devices.speed", "1e12"}};
+  EXPECT_NEAR(simulate_peers(keys + slow).rounds[0].time_s, 3 * simulate_peers(ring + slow).rounds[0].time_s,
+              0.01);
+}
+
 TEST(PeerSimulation, CountsWhatPeersSend) {
   const std::uint64_t floats = 7850;  // of logistic regression on 28 x 28
   const auto bytes = [](const Keys& keys) {
@@ -197,6 +224,8 @@ TEST(PeerSimulation, WhatCannotWorkIsRefusedInOneLine) {
       {{{"topology.name", "gossip"}, {"sync.mode", "ssp"}}, "use sync.mode = bsp or async"},
       {{{"topology.name", "ring"}, {"algorithm.name", "easgd"}}, "needs a server"},
       {{{"topology.name", "gossip"}, {"algorithm.name", "fedbuff"}}, "needs a server"},
+      {{{"topology.name", "gossip"}, {"algorithm.name", "sync_sgd"}}, "use topology.name = ring"},
+      {{{"topology.name", "ring"}, {"algorithm.name", "sync_sgd"}, {"data.clients", "300"}}, "at most 256"},
       {{{"topology.name", "mpi_allreduce"}}, "under mpirun only"},
       {{{"topology.name", "ring"}, {"cohort.fraction", "0.5"}}, "cohort.fraction"},
       {{{"topology.name", "ring"}, {"server.optimizer", "adam"}}, "server.optimizer"},

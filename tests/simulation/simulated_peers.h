@@ -29,7 +29,7 @@ inline PeerOutcome simulate_peers_in(const TemporaryFolder& folder, const Keys& 
   resolve(options, RunsIn::simulation);
   const auto initial = initial_parameters(options, data->shape());
 
-  TrainerPool pool(options, *data, threads);
+  TrainerPool pool(options, *data, threads_for_peers(options, threads));
   PeerSimulation simulation(options, *data, pool);
   if (observer) simulation.observe([&] { observer(simulation); });
   PeerCoordinator coordinator(options, initial);

@@ -70,6 +70,39 @@ TEST_P(PlainStacks, HaveAutogradsGradients) {
   }
 }
 
+// Announces every parameter before it is read, and leaves every gradient final, from the last to the first.
+class RecordedFlow final : public GradientFlow {
+ public:
+  void before_use(std::size_t offset, std::size_t count) override {
+    EXPECT_EQ(offset, used) << "layers in order, each once";
+    used = offset + count;
+  }
+  void final_from(std::size_t offset) override { offsets.push_back(offset); }
+  std::size_t used = 0;
+  std::vector<std::size_t> offsets;
+};
+
+TEST_P(PlainStacks, LetTheirGradientsGoAsTheyAreReady) {
+  const auto model = model_of(GetParam());
+  const std::size_t count = model->layout()->parameter_count();
+  const auto stack = make_stack_gradients(*model), autograd = make_autograd_gradients(*model);
+  std::vector<float> flat(count), slow(count);
+  for (const auto& [size, share, add] : {std::tuple{12, 0.6F, false}, {5, 0.4F, true}}) {
+    const Batch batch = batch_of(size, 3);
+    RecordedFlow flow, whole;
+    stack->compute_into(flat, batch.features, batch.labels, share, add, &flow);
+    autograd->compute_into(slow, batch.features, batch.labels, share, add, &whole);
+    expect_near(flat, slow);
+    EXPECT_EQ(flow.used, count);
+    EXPECT_EQ(whole.used, count);
+    EXPECT_EQ(whole.offsets, std::vector<std::size_t>{0});
+    ASSERT_FALSE(flow.offsets.empty());
+    EXPECT_EQ(flow.offsets.back(), 0U);
+    EXPECT_TRUE(std::ranges::is_sorted(flow.offsets, std::greater<>()));
+    EXPECT_GE(flow.offsets.size(), model->parameters().size() / 2);
+  }
+}
+
 TEST_P(PlainStacks, DescendByTheGradient) {
   const auto model = model_of(GetParam());
   const auto stack = make_stack_gradients(*model);

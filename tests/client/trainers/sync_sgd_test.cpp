@@ -1,0 +1,240 @@
+// Peers that step together: the buckets of their gradients, and that they are one process with a larger
+// batch.
+#include <gmock/gmock.h>
+
+#include <stdexcept>
+
+#include "comms/collectives/in_process_link.h"
+#include "sync_sgd_support.h"
+
+namespace gossamer {
+namespace {
+
+using testing::expect_close;
+using testing::Settings;
+using testing::Together;
+using testing::topology_named;
+
+// Completes sums when it is told to, and doubles them: two peers that hold the same.
+class ScriptedSum final : public AllReduce {
+ public:
+  Rank self() const noexcept override { return 0; }
+  int world_size() const noexcept override { return 2; }
+  void start(std::span<float> values) override {
+    all.push_back(values);
+    open_.push_back(values);
+  }
+  Result<std::size_t> progress() override {
+    if (fault) return *fault;
+    for (; complete_ < open_.size() && (allowed > 0 || at_once); ++complete_) {
+      for (float& value : open_[complete_]) value *= 2;
+      if (!at_once) --allowed;
+    }
+    return complete_;
+  }
+  Result<std::monostate> wait(std::size_t, Clock::time_point) override {
+    throw std::logic_error("not asked");
+  }
+  Result<std::monostate> finish(Clock::time_point) override {
+    if (complete_ < open_.size()) throw std::logic_error("finish() would wait");
+    open_.clear();
+    complete_ = 0;
+    return std::monostate{};
+  }
+
+  std::vector<std::span<float>> all;  // that were ever started
+  std::size_t allowed = 0;
+  bool at_once = false;
+  std::optional<Fault> fault;
+
+ private:
+  std::vector<std::span<float>> open_;
+  std::size_t complete_ = 0;
+};
+
+class Buckets : public ::testing::Test {
+ protected:
+  GradientExchange exchange_of(std::size_t bucket_floats) {
+    return {sum_, *topology_, bucket_floats, [this](int) {
+              ++waits_;
+              ++sum_.allowed;
+            }};
+  }
+  void open(GradientExchange& exchange, std::size_t count) {
+    gradient_.assign(count, 0);
+    exchange.open(gradient_, {[this] { steps_.emplace_back(); },
+                              [this](std::size_t offset, std::span<const float> sum) {
+                                EXPECT_EQ(sum.data(), gradient_.data() + offset);
+                                steps_.back().emplace_back(offset, sum.size());
+                              }});
+  }
+
+  const std::unique_ptr<Topology> topology_ = topology_named("ring");
+  ScriptedSum sum_;
+  std::vector<float> gradient_;
+  std::vector<std::vector<std::pair<std::size_t, std::size_t>>> steps_;  // what was applied
+  int waits_ = 0;
+};
+
+TEST_F(Buckets, HoldEveryParameterOnceFromTheLastToTheFirst) {
+  Rng rng(1, Purpose::test);
+  for (const std::size_t count : {1U, 63U, 64U, 65U, 1000U}) {
+    for (const std::size_t bucket : {1U, 7U, 64U, 5000U}) {
+      for (const bool at_once : {false, true}) {
+        sum_.at_once = at_once;
+        sum_.all.clear();
+        steps_.clear();
+        GradientExchange exchange = exchange_of(bucket);
+        open(exchange, count);
+        for (int step = 0; step < 3; ++step) {
+          exchange.before_use(0, count);
+          std::ranges::fill(gradient_, 1.0F);
+          // Layers of any size, some of them empty.
+          for (std::size_t from = count; from > 0;) {
+            from -= std::min<std::size_t>(from, rng.below(40));
+            exchange.final_from(from);
+            // All whole buckets that can have left, have.
+            std::size_t left = 0;
+            for (const auto& values : sum_.all) left += values.size();
+            const std::size_t stays = std::min(count, (from + bucket - 1) / bucket * bucket);
+            ASSERT_EQ(left, static_cast<std::size_t>(step + 1) * count - stays) << "from " << from;
+          }
+        }
+        exchange.close();
+        ASSERT_EQ(steps_.size(), 3U);
+        std::size_t started = 0;
+        for (const auto& step : steps_) {
+          std::size_t end = count;
+          for (const auto& [offset, size] : step) {
+            ASSERT_EQ(offset + size, end);
+            ASSERT_LE(size, bucket);
+            ASSERT_GT(size, 0U);
+            ASSERT_EQ(sum_.all[started].data(), gradient_.data() + offset);
+            ASSERT_EQ(sum_.all[started].size(), size);
+            ++started;
+            end = offset;
+          }
+          EXPECT_EQ(end, 0U);
+        }
+        EXPECT_EQ(started, sum_.all.size());
+        EXPECT_EQ(gradient_, std::vector<float>(count, 2.0F));
+      }
+    }
+  }
+}
+
+TEST_F(Buckets, AreWaitedForOnlyWhereTheirParametersAreRead) {
+  GradientExchange exchange = exchange_of(10);
+  open(exchange, 50);
+  exchange.before_use(0, 50);
+  for (const std::size_t from : {45U, 45U, 20U, 0U}) exchange.final_from(from);
+  ASSERT_EQ(sum_.all.size(), 5U);
+  ASSERT_EQ(steps_.size(), 1U);
+  EXPECT_TRUE(steps_[0].empty());
+  exchange.before_use(41, 9);  // the first bucket that was started
+  EXPECT_EQ(steps_[0].size(), 1U);
+  exchange.before_use(39, 1);
+  EXPECT_EQ(steps_[0].size(), 2U);
+  EXPECT_EQ(waits_, 2);
+  exchange.before_use(39, 11);
+  EXPECT_EQ(waits_, 2);
+  // The next step begins when the last one has been applied.
+  exchange.final_from(30);
+  ASSERT_EQ(steps_.size(), 2U);
+  EXPECT_EQ(steps_[0].size(), 5U);
+  exchange.final_from(0);
+  exchange.close();
+  EXPECT_EQ(steps_[1].size(), 5U);
+}
+
+TEST_F(Buckets, CountTheirBytesAndSumsInBetween) {
+  sum_.at_once = true;
+  GradientExchange exchange = exchange_of(16);
+  std::vector<float> values{1, 2, 3};
+  exchange.sum(values);
+  EXPECT_EQ(values, (std::vector<float>{2, 4, 6}));
+  open(exchange, 100);
+  exchange.before_use(0, 100);
+  exchange.final_from(0);
+  exchange.close();
+  const ExchangeBytes bytes = exchange.take_bytes();
+  EXPECT_EQ(bytes.sent, 103U * 4);
+  EXPECT_EQ(bytes.received, 103U * 4);
+  EXPECT_EQ(exchange.take_bytes().sent, 0U);
+}
+
+TEST_F(Buckets, EndWithAPeersFault) {
+  GradientExchange exchange = exchange_of(16);
+  open(exchange, 100);
+  exchange.before_use(0, 100);
+  exchange.final_from(40);
+  sum_.fault = Fault{FaultKind::disconnected, "rank 1 was lost", 1};
+  try {
+    exchange.final_from(0);
+    ADD_FAILURE() << "went on";
+  } catch (const ExchangeBroken& broken) {
+    EXPECT_EQ(broken.fault().peer, 1);
+  }
+}
+
+struct TogetherCase {
+  std::string name, topology;
+  Together together;
+};
+
+class SyncSgd : public ::testing::TestWithParam<TogetherCase> {};
+
+TEST_P(SyncSgd, IsOneProcessWithAllBatches) {
+  const auto& [name, topology_name, together] = GetParam();
+  const auto topology = topology_named(topology_name);
+  const auto peers = static_cast<int>(together.sizes.size());
+  std::vector<Update> updates(together.sizes.size());
+  {
+    std::vector<std::jthread> threads;
+    for (auto& link : make_in_process_links(*topology, peers)) {
+      threads.emplace_back([&, held = std::move(link)]() mutable {
+        const auto all_reduce = make_all_reduce(*topology, std::move(held));
+        updates[static_cast<std::size_t>(all_reduce->self())] =
+            together.train_peer(*all_reduce, *topology, 3000);
+      });
+    }
+  }
+  const Update alone = together.train_alone();
+  for (const Update& update : updates) {
+    expect_close(update.values, alone.values);
+    EXPECT_EQ(update.values, updates[0].values);
+  }
+}
+
+const Settings kMlp{{"model.name", "mlp"}, {"client.lr", "0.1"}};
+
+INSTANTIATE_TEST_SUITE_P(
+    Peers, SyncSgd,
+    ::testing::Values(
+        TogetherCase{"one", "ring", {{12}, kMlp}}, TogetherCase{"two", "ring", {{12, 12}, kMlp}},
+        TogetherCase{"three", "ring", {{8, 8, 8}, kMlp}}, TogetherCase{"uneven", "ring", {{3, 11, 0}, kMlp}},
+        TogetherCase{"all_to_all", "all_to_all", {{5, 9, 7}, kMlp}},
+        TogetherCase{"cnn", "ring", {{6, 6}, {{"model.name", "cnn"}, {"client.lr", "0.05"}}}},
+        TogetherCase{"by_autograd",
+                     "ring",
+                     {{6, 6}, {{"model.name", "mlp"}, {"model.loss", "nll"}, {"client.lr", "0.01"}}}},
+        TogetherCase{"in_parts", "ring", {{1200, 300}, kMlp}},
+        TogetherCase{"momentum",
+                     "all_to_all",
+                     {{7, 5},
+                      {{"model.name", "mlp"},
+                       {"client.momentum", "0.9"},
+                       {"client.weight_decay", "0.01"},
+                       {"client.lr", "0.05"}}}}),
+    [](const auto& tested) { return tested.param.name; });
+
+TEST(SyncSgdPresets, LeaveNothingThatActsOnARoundsUpdate) {
+  EXPECT_EQ(testing::make_options({{"algorithm.name", "sync_sgd"}}).integer("client.local_steps"), 10);
+  EXPECT_THROW(testing::make_options({{"algorithm.name", "sync_sgd"}, {"client.local_steps", "0"}}),
+               ConfigError);
+  EXPECT_THROW(testing::make_options({{"algorithm.name", "sync_sgd"}, {"compression.up", "some"}}),
+               ConfigError);
+}
+
+}  // namespace
+}  // namespace gossamer

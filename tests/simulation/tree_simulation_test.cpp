@@ -49,6 +49,25 @@ TEST(SimulatedTree, CountsEveryLink) {
   }
 }
 
+TEST(SimulatedTree, EveryLineIsSharedByThoseBelow) {
+  const Outcome tree = simulate(Keys{{"data.clients", "4"},
+                                     {"run.rounds", "1"},
+                                     {"topology.tree.fanout", "2"},
+                                     {"devices.speed", "100"},
+                                     {"network.down_mbps", "1e9"},
+                                     {"network.up_mbps", "1e9"},
+                                     {"network.latency_ms", "250"},
+                                     {"network.server_mbps", "8"}} +
+                                    kTree,
+                                2);
+  const double frame = static_cast<double>(kHeader + tree.model.size() * sizeof(float)) / 1e6;
+  // The second aggregator's model leaves the root second, and its second client's model leaves it second; after
+  // that nothing waits.
+  const double way_down = 2 * frame + 0.25 + 2 * frame + 0.25;
+  const double way_up = frame + 0.25 + frame + static_cast<double>(kReport) / 1e6 + 0.25;
+  EXPECT_NEAR(tree.rounds.at(0).time_s, way_down + 60.0 / 100 + way_up, 1e-6);
+}
+
 TEST(SimulatedTree, ThreadsChangeNothing) {
   for (const char* mode : {"bsp", "ssp", "async"}) {
     const Keys keys =

@@ -19,20 +19,6 @@ using ::testing::HasSubstr;
 const Words kPeers{
     "--data.clients", "4", "--model.name", "mlp", "--run.rounds", "4", "--run.seed", "5", "-q"};
 
-struct Outcome {
-  std::string sha;
-  std::uint64_t up, down;
-  bool operator==(const Outcome&) const = default;
-};
-
-Outcome outcome_of(const nlohmann::json& summary) {
-  return {summary.at("model_sha256"), summary.at("bytes_up"), summary.at("bytes_down")};
-}
-
-void PrintTo(const Outcome& outcome, std::ostream* out) {
-  *out << outcome.sha << " up " << outcome.up << " down " << outcome.down;
-}
-
 // A server and its peers.
 class Fleet {
  public:

@@ -25,20 +25,6 @@ const Words kFederation{"--data.clients",
                         "none",
                         "-q"};
 
-struct Outcome {
-  std::string sha;
-  std::uint64_t up, down;
-  bool operator==(const Outcome&) const = default;
-};
-
-Outcome outcome_of(const nlohmann::json& summary) {
-  return {summary.at("model_sha256"), summary.at("bytes_up"), summary.at("bytes_down")};
-}
-
-void PrintTo(const Outcome& outcome, std::ostream* out) {
-  *out << outcome.sha << " up " << outcome.up << " down " << outcome.down;
-}
-
 Outcome over_zmq(const Words& keys, const TemporaryFolder& folder, int clients) {
   const std::string address = "tcp://127.0.0.1:" + std::to_string(free_port());
   Process server(Words{kProgram, "server"} + keys +

@@ -171,14 +171,17 @@ Actions EdgeAggregator::digested(Actions actions, Seconds now) {
       out.push_back(std::move(action));
     }
     actions = std::move(more);
-    if (paused_ && commits_ == rounds_ * laps_) {
+    if (paused_) {
       working_ = false;
       out.emplace_back(report());
       if (!next_) break;
       const Order order = *std::exchange(next_, std::nullopt);
-      // What cannot be read is as if it had not come; the parent asks again.
-      if (auto answer = asked(order.round, order.model, now))
+      auto answer = asked(order.round, order.model, now);
+      if (!answer) {
+        out.emplace_back(Finish{false, answer.fault().reason});
+      } else {
         std::ranges::move(std::move(answer).value(), std::back_inserter(out));
+      }
       break;
     }
   }

@@ -38,8 +38,8 @@ class EdgeAggregator final : public Coordination {
   Result<Actions> asked(Round round, const Compressed& model, Seconds now);
   bool waits_for_parent() const noexcept { return !working_; }
 
-  // Events of the children. Of the actions, Report is for the parent; Finish says that too few children are
-  // left, and Commit never comes out.
+  // Events of the children. Of the actions, Report is for the parent; Finish says why the aggregator cannot
+  // go on (too few children are left), and Commit never comes out.
   Actions joined(ClientId child, Seconds now) override;
   Actions left(ClientId child, const std::string& reason, Seconds now) override;
   Actions arrived(const CompressedUpdate& update, Seconds now) override;

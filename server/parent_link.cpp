@@ -28,7 +28,8 @@ Actions ParentLink::listen(Clock::time_point deadline, Seconds now) {
   if (start - last_heard_ > patience_) {
     over_ = true;
     return {Finish{false, "no word from the parent at " + transport_.endpoint() + " for " +
-                              std::to_string(patience_.count()) + " s"}};
+                              std::to_string(std::chrono::ceil<std::chrono::seconds>(patience_).count()) +
+                              " s"}};
   }
   if (!welcome_ && start - last_hello_ > kRegistrationInterval) {
     const Hello hello{options_.digest(), aggregator_.model()->layout->fingerprint(), 0, kWireVersion};

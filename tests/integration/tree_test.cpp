@@ -28,20 +28,6 @@ const Words kTree{"--topology.name",
                   "5",
                   "-q"};
 
-struct Outcome {
-  std::string sha;
-  std::uint64_t up, down;
-  bool operator==(const Outcome&) const = default;
-};
-
-Outcome outcome_of(const nlohmann::json& summary) {
-  return {summary.at("model_sha256"), summary.at("bytes_up"), summary.at("bytes_down")};
-}
-
-void PrintTo(const Outcome& outcome, std::ostream* out) {
-  *out << outcome.sha << " up " << outcome.up << " down " << outcome.down;
-}
-
 std::string local_address() { return "tcp://127.0.0.1:" + std::to_string(free_port()); }
 
 // A root, its aggregators and four clients. `parents`: of each aggregator the one above it, -1 for the root;

@@ -176,6 +176,16 @@ TEST_F(Edge, AnOrderThatComesTooEarlyWaits) {
   EXPECT_THAT(values_of(std::get<SendModel>(actions[1])), ElementsAre(5, 5));
 }
 
+TEST_F(Edge, AModelThatDoesNotFitAndHasWaitedEndsIt) {
+  configure({});
+  begin({0, 0});
+  EXPECT_TRUE(ask(2, {5, 5, 5}).empty());
+  edge_->arrived(update_of(2, 1, {1, 1}), 1);
+  const Actions actions = edge_->arrived(update_of(3, 1, {1, 1}), 1);
+  EXPECT_EQ(std::get<Report>(actions.at(0)).update.info.round, 1);
+  EXPECT_FALSE(std::get<Finish>(actions.at(1)).success);
+}
+
 TEST_F(Edge, AModelThatDoesNotFitIsAFault) {
   configure({});
   EXPECT_FALSE(edge_->asked(1, model_content({1, 2, 3}), 0).ok());

@@ -105,12 +105,12 @@ TEST(TreeCoordinator, CountsTheLinksAboveTheClients) {
 TEST(TreeCoordinator, FramesTakeTheirTimeOnAVirtualClock) {
   TreeCoordinator coordinator(
       tree({{"data.clients", "2"}, {"topology.tree.fanout", "1"}}), model_of({0}),
-      {[](std::size_t bytes, ClientId id, Round round) {
+      {[](std::size_t bytes, ClientId id, Round round, Seconds now) {
          EXPECT_EQ(bytes, 100U);
          EXPECT_EQ(id, 2);
-         return static_cast<Seconds>(round);
+         return now + static_cast<Seconds>(round);
        },
-       [](std::size_t bytes, ClientId, Round) { return static_cast<Seconds>(bytes); }});
+       [](std::size_t bytes, ClientId, Round, Seconds now) { return now + static_cast<Seconds>(bytes); }});
   Actions actions = join_all_of(coordinator);
   ASSERT_EQ(actions.size(), 1U);
   const Wake model = std::get<Wake>(actions[0]);

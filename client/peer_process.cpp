@@ -101,7 +101,8 @@ void PeerProcess::gradient_rounds() {
     pump(Clock::now() + (turns < kBusyStepTurns ? std::chrono::microseconds{0} : kIdleCollective));
     if (over()) throw WorkCalledOff();
   };
-  GradientExchange exchange(*place_.all_reduce, *topology_, bucket_floats(options_), idle);
+  GradientExchange& exchange =
+      exchange_.emplace(*place_.all_reduce, *topology_, bucket_floats(options_), idle);
   while (await([&] { return peer.granted > peer.completed; })) {
     try {
       const auto update = train(client, peer.completed + 1, &exchange);

@@ -97,7 +97,9 @@ class PeerProcess {
   std::unique_ptr<GossipPlan> plan_;
   std::unique_ptr<Compressor> up_, down_;
 
-  FloatBuffer sums_;  // before the collective, which may read it until it is destroyed
+  // Before the collective, which may read them until it is destroyed.
+  FloatBuffer sums_;
+  std::optional<GradientExchange> exchange_;
   PeerPlace place_;
   std::map<ClientId, Peer> peers_;
   std::set<ClientId> lost_;

@@ -103,9 +103,10 @@ class PeerSimulation {
   std::unique_ptr<GossipPlan> plan_;
   std::unique_ptr<Compressor> up_, down_;
   PeerWires wires_;
-  std::atomic<bool> broken_{false};               // a peer's training threw, for which the others would wait
-  std::vector<std::unique_ptr<AllReduce>> sums_;  // by client, and empty where ...
-  std::vector<std::unique_ptr<GradientExchange>> exchanges_;  // ... peers exchange no gradients
+  std::atomic<bool> broken_{false};  // a peer's training threw, for which the others would wait
+  // By client; empty where peers exchange no gradients.
+  std::vector<std::unique_ptr<GradientExchange>> exchanges_;
+  std::vector<std::unique_ptr<AllReduce>> sums_;
   std::vector<Peer> peers_;
   std::vector<Seconds> ready_;  // when each peer has completed its last round
   std::map<Round, Seconds> granted_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "client/trainers/gradients.h"
-#include "client/trainers/vectors.h"
 
 namespace gossamer {
 namespace {
@@ -23,20 +22,12 @@ class AutogradGradients final : public Gradients {
     return loss.item<float>();
   }
 
-  // Autograd reads weights in its own order, so the flow hears of the end alone.
-  float compute_into(std::span<float> flat, const at::Tensor& features, const at::Tensor& labels, float share,
-                     bool add, GradientFlow* flow) override {
-    if (flow != nullptr) flow->before_use(0, flat.size());
+  // Autograd reads weights in its own order, so they stay as they are until its end.
+  float compute_through(const at::Tensor& features, const at::Tensor& labels, float share,
+                        GradientFlow& flow) override {
+    flow.before_use(0, model_.layout()->parameter_count());
     const float loss = compute(features, labels, share, false);
-    for (std::size_t i = 0; i < model_.parameters().size(); ++i) {
-      const TensorSpec& spec = model_.layout()->tensors()[i];
-      const std::span<float> part = flat.subspan(spec.offset, spec.size);
-      const std::span<const float> computed = of(i);
-      if (!add && computed.empty()) std::ranges::fill(part, 0.0F);
-      if (!add && !computed.empty()) std::ranges::copy(computed, part.begin());
-      if (add && !computed.empty()) add_scaled(part, 1, computed);
-    }
-    if (flow != nullptr) flow->final_from(0);
+    give_whole(*this, model_, flow);
     return loss;
   }
 
@@ -52,6 +43,18 @@ class AutogradGradients final : public Gradients {
 };
 
 }  // namespace
+
+void give_whole(Gradients& gradients, Model& model, GradientFlow& flow) {
+  for (std::size_t i = model.parameters().size(); i-- > 0;) {
+    const TensorSpec& spec = model.layout()->tensors()[i];
+    const std::span<const float> gradient = gradients.of(i);
+    if (!gradient.empty()) {
+      flow.copy_in(spec, gradient);
+    } else {  // the loss does not depend on it
+      flow.cut(spec, [](std::size_t, std::span<float> values) { std::ranges::fill(values, 0.0F); });
+    }
+  }
+}
 
 std::unique_ptr<Gradients> make_autograd_gradients(Model& model) {
   return std::make_unique<AutogradGradients>(model);

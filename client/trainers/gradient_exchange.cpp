@@ -16,15 +16,16 @@ GradientExchange::GradientExchange(AllReduce& all_reduce, const Topology& topolo
   if (bucket_floats == 0) throw std::logic_error("GradientExchange: buckets of nothing");
 }
 
-void GradientExchange::open(std::span<float> gradient, Step step) {
-  if (started_ != 0) throw std::logic_error("GradientExchange: the last step was not completed");
-  gradient_ = gradient;
+void GradientExchange::open(std::size_t parameters, Step step) {
+  if (end_ != 0) throw std::logic_error("GradientExchange: the last step was not completed");
+  parameters_ = parameters;
   step_ = std::move(step);
 }
 
 void GradientExchange::sum(std::span<float> values) {
   wait_for_all();
-  start(values);
+  values_.assign(values.begin(), values.end());
+  start(values_);
   for (int turns = 0;;) {
     const auto complete = all_reduce_.progress();
     if (!complete) throw ExchangeBroken(complete.fault());
@@ -32,6 +33,7 @@ void GradientExchange::sum(std::span<float> values) {
     idle_(turns++);
   }
   static_cast<void>(all_reduce_.finish(AllReduce::Clock::now()));
+  std::ranges::copy(values_, values.begin());
 }
 
 void GradientExchange::before_use(std::size_t offset, std::size_t count) {
@@ -45,27 +47,33 @@ void GradientExchange::before_use(std::size_t offset, std::size_t count) {
   wait_for(needed);
 }
 
-void GradientExchange::final_from(std::size_t offset) {
-  if (started_ == 0) {
+std::span<float> GradientExchange::part(std::size_t offset, std::size_t count) {
+  if (end_ == 0) {
     wait_for_all();
     step_.begin();
-    started_ = gradient_.size();
+    end_ = parameters_;
   }
-  while (started_ > offset) {
-    const std::size_t begin = (started_ - 1) / bucket_floats_ * bucket_floats_;
-    if (begin < offset) break;
-    const Bucket bucket{begin, started_ - begin};
-    buckets_.push_back(bucket);
-    started_ = begin;
-    start(gradient_.subspan(bucket.offset, bucket.count));
+  if (count == 0 || count > bucket_floats_ || offset + count != end_)
+    throw std::logic_error("GradientExchange: a part that does not come next");
+  if (free_slots_.empty()) {
+    free_slots_.push_back(slots_.size());
+    slots_.emplace_back(bucket_floats_);
   }
+  open_part_ = {offset, count, free_slots_.back()};
+  free_slots_.pop_back();
+  return values_of(open_part_);
+}
+
+void GradientExchange::leave() {
+  end_ = open_part_.offset;
+  buckets_.push_back(open_part_);
+  start(values_of(open_part_));
   progress();
 }
 
 void GradientExchange::close() {
-  if (started_ != 0) throw std::logic_error("GradientExchange: a step was not completed");
+  if (end_ != 0) throw std::logic_error("GradientExchange: a step was not completed");
   wait_for_all();
-  gradient_ = {};
   step_ = {};
 }
 
@@ -87,7 +95,8 @@ bool GradientExchange::progress() {
   if (complete.value() == applied_) return false;
   for (; applied_ < complete.value(); ++applied_) {
     const Bucket& bucket = buckets_[applied_];
-    step_.apply(bucket.offset, gradient_.subspan(bucket.offset, bucket.count));
+    step_.apply(bucket.offset, values_of(bucket));
+    free_slots_.push_back(bucket.slot);
   }
   return true;
 }

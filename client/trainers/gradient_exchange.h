@@ -8,6 +8,7 @@
 
 #include "client/trainers/gradient_flow.h"
 #include "comms/collectives/all_reduce.h"
+#include "core/buffers.h"
 #include "core/error.h"
 #include "core/options.h"
 
@@ -27,11 +28,12 @@ class ExchangeBroken final : public Error {
 // `algorithm.sync_sgd.bucket_kb` in floats.
 std::size_t bucket_floats(const Options& options);
 
-// Sums gradients over all peers while they are being computed: the flat gradient is cut into buckets, each is
-// summed as soon as the backward pass has left it behind (from the last layer to the first), and given to the
-// optimizer when its sum is complete; the next forward pass waits for the buckets of a layer just before it
-// reads its parameters. All peers use the same sizes, so their sums meet in order. One thread; what moves the
-// bytes are calls.
+// Sums gradients over all peers while they are being computed: each part that the backward pass gives away
+// (from the last layer to the first) is a bucket, whose sum starts at once and which the optimizer gets when
+// it is complete; the next forward pass waits for the buckets of a layer just before it reads its parameters.
+// So a gradient is never stored as a whole, unless sums are that slow. All peers have the same layers, so
+// their sums meet in order. One thread; what moves the bytes are calls. After an exception the collective may
+// use its memory: it is to outlive that.
 class GradientExchange final : public GradientFlow {
  public:
   // What is done with the sums: `begin_step` before the first bucket of a step, after the last one of the
@@ -44,7 +46,7 @@ class GradientExchange final : public GradientFlow {
   // which ends the exchange.
   using Idle = std::function<void(int turns)>;
 
-  // `all_reduce` and `topology` outlive it. Requires bucket_floats > 0.
+  // Uses `all_reduce` and `topology`, except in its destructor. Requires bucket_floats > 0.
   GradientExchange(AllReduce& all_reduce, const Topology& topology, std::size_t bucket_floats, Idle idle);
 
   int world_size() const noexcept { return all_reduce_.world_size(); }
@@ -52,13 +54,13 @@ class GradientExchange final : public GradientFlow {
   // Sums values over the peers, all at once. Requires that no step is under way. Throws ExchangeBroken.
   void sum(std::span<float> values);
 
-  // Opens steps whose gradient is `gradient`, which the collective may use until close() has returned or,
-  // after an exception, until it is destroyed.
-  void open(std::span<float> gradient, Step step);
-  // A step is: before_use() of what is read, the gradient's parts, final_from() down to 0. Both throw
-  // ExchangeBroken.
+  // Opens steps of so many parameters.
+  void open(std::size_t parameters, Step step);
+  // A step is: before_use() of what is read, then all parts. They throw ExchangeBroken.
   void before_use(std::size_t offset, std::size_t count) override;
-  void final_from(std::size_t offset) override;
+  std::size_t longest_part() const noexcept override { return bucket_floats_; }
+  std::span<float> part(std::size_t offset, std::size_t count) override;
+  void leave() override;
   // Waits for all sums of the last step. Throws ExchangeBroken.
   void close();
 
@@ -68,7 +70,11 @@ class GradientExchange final : public GradientFlow {
  private:
   struct Bucket {
     std::size_t offset, count;
+    std::size_t slot;
   };
+  std::span<float> values_of(const Bucket& bucket) {
+    return std::span(slots_[bucket.slot]).first(bucket.count);
+  }
   void start(std::span<float> values);
   bool progress();
   void wait_for(std::size_t buckets);
@@ -79,9 +85,15 @@ class GradientExchange final : public GradientFlow {
   std::size_t bucket_floats_;
   Idle idle_;
 
-  std::span<float> gradient_;
+  // Memory of buckets. What was free last is taken first: it is still in a cache.
+  std::vector<FloatBuffer> slots_;
+  std::vector<std::size_t> free_slots_;
+  FloatBuffer values_;  // of sum()
+
+  std::size_t parameters_ = 0;
   Step step_;
-  std::size_t started_ = 0;      // the gradient from here on is in buckets of this step
+  std::size_t end_ = 0;          // of the part that comes next in this step; 0: none
+  Bucket open_part_{};           // between part() and leave()
   std::vector<Bucket> buckets_;  // under way since the collective's last finish(); the first ...
   std::size_t applied_ = 0;      // ... so many have been given to the optimizer
   ExchangeBytes bytes_;

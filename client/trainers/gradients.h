@@ -23,10 +23,10 @@ class Gradients {
   // The gradient of the i-th parameter tensor, which the caller may change; valid until the next compute().
   // Empty where the loss does not depend on the tensor.
   virtual std::span<float> of(std::size_t i) = 0;
-  // compute(), but into `flat`, where the caller's gradient of all parameters lies (layout order, kept by the
-  // caller between calls that add). `flow`, where it is not null, goes along; it may change the weights.
-  virtual float compute_into(std::span<float> flat, const at::Tensor& features, const at::Tensor& labels,
-                             float share, bool add, GradientFlow* flow) = 0;
+  // compute() of a whole batch, whose gradient leaves through `flow` as it is ready. What of() gives is not
+  // defined after it.
+  virtual float compute_through(const at::Tensor& features, const at::Tensor& labels, float share,
+                                GradientFlow& flow) = 0;
   // The whole step w <- keep * w - rate * gradient, without ever storing the gradient; returns the loss
   // before it. Null where that cannot be done: then nothing has happened.
   virtual std::optional<float> descend(const at::Tensor& features, const at::Tensor& labels,
@@ -35,6 +35,9 @@ class Gradients {
     return std::nullopt;
   }
 };
+
+// Lets the gradient that is held leave through `flow`, all at once.
+void give_whole(Gradients& gradients, Model& model, GradientFlow& flow);
 
 // The fastest way for this model.
 std::unique_ptr<Gradients> make_gradients(Model& model);

@@ -96,36 +96,42 @@ std::vector<float> LocalWork::batch_sizes(std::int64_t steps) const {
 }
 
 void LocalWork::common_steps(GradientExchange& exchange, std::span<const float> examples) {
-  flat_gradient_.resize(model_->layout()->parameter_count());
-  exchange.open(flat_gradient_, {[this] { optimizer_->begin_step(); },
-                                 [this](std::size_t offset, std::span<const float> gradient) {
-                                   optimizer_->step(weights().subspan(offset, gradient.size()), gradient,
-                                                    offset);
-                                 }});
+  exchange.open(model_->layout()->parameter_count(),
+                {[this] { optimizer_->begin_step(); },
+                 [this](std::size_t offset, std::span<const float> gradient) {
+                   optimizer_->step(weights().subspan(offset, gradient.size()), gradient, offset);
+                 }});
   for (const float all : examples) {
     if (task_.called_off && task_.called_off()) throw WorkCalledOff();
-    compute_part_of(all, exchange);
+    give_gradient(all, exchange);
   }
   exchange.close();
 }
 
-// This peer's part of the mean gradient over so many examples.
-void LocalWork::compute_part_of(float examples, GradientFlow& flow) {
+// This peer's part of the gradient of the mean loss over so many examples.
+void LocalWork::give_gradient(float examples, GradientFlow& flow) {
+  const std::size_t parameters = model_->layout()->parameter_count();
   if (epoch_steps_ == 0) {
-    flow.before_use(0, flat_gradient_.size());
-    std::ranges::fill(flat_gradient_, 0.0F);
-    flow.final_from(0);
+    flow.before_use(0, parameters);
+    for (std::size_t i = model_->parameters().size(); i-- > 0;)
+      flow.cut(model_->layout()->tensors()[i],
+               [](std::size_t, std::span<float> values) { std::ranges::fill(values, 0.0F); });
     return;
   }
+  if (batches_.next_is_whole()) {
+    const Minibatches::Part& part = batches_.next();
+    const float share = static_cast<float>(part.examples) / examples;
+    count(part, gradients_->compute_through(part.features, part.labels, share, flow));
+    return;
+  }
+  flow.before_use(0, parameters);
   for (bool last = false; !last;) {
     const Minibatches::Part& part = batches_.next();
+    const float share = static_cast<float>(part.examples) / examples;
+    count(part, gradients_->compute(part.features, part.labels, share, !part.first));
     last = part.last;
-    // Earlier parts of a batch in several leave nothing final.
-    if (part.first && !last) flow.before_use(0, flat_gradient_.size());
-    count(part, gradients_->compute_into(flat_gradient_, part.features, part.labels,
-                                         static_cast<float>(part.examples) / examples, !part.first,
-                                         last ? &flow : nullptr));
   }
+  give_whole(*gradients_, *model_, flow);
 }
 
 float LocalWork::look(std::span<float> gradient) {

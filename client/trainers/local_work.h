@@ -57,7 +57,7 @@ class LocalWork {
     float weight_decay;
   };
   void compute_batch();
-  void compute_part_of(float examples, GradientFlow& flow);
+  void give_gradient(float examples, GradientFlow& flow);
   void count(const Minibatches::Part& part, float loss);
   std::span<float> part_of(std::size_t tensor);
 
@@ -66,7 +66,6 @@ class LocalWork {
   std::unique_ptr<ClientOptimizer> optimizer_;
   std::unique_ptr<Gradients> gradients_;
   Minibatches batches_;
-  FloatBuffer flat_gradient_;  // of common_steps()
 
   TrainTask task_;
   std::int64_t epoch_steps_ = 0;

@@ -54,9 +54,6 @@ struct Convolution {
   }
 };
 
-// A dense layer's gradient is computed in blocks of so many floats where it leaves as it is ready.
-constexpr std::int64_t kBlock = std::int64_t{1} << 16U;
-
 struct Dense {
   at::Tensor weight, weight_t, bias;
   bool relu;
@@ -81,22 +78,47 @@ class StackGradients final : public Gradients {
   }
 
   float compute(const at::Tensor& features, const at::Tensor& labels, float share, bool add) override {
+    const at::NoGradGuard no_grad;
     if (gradients_.empty()) {
       for (const at::Tensor& parameter : model_.parameters()) gradients_.push_back(at::empty_like(parameter));
     }
-    return compute(gradients_, features, labels, share, add, nullptr);
+    const float loss = forward(features, labels, share);
+    const float keep = add ? 1 : 0;
+    const auto use_dense = [&](std::size_t layer) {
+      const Dense& dense = dense_[layer];
+      const std::size_t i = 2 * (convolutions_.size() + layer);
+      if (add) {
+        gradients_[i].addmm_(dense.delta_t, dense.input);
+      } else {
+        at::mm_out(gradients_[i], dense.delta_t, dense.input);
+      }
+      add_rows(floats(dense.delta), keep, 1, floats(gradients_[i + 1]));
+    };
+    const auto use_convolution = [&](std::size_t layer, const at::Tensor& weight, const at::Tensor& bias) {
+      combine(floats(gradients_[2 * layer]), keep, 1, floats(weight));
+      combine(floats(gradients_[2 * layer + 1]), keep, 1, floats(bias));
+    };
+    backward(use_dense, use_convolution);
+    return loss;
   }
 
-  float compute_into(std::span<float> flat, const at::Tensor& features, const at::Tensor& labels, float share,
-                     bool add, GradientFlow* flow) override {
-    if (flat_.data() != flat.data() || flat_.size() != flat.size()) {
-      flat_ = flat;
-      views_.clear();
-      for (std::size_t i = 0; i < model_.parameters().size(); ++i)
-        views_.push_back(
-            at::from_blob(flat.data() + offset_of(i), model_.parameters()[i].sizes(), at::kFloat));
-    }
-    return compute(views_, features, labels, share, add, flow);
+  float compute_through(const at::Tensor& features, const at::Tensor& labels, float share,
+                        GradientFlow& flow) override {
+    const at::NoGradGuard no_grad;
+    const float loss = forward(features, labels, share, &flow);
+    const auto use_dense = [&](std::size_t layer) {
+      const std::size_t i = 2 * (convolutions_.size() + layer);
+      scratch_.resize(static_cast<std::size_t>(dense_[layer].weight.size(0)));
+      add_rows(floats(dense_[layer].delta), 0, 1, scratch_);
+      flow.copy_in(tensor(i + 1), scratch_);
+      weight_gradient(dense_[layer], tensor(i), flow);
+    };
+    const auto use_convolution = [&](std::size_t layer, const at::Tensor& weight, const at::Tensor& bias) {
+      flow.copy_in(tensor(2 * layer + 1), floats(bias));
+      flow.copy_in(tensor(2 * layer), floats(weight));
+    };
+    backward(use_dense, use_convolution);
+    return loss;
   }
 
   std::span<float> of(std::size_t i) override { return floats(gradients_[i]); }
@@ -119,40 +141,25 @@ class StackGradients final : public Gradients {
   }
 
  private:
-  std::size_t offset_of(std::size_t tensor) const { return model_.layout()->tensors()[tensor].offset; }
+  const TensorSpec& tensor(std::size_t i) const { return model_.layout()->tensors()[i]; }
 
-  float compute(std::vector<at::Tensor>& into, const at::Tensor& features, const at::Tensor& labels,
-                float share, bool add, GradientFlow* flow) {
-    const at::NoGradGuard no_grad;
-    const float loss = forward(features, labels, share, flow);
-    const float keep = add ? 1 : 0;
-    // The last rows first, so that what is final grows towards the start of the flat vector.
-    const auto use_dense = [&](std::size_t layer) {
-      const Dense& dense = dense_[layer];
-      const std::size_t i = 2 * (convolutions_.size() + layer);
-      add_rows(floats(dense.delta), keep, 1, floats(into[i + 1]));
-      if (flow != nullptr) flow->final_from(offset_of(i + 1));
-      const std::int64_t rows = into[i].size(0), columns = into[i].size(1);
-      const std::int64_t block = flow != nullptr ? std::max<std::int64_t>(1, kBlock / columns) : rows;
-      for (std::int64_t end = rows; end > 0; end -= block) {
-        const std::int64_t begin = std::max<std::int64_t>(0, end - block);
-        at::Tensor part = into[i].narrow(0, begin, end - begin);
-        const at::Tensor delta_t = dense.delta_t.narrow(0, begin, end - begin);
-        if (add) {
-          part.addmm_(delta_t, dense.input);
-        } else {
-          at::mm_out(part, delta_t, dense.input);
-        }
-        if (flow != nullptr) flow->final_from(offset_of(i) + static_cast<std::size_t>(begin * columns));
-      }
+  // Row block by row block, each while it is in the cache where it is read next.
+  void weight_gradient(const Dense& dense, const TensorSpec& weight, GradientFlow& flow) {
+    const std::int64_t columns = dense.weight.size(1);
+    const auto product = [&](std::span<float> into, std::int64_t row) {
+      const std::int64_t rows = static_cast<std::int64_t>(into.size()) / columns;
+      at::Tensor block = at::from_blob(into.data(), {rows, columns}, at::kFloat);
+      at::mm_out(block, dense.delta_t.narrow(0, row, rows), dense.input);
     };
-    const auto use_convolution = [&](std::size_t layer, const at::Tensor& weight, const at::Tensor& bias) {
-      combine(floats(into[2 * layer]), keep, 1, floats(weight));
-      combine(floats(into[2 * layer + 1]), keep, 1, floats(bias));
-      if (flow != nullptr) flow->final_from(offset_of(2 * layer));
-    };
-    backward(use_dense, use_convolution);
-    return loss;
+    if (flow.step_of(weight) % static_cast<std::size_t>(columns) != 0) {  // a row is longer than a part
+      scratch_.resize(weight.size);
+      product(scratch_, 0);
+      flow.copy_in(weight, scratch_);
+      return;
+    }
+    flow.cut(weight, [&](std::size_t begin, std::span<float> values) {
+      product(values, static_cast<std::int64_t>(begin) / columns);
+    });
   }
 
   // The weights and the bias of a layer are about to be read.
@@ -231,8 +238,7 @@ class StackGradients final : public Gradients {
   std::vector<Convolution> convolutions_;
   std::vector<Dense> dense_;
   std::vector<at::Tensor> gradients_;  // one a parameter; empty until compute() is needed
-  std::span<float> flat_;              // of the last compute_into(), ...
-  std::vector<at::Tensor> views_;      // ... and its parts, one a parameter
+  FloatBuffer scratch_;                // of compute_through()
   std::vector<std::int64_t> image_shape_;
   std::int64_t batch_ = 0, capacity_ = 0;
 };

@@ -1,10 +1,12 @@
 // All-reduce between the threads of one process.
 #include "comms/collectives/all_reduce.h"
 
+#include <atomic>
 #include <functional>
 #include <thread>
 
 #include "comms/collectives/in_process_link.h"
+#include "comms/collectives/paced_link.h"
 #include "tests/comms/all_reduce_conformance.h"
 
 namespace gossamer {
@@ -69,6 +71,38 @@ TEST_P(AllReduceOf, SumsSeveralBucketsAtOnce) {
 
 TEST(AllReduce, SumsALargeVector) {
   run(*make_topology("ring"), 2, {}, [](AllReduce& all_reduce) { sum_large_vector(all_reduce); });
+}
+
+// Each rank sends 2 (p - 1) / p of the vector over a wire of its own: at 100 MB/s that takes its time.
+TEST(AllReduce, OverAPacedLinkTakesTheTimeOfItsBytes) {
+  constexpr std::size_t kCount = 300'000;
+  constexpr double kRate = 1e8;
+  for (const int world_size : {2, 3}) {
+    const auto topology = make_topology("ring");
+    auto links = make_in_process_links(*topology, world_size);
+    std::atomic<int> at_work = world_size;
+    std::vector<std::jthread> threads;
+    for (auto& link : links) {
+      threads.emplace_back([&, held = std::move(link)]() mutable {
+        auto paced = make_paced_link(std::move(held), kRate);
+        Link& wire = *paced;
+        const auto all_reduce = make_all_reduce(*topology, std::move(paced));
+        FloatBuffer values = vector_of(all_reduce->self(), kCount, 3);
+        const auto start = AllReduce::Clock::now();
+        const bool summed = all_reduce->all_reduce(values, all_reduce_deadline()).ok();
+        const std::chrono::duration<double> seconds = AllReduce::Clock::now() - start;
+        --at_work;
+        while (at_work > 0) {
+          static_cast<void>(wire.settled());  // what others wait for
+          std::this_thread::yield();
+        }
+        EXPECT_TRUE(summed);
+        expect_bits_of(*topology, values, world_size, 3);
+        const double sent = 2.0 * (world_size - 1) / world_size * kCount * sizeof(float);
+        EXPECT_GE(seconds.count(), 0.9 * sent / kRate);
+      });
+    }
+  }
 }
 
 class TwoRanks : public testing::Test {

@@ -70,36 +70,50 @@ TEST_P(PlainStacks, HaveAutogradsGradients) {
   }
 }
 
-// Announces every parameter before it is read, and leaves every gradient final, from the last to the first.
+// Collects parts into a flat gradient. Every parameter is announced before it is read, and leaves once, from
+// the last to the first.
 class RecordedFlow final : public GradientFlow {
  public:
+  RecordedFlow(std::size_t parameters, std::size_t longest)
+      : flat(parameters), longest_(longest), end_(parameters) {}
   void before_use(std::size_t offset, std::size_t count) override {
     EXPECT_EQ(offset, used) << "layers in order, each once";
     used = offset + count;
   }
-  void final_from(std::size_t offset) override { offsets.push_back(offset); }
-  std::size_t used = 0;
-  std::vector<std::size_t> offsets;
+  std::size_t longest_part() const noexcept override { return longest_; }
+  std::span<float> part(std::size_t offset, std::size_t count) override {
+    EXPECT_EQ(used, flat.size());
+    EXPECT_EQ(offset + count, end_);
+    EXPECT_GT(count, 0U);
+    EXPECT_LE(count, longest_);
+    end_ = offset;
+    return std::span(flat).subspan(offset, count);
+  }
+  void leave() override { ++parts; }
+  std::vector<float> flat;
+  std::size_t used = 0, parts = 0;
+
+ private:
+  std::size_t longest_, end_;
 };
 
 TEST_P(PlainStacks, LetTheirGradientsGoAsTheyAreReady) {
   const auto model = model_of(GetParam());
   const std::size_t count = model->layout()->parameter_count();
   const auto stack = make_stack_gradients(*model), autograd = make_autograd_gradients(*model);
-  std::vector<float> flat(count), slow(count);
-  for (const auto& [size, share, add] : {std::tuple{12, 0.6F, false}, {5, 0.4F, true}}) {
-    const Batch batch = batch_of(size, 3);
-    RecordedFlow flow, whole;
-    stack->compute_into(flat, batch.features, batch.labels, share, add, &flow);
-    autograd->compute_into(slow, batch.features, batch.labels, share, add, &whole);
-    expect_near(flat, slow);
-    EXPECT_EQ(flow.used, count);
-    EXPECT_EQ(whole.used, count);
-    EXPECT_EQ(whole.offsets, std::vector<std::size_t>{0});
-    ASSERT_FALSE(flow.offsets.empty());
-    EXPECT_EQ(flow.offsets.back(), 0U);
-    EXPECT_TRUE(std::ranges::is_sorted(flow.offsets, std::greater<>()));
-    EXPECT_GE(flow.offsets.size(), model->parameters().size() / 2);
+  const Batch batch = batch_of(12, 3);
+  autograd->compute(batch.features, batch.labels, 0.6F, false);
+  const std::vector<float> expected = gradient_of(*autograd, *model);
+  for (const std::size_t longest : {100U, 5000U, 10'000'000U}) {  // less than a row, some rows, all
+    RecordedFlow of_stack(count, longest), of_autograd(count, longest);
+    stack->compute_through(batch.features, batch.labels, 0.6F, of_stack);
+    autograd->compute_through(batch.features, batch.labels, 0.6F, of_autograd);
+    expect_near(of_stack.flat, expected);
+    EXPECT_EQ(of_autograd.flat, expected);
+    for (const RecordedFlow& flow : {of_stack, of_autograd}) {
+      EXPECT_EQ(flow.used, count);
+      EXPECT_GE(flow.parts, std::max(count / longest, model->parameters().size()));
+    }
   }
 }
 

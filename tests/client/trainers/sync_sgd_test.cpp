@@ -61,18 +61,26 @@ class Buckets : public ::testing::Test {
             }};
   }
   void open(GradientExchange& exchange, std::size_t count) {
-    gradient_.assign(count, 0);
-    exchange.open(gradient_, {[this] { steps_.emplace_back(); },
-                              [this](std::size_t offset, std::span<const float> sum) {
-                                EXPECT_EQ(sum.data(), gradient_.data() + offset);
-                                steps_.back().emplace_back(offset, sum.size());
-                              }});
+    applied_.assign(count, 0);
+    exchange.open(count, {[this] { steps_.emplace_back(); },
+                          [this](std::size_t offset, std::span<const float> sum) {
+                            steps_.back().emplace_back(offset, sum.size());
+                            for (std::size_t i = 0; i < sum.size(); ++i) applied_[offset + i] += sum[i];
+                          }});
+  }
+  // Gradients of 1 + the parameter's number.
+  static void give(GradientExchange& exchange, std::size_t offset, std::size_t count) {
+    if (count == 0) return;
+    const TensorSpec layer{"layer", {static_cast<std::int64_t>(count)}, offset, count, TensorRole::parameter};
+    exchange.cut(layer, [&](std::size_t begin, std::span<float> values) {
+      std::iota(values.begin(), values.end(), static_cast<float>(1 + offset + begin));
+    });
   }
 
   const std::unique_ptr<Topology> topology_ = topology_named("ring");
   ScriptedSum sum_;
-  std::vector<float> gradient_;
-  std::vector<std::vector<std::pair<std::size_t, std::size_t>>> steps_;  // what was applied
+  std::vector<float> applied_;                                           // the sums, over all steps
+  std::vector<std::vector<std::pair<std::size_t, std::size_t>>> steps_;  // what was applied, in order
   int waits_ = 0;
 };
 
@@ -86,38 +94,33 @@ TEST_F(Buckets, HoldEveryParameterOnceFromTheLastToTheFirst) {
         steps_.clear();
         GradientExchange exchange = exchange_of(bucket);
         open(exchange, count);
-        for (int step = 0; step < 3; ++step) {
+        for (std::size_t step = 1; step <= 3; ++step) {
           exchange.before_use(0, count);
-          std::ranges::fill(gradient_, 1.0F);
-          // Layers of any size, some of them empty.
+          // Layers of any size, some of them empty; what is ready has left.
           for (std::size_t from = count; from > 0;) {
-            from -= std::min<std::size_t>(from, rng.below(40));
-            exchange.final_from(from);
-            // All whole buckets that can have left, have.
+            const std::size_t size = std::min<std::size_t>(from, rng.below(40));
+            from -= size;
+            give(exchange, from, size);
             std::size_t left = 0;
             for (const auto& values : sum_.all) left += values.size();
-            const std::size_t stays = std::min(count, (from + bucket - 1) / bucket * bucket);
-            ASSERT_EQ(left, static_cast<std::size_t>(step + 1) * count - stays) << "from " << from;
+            ASSERT_EQ(left, step * count - from);
           }
         }
         exchange.close();
         ASSERT_EQ(steps_.size(), 3U);
-        std::size_t started = 0;
+        std::size_t sums = 0;
         for (const auto& step : steps_) {
           std::size_t end = count;
           for (const auto& [offset, size] : step) {
             ASSERT_EQ(offset + size, end);
             ASSERT_LE(size, bucket);
-            ASSERT_GT(size, 0U);
-            ASSERT_EQ(sum_.all[started].data(), gradient_.data() + offset);
-            ASSERT_EQ(sum_.all[started].size(), size);
-            ++started;
+            ASSERT_EQ(sum_.all[sums++].size(), size);
             end = offset;
           }
           EXPECT_EQ(end, 0U);
         }
-        EXPECT_EQ(started, sum_.all.size());
-        EXPECT_EQ(gradient_, std::vector<float>(count, 2.0F));
+        EXPECT_EQ(sums, sum_.all.size());
+        for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(applied_[i], 3 * 2 * static_cast<float>(1 + i));
       }
     }
   }
@@ -127,7 +130,7 @@ TEST_F(Buckets, AreWaitedForOnlyWhereTheirParametersAreRead) {
   GradientExchange exchange = exchange_of(10);
   open(exchange, 50);
   exchange.before_use(0, 50);
-  for (const std::size_t from : {45U, 45U, 20U, 0U}) exchange.final_from(from);
+  give(exchange, 0, 50);
   ASSERT_EQ(sum_.all.size(), 5U);
   ASSERT_EQ(steps_.size(), 1U);
   EXPECT_TRUE(steps_[0].empty());
@@ -139,12 +142,45 @@ TEST_F(Buckets, AreWaitedForOnlyWhereTheirParametersAreRead) {
   exchange.before_use(39, 11);
   EXPECT_EQ(waits_, 2);
   // The next step begins when the last one has been applied.
-  exchange.final_from(30);
+  give(exchange, 30, 20);
   ASSERT_EQ(steps_.size(), 2U);
   EXPECT_EQ(steps_[0].size(), 5U);
-  exchange.final_from(0);
+  give(exchange, 0, 30);
   exchange.close();
   EXPECT_EQ(steps_[1].size(), 5U);
+}
+
+TEST_F(Buckets, EndBetweenRows) {
+  sum_.at_once = true;
+  GradientExchange exchange = exchange_of(10);
+  open(exchange, 62);
+  exchange.before_use(0, 62);
+  const auto zeros = [](std::size_t, std::span<float> values) { std::ranges::fill(values, 0.0F); };
+  exchange.cut({"weight", {2, 11}, 40, 22, TensorRole::parameter}, zeros);  // a row is longer than a part
+  exchange.cut({"weight", {10, 4}, 0, 40, TensorRole::parameter}, zeros);
+  exchange.close();
+  EXPECT_EQ(steps_[0], (std::vector<std::pair<std::size_t, std::size_t>>{
+                           {60, 2}, {50, 10}, {40, 10}, {32, 8}, {24, 8}, {16, 8}, {8, 8}, {0, 8}}));
+}
+
+TEST_F(Buckets, UseTheMemoryAgainThatWasFreeLast) {
+  sum_.at_once = true;
+  GradientExchange exchange = exchange_of(10);
+  open(exchange, 1000);
+  exchange.before_use(0, 1000);
+  give(exchange, 0, 1000);
+  exchange.close();
+  for (const auto& values : sum_.all) EXPECT_EQ(values.data(), sum_.all[0].data());
+}
+
+TEST_F(Buckets, ComeInOneOrder) {
+  GradientExchange exchange = exchange_of(10);
+  open(exchange, 50);
+  EXPECT_THROW(exchange.part(30, 10), std::logic_error);
+  EXPECT_THROW(exchange.part(39, 11), std::logic_error);
+  give(exchange, 30, 20);
+  EXPECT_THROW(exchange.part(30, 10), std::logic_error);
+  EXPECT_THROW(exchange.close(), std::logic_error);
 }
 
 TEST_F(Buckets, CountTheirBytesAndSumsInBetween) {
@@ -155,7 +191,7 @@ TEST_F(Buckets, CountTheirBytesAndSumsInBetween) {
   EXPECT_EQ(values, (std::vector<float>{2, 4, 6}));
   open(exchange, 100);
   exchange.before_use(0, 100);
-  exchange.final_from(0);
+  give(exchange, 0, 100);
   exchange.close();
   const ExchangeBytes bytes = exchange.take_bytes();
   EXPECT_EQ(bytes.sent, 103U * 4);
@@ -167,10 +203,10 @@ TEST_F(Buckets, EndWithAPeersFault) {
   GradientExchange exchange = exchange_of(16);
   open(exchange, 100);
   exchange.before_use(0, 100);
-  exchange.final_from(40);
+  give(exchange, 40, 60);
   sum_.fault = Fault{FaultKind::disconnected, "rank 1 was lost", 1};
   try {
-    exchange.final_from(0);
+    give(exchange, 0, 40);
     ADD_FAILURE() << "went on";
   } catch (const ExchangeBroken& broken) {
     EXPECT_EQ(broken.fault().peer, 1);

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kExchangePoll{50};
 constexpr std::chrono::milliseconds kExchangeLook{
-    2};  // how often a trainer looks up: its neighbours may wait
+    2};                                          // how often a trainer looks up: its neighbours may wait
+constexpr std::chrono::seconds kWordOfALoss{5};  // then a peer that misses another speaks for itself
 constexpr std::chrono::microseconds kIdleCollective{100};  // between looks at a collective that does not move
 constexpr int kBusyTurns = 50;                             // before these
 constexpr int kTurnsBetweenLooks = 16;                     // in the middle of a step, at the network
@@ -71,9 +72,7 @@ void PeerProcess::all_reduce_rounds() {
     for (int idle = 0;;) {
       const auto complete = place_.all_reduce->progress();
       if (!complete) {
-        pump(Clock::now() + kExchangePoll);  // the recorder may know why
-        if (over()) return;
-        give_up(complete.fault());
+        return give_up(complete.fault());
       }
       if (complete.value() == 1) break;
       pump(Clock::now() + (++idle < kBusyTurns ? std::chrono::microseconds{0} : kIdleCollective));
@@ -88,6 +87,10 @@ void PeerProcess::all_reduce_rounds() {
 }
 
 void PeerProcess::give_up(const Fault& fault) {
+  // Others may have heard before us who is lost, and left: the recorder knows.
+  const auto end = Clock::now() + kWordOfALoss;
+  while (!over() && Clock::now() < end) pump(Clock::now() + kExchangePoll);
+  if (over()) return;
   throw RunError("client " + std::to_string(fault.peer) + " is lost (" + fault.reason +
                  "); topology.name = " + options_.text("topology.name") + " cannot go on without it");
 }
@@ -114,9 +117,7 @@ void PeerProcess::gradient_rounds() {
       complete(client, update->info);
     } catch (const ExchangeBroken& broken) {
       training_ = false;
-      pump(Clock::now() + kExchangePoll);  // the recorder may know why
-      if (over()) return;
-      give_up(broken.fault());
+      return give_up(broken.fault());
     }
   }
 }

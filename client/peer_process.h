@@ -64,7 +64,8 @@ class PeerProcess {
   bool drained(const Peer& peer) const { return end_.has_value() && peer.completed >= peer.granted; }
   void all_reduce_rounds();
   void gradient_rounds();
-  [[noreturn]] void give_up(const Fault& fault);
+  // A collective is broken. Throws, but where the recorder says why the run is over.
+  void give_up(const Fault& fault);
   void gossip_rounds();
   void gossip_freely();
 

@@ -11,8 +11,8 @@
 
 namespace gossamer {
 
-// The links above the clients: when a frame of so many bytes to or from an aggregator, of a round, has arrived
-// that is sent now. Empty: at once.
+// The links above the clients: when a frame of so many bytes to or from an aggregator, of a round, has
+// arrived that is sent now. Empty: at once.
 struct LinkTimes {
   using Time = std::function<Seconds(std::size_t bytes, ClientId aggregator, Round round, Seconds now)>;
   Time down, up;

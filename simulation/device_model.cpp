@@ -231,10 +231,11 @@ void add_device_options(OptionSchema& schema) {
                  .at_most(1));
   schema.add(real_option("network.up_mbps", 10, "virtual clients: upload rate, Mbit/s").above(0));
   schema.add(real_option("network.down_mbps", 50, "virtual clients: download rate, Mbit/s").above(0));
-  schema.add(real_option("network.server_mbps", 0,
-                         "line of the virtual server, and of each aggregator, each way, which those below share: "
-                         "Mbit/s; 0: no limit")
-                 .at_least(0));
+  schema.add(
+      real_option("network.server_mbps", 0,
+                  "line of the virtual server, and of each aggregator, each way, which those below share: "
+                  "Mbit/s; 0: no limit")
+          .at_least(0));
   schema.add(real_option("network.latency_ms", 50, "virtual clients: one-way latency").at_least(0));
   schema.add(real_option("network.loss", 0, "share of the transfers that are lost and sent again")
                  .at_least(0)

@@ -54,8 +54,8 @@ class SharedLines {
   std::vector<SharedLine> lines_;  // the root's, then those of the aggregators
 };
 
-// What the links between the aggregators of a tree take: that of an aggregator is like a client's with its id, and
-// shares its parent's line with others.
+// What the links between the aggregators of a tree take: that of an aggregator is like a client's with its
+// id, and shares its parent's line with others.
 LinkTimes link_times(const Options& options);
 
 }  // namespace gossamer

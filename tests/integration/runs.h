@@ -58,19 +58,4 @@ inline nlohmann::json run_to_end(const Words& command, const Words& keys, const 
   return finish(process, out);
 }
 
-// What must be the same wherever a configuration runs.
-struct Outcome {
-  std::string sha;
-  std::uint64_t up, down;
-  bool operator==(const Outcome&) const = default;
-};
-
-inline Outcome outcome_of(const nlohmann::json& summary) {
-  return {summary.at("model_sha256"), summary.at("bytes_up"), summary.at("bytes_down")};
-}
-
-inline void PrintTo(const Outcome& outcome, std::ostream* out) {
-  *out << outcome.sha << " up " << outcome.up << " down " << outcome.down;
-}
-
 }  // namespace gossamer::testing

@@ -141,7 +141,9 @@ TEST(Simulation, StopsAtTheTarget) {
 TEST(Configuration, ResolvingAResolvedConfigurationChangesNothing) {
   const TemporaryFolder folder;
   for (const std::string& name : algorithms().names()) {
-    Options first = configured({{"algorithm.name", name}}, folder);
+    Options first = configured(
+        {{"algorithm.name", name}, {"topology.name", name == "sync_sgd" ? "ring" : "parameter_server"}},
+        folder);
     const auto data = make_dataset(first);
     resolve(first);
     Options second(full_schema());

@@ -61,10 +61,11 @@ TEST(SimulatedTree, EveryLineIsSharedByThoseBelow) {
                                     kTree,
                                 2);
   const double frame = static_cast<double>(kHeader + tree.model.size() * sizeof(float)) / 1e6;
-  // The second aggregator's model leaves the root second, and its second client's model leaves it second; after
-  // that nothing waits.
+  // The second aggregator's model leaves the root second, and its second client's model leaves it second. On
+  // the way up each comes when the line is free, but that the first aggregator's update is longer by its
+  // report.
   const double way_down = 2 * frame + 0.25 + 2 * frame + 0.25;
-  const double way_up = frame + 0.25 + frame + static_cast<double>(kReport) / 1e6 + 0.25;
+  const double way_up = frame + 0.25 + frame + 2 * static_cast<double>(kReport) / 1e6 + 0.25;
   EXPECT_NEAR(tree.rounds.at(0).time_s, way_down + 60.0 / 100 + way_up, 1e-6);
 }
 

@@ -57,7 +57,7 @@ TEST(Program, MistakesAreOneLineAndTheirExitCode) {
                  "none");
   expect_refusal(say({"evaluate", "--model", (folder / "none.pt").string()}), 4, "none.pt");
   expect_refusal(say({"server", "--server.listen", "tcp://0.0.0.0:5555"}), 2, "security.insecure");
-  expect_refusal(say({"bench", "trains"}), 2, "expected train, allreduce or server");
+  expect_refusal(say({"bench", "trains"}), 2, "expected train, allreduce, ddp or server");
   expect_refusal(say({"bench", "server", "--json", (folder / "none/rows.json").string()}), 2,
                  "cannot be written");
   expect_refusal(say({"bench", "allreduce"}), 2, "start it with mpirun -n 2");

@@ -2,9 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <random>
+#include <span>
 
 #include "server/filters/methods.h"
 #include "server_schema.h"
@@ -100,8 +101,9 @@ TEST(SparsePayload, AddsWithAWeight) {
 Compressed entries(const std::vector<std::uint32_t>& indices, const std::vector<float>& values,
                    std::size_t elements, std::size_t extra = 0) {
   ByteBuffer bytes(indices.size() * 4 + values.size() * 4 + extra);
-  std::memcpy(bytes.data(), indices.data(), indices.size() * 4);
-  std::memcpy(bytes.data() + indices.size() * 4, values.data(), values.size() * 4);
+  const auto in_bytes = [](const auto& list) { return std::as_bytes(std::span(list)); };
+  const auto behind = std::ranges::copy(in_bytes(indices), bytes.begin()).out;
+  std::ranges::copy(in_bytes(values), behind);
   return {elements, SharedBytes::of(std::move(bytes))};
 }
 

@@ -20,7 +20,7 @@ float float_at(std::span<const std::byte> bytes, std::size_t i) {
 }
 
 // How far ahead of its use the payload is asked for, and in which portions: the processor's own prefetching
-// stops at the end of a page.
+// stops at the end of a page. It is read once, and should not drive the sums out of the caches.
 constexpr std::size_t kAhead = 2048;
 constexpr std::size_t kPortion = 1024;
 
@@ -32,7 +32,7 @@ bool add_checked(const std::byte* payload, float weight, const float* __restrict
   for (std::size_t begin = 0; begin < n; begin += kPortion) {
     const std::size_t end = std::min(n, begin + kPortion);
     for (std::size_t i = begin; i < end && i + kAhead < n; i += 16)
-      __builtin_prefetch(payload + (i + kAhead) * sizeof(float));
+      __builtin_prefetch(payload + (i + kAhead) * sizeof(float), 0, 0);
     for (std::size_t i = begin; i < end; ++i) {
       float value;
       std::memcpy(&value, payload + i * sizeof(float), sizeof value);

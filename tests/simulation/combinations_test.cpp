@@ -20,12 +20,9 @@ std::string mnist() {
   return std::filesystem::exists(data / "mnist") ? (data / "mnist").string() : std::string();
 }
 
-double accuracy_of(const Keys& keys) {
+double accuracy_of(const Keys& keys, const Keys& data) {
   const TemporaryFolder folder;
-  const Keys all = keys + Keys{{"data.dataset", "mnist"},
-                               {"data.path", mnist()},
-                               {"data.clients", "10"},
-                               {"run.eval_every", "1"}};
+  const Keys all = keys + data + Keys{{"data.clients", "10"}, {"run.eval_every", "1"}};
   const std::string& topology = keys.at("topology.name");
   const bool server = topology == "parameter_server" || topology == "tree";
   const Outcome outcome = server ? simulate_in(folder, all, 2) : simulate_peers_in(folder, all, 2);
@@ -59,14 +56,17 @@ TEST_P(Combinations, TrainOrAreRefused) {
     EXPECT_THAT(*refusal, HasSubstr(topology));
     return;
   }
-  if (mnist().empty()) GTEST_SKIP() << "no MNIST: set GOSSAMER_DATA";
+  // Without MNIST, drawn digits: 600 of them do not teach as much.
+  const bool real = !mnist().empty();
+  const Keys data =
+      real ? Keys{{"data.dataset", "mnist"}, {"data.path", mnist()}} : Keys{{"data.dataset", "digits"}};
   const Keys training = keys + Keys{{"run.rounds", mode != "async" || topology == "gossip" ? "5" : "50"}};
   std::vector<Keys> ways{training};
   if (topology == "gossip") {
     ways = {training + Keys{{"topology.gossip.method", "pairwise"}},
             training + Keys{{"topology.gossip.method", mode == "bsp" ? "d_psgd" : "go_sgd"}}};
   }
-  for (const Keys& way : ways) EXPECT_GE(accuracy_of(way), 0.88);
+  for (const Keys& way : ways) EXPECT_GE(accuracy_of(way, data), real ? 0.88 : 0.5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, Combinations,

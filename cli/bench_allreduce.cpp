@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "cli/bench_gloo.h"
+#include "cli/bench_job.h"
 #include "cli/configuration.h"
 #include "comms/collectives/mpi_link.h"
 #ifdef GOSSAMER_HAVE_ZMQ
@@ -270,32 +271,8 @@ void run(MpiSession& session, const std::vector<std::size_t>& sizes, std::ofstre
 
 int bench_allreduce(const CommandLine& line) {
   const std::vector<std::size_t> sizes = sizes_of(line);
-  bool alone = false;
-  {
-    MpiSession session;
-    alone = session.world_size() == 1;
-    if (!alone) {
-      // What goes wrong is said before the job ends with this rank.
-      const auto fail = [&](const char* what, int exit_code) {
-        std::fprintf(stderr, "gossamer: rank %d: %s\n", session.rank(), what);
-        session.abort(exit_code);
-      };
-      try {
-        std::ofstream json;
-        const auto given = line.extra.find("json");
-        if (session.rank() == 0 && given != line.extra.end()) {
-          json.open(given->second);
-          if (!json) throw ConfigError("--json " + given->second + ": cannot be written");
-        }
-        run(session, sizes, json.is_open() ? &json : nullptr);
-      } catch (const Error& error) {
-        fail(error.what(), error.exit_code());
-      } catch (const std::exception& error) {
-        fail(error.what(), 3);
-      }
-    }
-  }
-  if (alone) throw ConfigError("bench allreduce: one rank has nobody to sum with; start it with mpirun -n 2");
+  run_bench_job(line, "bench allreduce: one rank has nobody to sum with; start it with mpirun -n 2",
+                [&](MpiSession& session, std::ofstream* json) { run(session, sizes, json); });
   return 0;
 }
 

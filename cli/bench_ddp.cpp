@@ -12,6 +12,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "cli/bench_job.h"
 #include "cli/configuration.h"
 #include "client/datasets/example_sets.h"
 #include "client/models/models.h"
@@ -259,33 +260,11 @@ void run(MpiSession& session, const CommandLine& line, std::ofstream* json) {
 }  // namespace
 
 int bench_ddp(const CommandLine& line) {
-  bool alone = false;
-  {
-    MpiSession session;
-    alone = session.world_size() == 1;
-    if (!alone) {
-      // What goes wrong is said before the job ends with this rank.
-      const auto fail = [&](const char* what, int exit_code) {
-        std::fprintf(stderr, "gossamer: rank %d: %s\n", session.rank(), what);
-        session.abort(exit_code);
-      };
-      try {
-        std::ofstream json;
-        const auto given = line.extra.find("json");
-        if (session.rank() == 0 && given != line.extra.end()) {
-          json.open(given->second);
-          if (!json) throw ConfigError("--json " + given->second + ": cannot be written");
-        }
-        at::set_num_threads(1);
-        run(session, line, json.is_open() ? &json : nullptr);
-      } catch (const Error& error) {
-        fail(error.what(), error.exit_code());
-      } catch (const std::exception& error) {
-        fail(error.what(), 3);
-      }
-    }
-  }
-  if (alone) throw ConfigError("bench ddp: one rank has nobody to step with; start it with mpirun -n 2");
+  run_bench_job(line, "bench ddp: one rank has nobody to step with; start it with mpirun -n 2",
+                [&](MpiSession& session, std::ofstream* json) {
+                  at::set_num_threads(1);
+                  run(session, line, json);
+                });
   return 0;
 }
 

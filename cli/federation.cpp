@@ -101,6 +101,7 @@ Federation::Federation(const CommandLine& line) : options(line.options), verbosi
 int run_federation(Federation& federation, VersionedModel& subject, RunFolder folder, Place place) {
   ProgressPrinter progress(std::cout, progress_style(federation.verbosity),
                            federation.options.integer("run.rounds"));
+  if (are_peers(federation.options)) progress.between_peers();
   RunKeeper keeper(federation.options, std::move(folder), place.clock, progress);
   const std::optional<CheckpointReader> checkpoint = keeper.resume(subject);
   if (checkpoint && place.restore_clients) place.restore_clients(*checkpoint);

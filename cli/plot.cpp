@@ -9,8 +9,10 @@
 #include <set>
 
 #include "cli/picture.h"
+#include "comms/topologies/topology.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/ini.h"
 #include "core/logging.h"
 #include "core/metrics.h"
 #include "core/text.h"
@@ -54,7 +56,7 @@ Field metric(std::string name, std::string label, Unit unit, Member RoundMetrics
 const std::vector<Field>& x_fields() {
   static const std::vector<Field> table{
       metric("round", "round", Unit::none, &RoundMetrics::round),
-      {"bytes", "bytes", "traffic, up and down", Unit::bytes,
+      {"bytes", "bytes", "traffic", Unit::bytes,
        [](const Run& run, std::size_t i) { return std::optional(run.bytes[i]); }},
       {"time", "time_s", "time", Unit::seconds,
        [](const Run& run, std::size_t i) { return std::optional(run.rounds[i].time_s); }},
@@ -95,16 +97,6 @@ const Field& find_field(const char* flag, const std::string& name, const std::ve
                     " (nearest: " + nearest_word(name, names) + ")");
 }
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> words;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    words.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return words;
-}
-
 void check(const PlotRequest& request) {
   for (const std::string& name : request.x) find_field("--x", name, x_fields());
   for (const std::string& name : request.y) find_field("--y", name, y_fields());
@@ -123,15 +115,25 @@ std::string folder_name(const fs::path& folder) {
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
+// Where there is no server, what one sends another receives: traffic is what was sent.
+bool between_peers(const fs::path& config) {
+  if (!fs::exists(config)) return false;
+  for (const IniEntry& entry : parse_ini(read_text(config), config.string())) {
+    if (entry.key == "topology.name") return kind_of_topology(entry.value) != TopologyKind::server;
+  }
+  return false;
+}
+
 Run load(const fs::path& folder) {
   Run run;
   run.label = folder_name(folder);
   run.rounds = read_metrics(RunFolder(folder).metrics());
   if (run.rounds.empty())
     throw FileError(RunFolder(folder).metrics().string() + ": the run has no round yet");
+  const bool peers = between_peers(RunFolder(folder).config());
   double bytes = 0;
   for (const RoundMetrics& round : run.rounds) {
-    bytes += static_cast<double>(round.bytes_up + round.bytes_down);
+    bytes += static_cast<double>(round.bytes_up + (peers ? 0 : round.bytes_down));
     run.bytes.push_back(bytes);
   }
   return run;

@@ -70,7 +70,7 @@ void ProgressPrinter::inside_round(Round round, std::int64_t arrived, std::int64
 }
 
 void ProgressPrinter::round_done(const RoundMetrics& metrics) {
-  bytes_ += metrics.bytes_up + metrics.bytes_down;
+  bytes_ += metrics.bytes_up + (between_peers_ ? 0 : metrics.bytes_down);
   if (metrics.test_accuracy) {
     evaluation_ = format("  accuracy %.2f%%", 100 * *metrics.test_accuracy);
     if (metrics.test_loss) evaluation_ += format("  loss %.4f", *metrics.test_loss);

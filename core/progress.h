@@ -23,6 +23,8 @@ class ProgressPrinter {
   // `width` limits a live line to the terminal's width; 0 asks standard output.
   ProgressPrinter(std::ostream& out, ProgressStyle style, Round last_round, int width = 0);
 
+  // There is no server: what one sends another receives, so traffic is what was sent.
+  void between_peers() noexcept { between_peers_ = true; }
   // A resumed run: rounds up to `round` took `wall_s` seconds, in an earlier process.
   void start_at(Round round, double wall_s);
   // Inside a round (live only): `arrived` of `cohort` updates are there. At most ten lines a second.
@@ -46,6 +48,7 @@ class ProgressPrinter {
   double shown_wall_s_ = -1;
   double previous_wall_s_ = 0;
   std::uint64_t bytes_ = 0;
+  bool between_peers_ = false;
   std::string evaluation_;  // the newest one, repeated in a live line until the next
   std::string head_;        // of the newest round that is done: "round 3/20"
   std::string details_;     // and the rest of its line

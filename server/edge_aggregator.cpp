@@ -7,6 +7,7 @@
 
 #include "comms/frame.h"
 #include "core/error.h"
+#include "core/text.h"
 #include "server/sync/sync_policy.h"
 
 namespace gossamer {
@@ -52,12 +53,7 @@ Children children_of(const TreePlan& plan, const TreeNode& node) {
 std::string tree_sync_mode(const Options& options, const TreePlan& plan, const TreeNode& node) {
   if (node.level == 0) return options.text("sync.mode");
   const std::string& text = options.text("topology.tree.sync");
-  std::vector<std::string> modes;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    modes.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
+  const std::vector<std::string> modes = split(text);
   const auto known = sync_policies().names();
   for (const std::string& mode : modes) {
     if (std::ranges::find(known, mode) == known.end())

@@ -1,14 +1,12 @@
 #include "simulation/shared_line.h"
 
-#include <memory>
-
+#include "comms/topologies/topology.h"
 #include "simulation/device_model.h"
 
 namespace gossamer {
 
-SharedLines::SharedLines(const Options& options) {
-  if (options.text("topology.name") == "tree")
-    plan_.emplace(options.integer("data.clients"), tree_fanout(options));
+SharedLines::SharedLines(const Options& options)
+    : plan_(topologies().make(options)->tree_plan(options.integer("data.clients"))) {
   lines_.resize(plan_ ? static_cast<std::size_t>(plan_->aggregators()) + 1 : 1,
                 SharedLine(DeviceModel(options).server_rate()));
 }

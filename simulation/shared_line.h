@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "comms/topologies/tree.h"
@@ -50,8 +50,8 @@ class SharedLines {
   SharedLine& above(ClientId child);
 
  private:
-  std::optional<TreePlan> plan_;
-  std::vector<SharedLine> lines_;  // the root's, then those of the aggregators
+  std::unique_ptr<TreePlan> plan_;  // null: one server
+  std::vector<SharedLine> lines_;   // the root's, then those of the aggregators
 };
 
 // What the links between the aggregators of a tree take: that of an aggregator is like a client's with its

@@ -100,10 +100,8 @@ class AdaptiveTauAlgorithm final : public Algorithm {
     preset_whole_cohort(options, "adaptive_tau");
     options.preset("sync.mode", "bsp", "adaptive_tau");
     options.preset("sync.local_steps", "adaptive", "adaptive_tau");
-    options.preset("client.optimizer", "sgd", "adaptive_tau");
-    options.preset("client.momentum", "0", "adaptive_tau");
-    options.preset("server.optimizer", "sgd", "adaptive_tau");
-    options.preset("server.lr", "1", "adaptive_tau");
+    preset_plain_steps(options, "adaptive_tau");
+    preset_plain_sum(options, "adaptive_tau");
     // What a step is planned to be, before the server says how many there are.
     options.preset("client.local_steps", "1", "adaptive_tau");
   }

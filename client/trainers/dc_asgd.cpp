@@ -12,11 +12,9 @@ class DcAsgd final : public Algorithm {
     options.preset("sync.mode", "async", "dc_asgd");
     options.preset("sync.correction", "delay_compensation", "dc_asgd");
     options.preset("sync.staleness_weight", "constant", "dc_asgd");
-    options.preset("client.optimizer", "sgd", "dc_asgd");
-    options.preset("client.momentum", "0", "dc_asgd");
+    preset_plain_steps(options, "dc_asgd");
+    preset_plain_sum(options, "dc_asgd");
     options.preset("client.local_steps", "1", "dc_asgd");
-    options.preset("server.optimizer", "sgd", "dc_asgd");
-    options.preset("server.lr", "1", "dc_asgd");
   }
   std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                              std::unique_ptr<Model> model) const override {

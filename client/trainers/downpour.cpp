@@ -46,8 +46,7 @@ class Downpour final : public Algorithm {
   void preset(Options& options) const override {
     options.preset("sync.mode", "async", "downpour");
     options.preset("sync.correction", "none", "downpour");
-    options.preset("client.optimizer", "sgd", "downpour");
-    options.preset("client.momentum", "0", "downpour");
+    preset_plain_steps(options, "downpour");
     preset_local_steps(options, "downpour");
   }
   std::unique_ptr<LocalTrainer> make_trainer(const Options& options,

@@ -50,8 +50,7 @@ void preset_elastic(Options& options, const std::string& method) {
   options.preset("server.optimizer", "sgd", method);
   options.preset("server.lr", async ? "1" : shortest(beta), method);
   options.preset("server.weighting", "uniform", method);
-  options.preset("client.optimizer", "sgd", method);
-  options.preset("client.momentum", "0", method);
+  preset_plain_steps(options, method);
 }
 
 ElasticTrainer::ElasticTrainer(const Options& options, std::unique_ptr<Model> model,

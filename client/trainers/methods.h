@@ -28,5 +28,9 @@ std::unique_ptr<LocalTrainer> make_averaging_trainer(const Options& options, std
 void preset_whole_cohort(Options& options, const std::string& algorithm);
 // A number of local steps, 10 where the user gave none.
 void preset_local_steps(Options& options, const std::string& algorithm);
+// Clients make steps of plain SGD.
+void preset_plain_steps(Options& options, const std::string& algorithm);
+// The server adds updates as they come to it.
+void preset_plain_sum(Options& options, const std::string& algorithm);
 
 }  // namespace gossamer

@@ -13,6 +13,16 @@ void preset_whole_cohort(Options& options, const std::string& algorithm) {
   options.preset("cohort.fraction", "1", algorithm);
 }
 
+void preset_plain_steps(Options& options, const std::string& algorithm) {
+  options.preset("client.optimizer", "sgd", algorithm);
+  options.preset("client.momentum", "0", algorithm);
+}
+
+void preset_plain_sum(Options& options, const std::string& algorithm) {
+  options.preset("server.optimizer", "sgd", algorithm);
+  options.preset("server.lr", "1", algorithm);
+}
+
 void preset_local_steps(Options& options, const std::string& algorithm) {
   options.set_default("client.local_steps", "10");
   if (options.integer("client.local_steps") < 1) {

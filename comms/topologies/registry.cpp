@@ -32,4 +32,13 @@ const Registry<Topology>& topologies() {
   return table;
 }
 
+TopologyKind kind_of_topology(const std::string& name) {
+  auto schema = std::make_shared<OptionSchema>();
+  schema->add(integer_option("run.seed", 0, ""));
+  add_methods(*schema, topologies().describe());
+  Options options(schema);
+  options.set("topology.name", name);
+  return topologies().make(options)->kind();
+}
+
 }  // namespace gossamer

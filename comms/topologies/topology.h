@@ -37,6 +37,9 @@ class Topology {
 // `topology.name`.
 const Registry<Topology>& topologies();
 
+// Of the topology of that name, as far as the name tells. Throws ConfigError where there is none.
+TopologyKind kind_of_topology(const std::string& name);
+
 // The routes that hold for `count` elements. Requires that there are some.
 const Routes& routes_for(const std::vector<Routes>& routes, std::size_t count) noexcept;
 

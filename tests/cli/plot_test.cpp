@@ -60,6 +60,15 @@ class Plot : public ::testing::Test {
   fs::path root_;
 };
 
+TEST_F(Plot, TrafficBetweenPeersIsWhatTheySent) {
+  const fs::path server = make_run("server", 2), peers = make_run("peers", 2);
+  write_atomically(server / "config.ini", "[topology]\nname = tree\n");
+  write_atomically(peers / "config.ini", "[topology]\nname = ring\n");
+  PlotRequest request{{server, peers}, {"bytes"}, {"test_accuracy"}, root_ / "c.csv"};
+  plot(request);
+  EXPECT_EQ(read_text(request.out), "run,round,bytes,test_accuracy\nserver,2,8000,0.75\npeers,2,2000,0.75\n");
+}
+
 TEST_F(Plot, CsvHasOneLineForEachEvaluatedRound) {
   PlotRequest request{{make_run("a", 4), make_run("b, c", 2)},
                       {"round", "bytes", "time"},
@@ -96,7 +105,7 @@ TEST_F(Plot, SvgHoldsACurveForEachRunAndALegend) {
   const std::string svg = read_text(request.out);
   EXPECT_THAT(svg, HasSubstr("</svg>"));
   EXPECT_THAT(svg, HasSubstr("test accuracy (%)"));
-  EXPECT_THAT(svg, HasSubstr("traffic, up and down (kB)"));
+  EXPECT_THAT(svg, HasSubstr("traffic (kB)"));
   EXPECT_THAT(svg, HasSubstr("it's &lt;odd"));
   EXPECT_FALSE(fs::exists(temporary_path(request.out)));
 }
@@ -111,8 +120,7 @@ TEST_F(Plot, CurveShowsAccuracyAndLossAgainstRoundsBytesAndTime) {
   const RunFolder folder(make_run("a", 10));
   draw_curve(folder);
   const std::string svg = read_text(folder.curve());
-  for (const char* text :
-       {"test accuracy (%)", "loss", "round", "traffic, up and down (kB)", "virtual time (s)"}) {
+  for (const char* text : {"test accuracy (%)", "loss", "round", "traffic (kB)", "virtual time (s)"}) {
     EXPECT_THAT(svg, HasSubstr(text));
   }
 }

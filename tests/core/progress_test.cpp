@@ -44,6 +44,15 @@ TEST(Progress, OnePlainLineARound) {
       "  4.0 s left\n");
 }
 
+TEST(Progress, TrafficBetweenPeersIsWhatTheySent) {
+  std::ostringstream out;
+  ProgressPrinter progress(out, ProgressStyle::lines, 1);
+  progress.between_peers();
+  progress.round_done(round_metrics(1, 2, 0.875));
+  progress.finish();
+  EXPECT_THAT(out.str(), ::testing::HasSubstr("  1.00 MB  "));
+}
+
 TEST(Progress, QuietSaysNothing) {
   std::ostringstream out;
   ProgressPrinter progress(out, ProgressStyle::quiet, 4);

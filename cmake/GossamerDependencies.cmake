@@ -12,11 +12,20 @@ if(NOT PKG_CONFIG_FOUND)
   gossamer_missing("pkg-config" pkg-config)
 endif()
 
+# Leaves of a package's flags only where its own headers lie. Those that packages behind it need (libzmq's: -isystem
+# ...) CMake reads otherwise from its cache than from pkg-config, so that a second configuration would make everything
+# anew.
+function(gossamer_own_headers name)
+  set_target_properties(PkgConfig::${name} PROPERTIES
+    INTERFACE_COMPILE_OPTIONS "" INTERFACE_INCLUDE_DIRECTORIES "${${name}_INCLUDEDIR}")
+endfunction()
+
 function(gossamer_pkg name module package)
   pkg_check_modules(${name} QUIET IMPORTED_TARGET GLOBAL ${module})
   if(NOT ${name}_FOUND)
     gossamer_missing("${module}" ${package})
   endif()
+  gossamer_own_headers(${name})
 endfunction()
 
 gossamer_pkg(SODIUM libsodium libsodium-dev)
@@ -59,6 +68,9 @@ endif()
 set(GOSSAMER_HAVE_ZMQ OFF)
 if(NOT GOSSAMER_WITH_ZMQ STREQUAL "OFF")
   pkg_check_modules(LIBZMQ QUIET IMPORTED_TARGET GLOBAL libzmq)
+  if(LIBZMQ_FOUND)
+    gossamer_own_headers(LIBZMQ)
+  endif()
   find_path(CPPZMQ_INCLUDE zmq.hpp)
   if(LIBZMQ_FOUND AND CPPZMQ_INCLUDE)
     set(GOSSAMER_HAVE_ZMQ ON)

@@ -31,5 +31,9 @@ step() {
   echo "-- $* ended with 0 after $((SECONDS - start)) s"
 }
 step scripts/quickstart.sh
-step scripts/quickstart.sh
+again=$(step scripts/quickstart.sh | tee /dev/stderr)
+! grep -q 'Building CXX' <<<"$again" || {
+  echo "fresh_machine_test.sh: the second quickstart.sh compiled what the first one had compiled" >&2
+  exit 1
+}
 step scripts/test.sh

@@ -32,6 +32,8 @@ endif()
 add_library(gossamer_flags INTERFACE)
 target_include_directories(gossamer_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(gossamer_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror)
+# a * b + c rounds twice everywhere: which processors fuse it depends on the machine (core/simd.h), and so would models.
+target_compile_options(gossamer_flags INTERFACE -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # These four depend on what the optimiser inlines: they differ from release to release and take the standard
   # library's own code for a fault of ours (GCC bugs 105329, 105651, 105593).

@@ -1,14 +1,14 @@
 #include "comms/frame.h"
 
-#include <xxhash.h>
-
-#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "comms/memory_archive.h"
+#include "core/checksum.h"
 
 namespace gossamer {
 namespace {
@@ -16,28 +16,33 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "headers and payloads are little-endian on the wire");
 
-constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);
-constexpr std::size_t kCheckedBytes = kFrameHeaderBytes - kChecksumBytes;
+constexpr std::size_t kCheckedBytes = kFrameHeaderBytes - sizeof(std::uint64_t);
 
-// The header as it lies on the wire: one member a field, in order.
+// The header as it lies on the wire and in memory: without padding.
 struct WireHeader {
-  std::uint32_t magic = kFrameMagic;
-  std::uint16_t version = kWireVersion;
-  std::uint8_t type = 0;
-  FrameHeader fields;
-  std::uint64_t checksum = 0;
+  std::uint32_t magic;
+  std::uint16_t version;
+  std::uint8_t type;
+  std::uint8_t metadata;
+  std::uint64_t run_id;
+  Round round;
+  ClientId client;
+  std::uint64_t sequence;
+  double weight;
+  double train_loss;
+  std::int64_t samples;
+  std::uint64_t elements;
+  std::uint64_t payload_bytes;
+  std::uint64_t payload_checksum;
+  std::uint64_t checksum;
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(magic, version, type, fields.metadata, fields.run_id, fields.round, fields.client,
-            fields.sequence, fields.weight, fields.train_loss, fields.samples, fields.elements,
-            fields.payload_bytes, fields.payload_checksum, checksum);
+    archive(cereal::binary_data(this, sizeof *this));
   }
 };
-
-std::uint64_t checksum_of(std::span<const std::byte> bytes) {
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
+static_assert(std::is_trivially_copyable_v<WireHeader> && sizeof(WireHeader) == kFrameHeaderBytes &&
+              offsetof(WireHeader, checksum) == kCheckedBytes);
 
 bool known(std::uint8_t type) {
   return type >= static_cast<std::uint8_t>(FrameType::hello) &&
@@ -80,15 +85,24 @@ Frame make_frame(FrameHeader header, SharedBytes payload) {
 }
 
 HeaderBytes encode_header(const FrameHeader& header) {
-  WireHeader wire;
-  wire.type = static_cast<std::uint8_t>(header.type);
-  wire.fields = header;
-
+  WireHeader wire{.magic = kFrameMagic,
+                  .version = kWireVersion,
+                  .type = static_cast<std::uint8_t>(header.type),
+                  .metadata = header.metadata,
+                  .run_id = header.run_id,
+                  .round = header.round,
+                  .client = header.client,
+                  .sequence = header.sequence,
+                  .weight = header.weight,
+                  .train_loss = header.train_loss,
+                  .samples = header.samples,
+                  .elements = header.elements,
+                  .payload_bytes = header.payload_bytes,
+                  .payload_checksum = header.payload_checksum,
+                  .checksum = 0};
+  wire.checksum = checksum_of(std::as_bytes(std::span(&wire, 1)).first(kCheckedBytes));
   HeaderBytes bytes;
   write_fields(bytes, wire);
-  const std::uint64_t checksum = checksum_of(std::span(bytes).first(kCheckedBytes));
-  const auto tail = std::bit_cast<std::array<std::byte, kChecksumBytes>>(checksum);
-  std::copy(tail.begin(), tail.end(), bytes.begin() + kCheckedBytes);
   return bytes;
 }
 
@@ -106,8 +120,18 @@ Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_
   if (wire.checksum != checksum_of(bytes.first(kCheckedBytes))) return malformed("header checksum is wrong");
   if (!known(wire.type)) return malformed("unknown frame type " + std::to_string(wire.type));
 
-  FrameHeader header = wire.fields;
-  header.type = static_cast<FrameType>(wire.type);
+  const FrameHeader header{.type = static_cast<FrameType>(wire.type),
+                           .run_id = wire.run_id,
+                           .round = wire.round,
+                           .client = wire.client,
+                           .sequence = wire.sequence,
+                           .weight = wire.weight,
+                           .train_loss = wire.train_loss,
+                           .samples = wire.samples,
+                           .elements = wire.elements,
+                           .payload_bytes = wire.payload_bytes,
+                           .payload_checksum = wire.payload_checksum,
+                           .metadata = wire.metadata};
   if (header.round < 0) return malformed("negative round");
   if (header.client < 0) return malformed("negative client");
   if (header.samples < 0) return malformed("negative samples");

@@ -43,7 +43,18 @@ template <class T>
 requires std::is_arithmetic_v<T>
 void CEREAL_LOAD_FUNCTION_NAME(MemoryReader& archive, T& value) { archive.read(&value, sizeof value); }
 
-// Fields are types with a serialize() member over fixed-size numbers; cereal writes these back to back.
+// Memory as it lies, in one piece: field by field, a header costs a hundred times as much.
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(MemoryWriter& archive, const cereal::BinaryData<T*>& memory) {
+  archive.write(memory.data, memory.size);
+}
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(MemoryReader& archive, cereal::BinaryData<T*>& memory) {
+  archive.read(memory.data, memory.size);
+}
+
+// Fields are types with a serialize() member over fixed-size numbers, or over their own memory where it has
+// no padding; cereal writes these back to back.
 template <class Fields>
 void write_fields(std::span<std::byte> memory, Fields fields) {
   MemoryWriter archive(memory);

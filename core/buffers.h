@@ -11,6 +11,10 @@
 
 namespace gossamer {
 
+// Asks for pages of 2 MiB for what these bytes cover of them, where they are many. A hint, without effect
+// where the system has none.
+void use_huge_pages(void* begin, std::size_t size) noexcept;
+
 // Cache-line aligned, and left uninitialised by resize(): large buffers are always overwritten whole. Aligns
 // by hand: glibc's memalign() (before 2.38) cannot take a block again that it gave out and got back, as it
 // asks the heap for more than the block's length, so memory would go on growing by a model now and then.
@@ -27,6 +31,7 @@ struct BufferAllocator {
   // From the next multiple after the block's begin; the block's address lies before it.
   T* allocate(std::size_t n) {
     char* const block = static_cast<char*>(::operator new(n * sizeof(T) + kAlignment));
+    use_huge_pages(block, n * sizeof(T));
     char* const begin = block + kAlignment - reinterpret_cast<std::uintptr_t>(block) % kAlignment;
     std::memcpy(begin - sizeof block, &block, sizeof block);
     return reinterpret_cast<T*>(begin);

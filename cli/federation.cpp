@@ -147,7 +147,7 @@ int print_plan(const Federation& federation) {
     slowest = std::max(slowest, devices.training_seconds(federation.data->examples(client), client, 1));
   }
   if (are_peers(options)) {
-    const PeerPlan plan = plan_of_peers(options, floats);
+    const PeerPlan plan = plan_of_peers(options, *federation.model);
     std::cout
         << options.to_ini() << "# a round: " << clients << " peers, " << floats << " floats a model\n"
         << "# bytes_up " << plan.bytes << ", bytes_down " << plan.bytes << '\n'

@@ -29,13 +29,15 @@ int simulate_peers(Federation& federation) {
   return run_federation(federation, coordinator, std::move(folder), std::move(place));
 }
 
-PeerPlan plan_of_peers(const Options& options, std::size_t floats) {
+PeerPlan plan_of_peers(const Options& options, const Model& model) {
   const auto topology = topologies().make(options);
   const int peers = static_cast<int>(options.integer("data.clients"));
   const DeviceModel devices(options);
   PeerWires wires(devices, peers);
   std::vector<Seconds> at(static_cast<std::size_t>(peers));
   const bool every_step = algorithms().make(options)->exchanges_gradients();
+  const std::size_t floats =
+      every_step ? floats_of_step(model, factor_rule(options)) : model.layout()->size();
   PeerPlan plan;
   if (const auto gossip = topology->gossip_plan(peers)) {
     const std::size_t frame = kFrameHeaderBytes + floats * sizeof(float);

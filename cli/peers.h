@@ -21,6 +21,6 @@ struct PeerPlan {
   std::uint64_t bytes = 0;
   Seconds exchange = 0;
 };
-PeerPlan plan_of_peers(const Options& options, std::size_t floats);
+PeerPlan plan_of_peers(const Options& options, const Model& model);
 
 }  // namespace gossamer

@@ -105,7 +105,7 @@ void PeerProcess::gradient_rounds() {
     if (over()) throw WorkCalledOff();
   };
   GradientExchange& exchange =
-      exchange_.emplace(*place_.all_reduce, *topology_, bucket_floats(options_), idle);
+      exchange_.emplace(*place_.all_reduce, *topology_, exchange_settings(options_), idle);
   while (await([&] { return peer.granted > peer.completed; })) {
     try {
       const auto update = train(client, peer.completed + 1, &exchange);

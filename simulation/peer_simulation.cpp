@@ -55,7 +55,7 @@ PeerSimulation::PeerSimulation(const Options& options, const FederatedData& data
   for (auto& link : make_in_process_links(*topology_, static_cast<int>(population()))) {
     sums_.push_back(make_all_reduce(*topology_, std::move(link)));
     exchanges_.push_back(
-        std::make_unique<GradientExchange>(*sums_.back(), *topology_, bucket_floats(options), idle));
+        std::make_unique<GradientExchange>(*sums_.back(), *topology_, exchange_settings(options), idle));
   }
 }
 
@@ -239,9 +239,10 @@ void PeerSimulation::step_together(const std::map<ClientId, CompressedUpdate>& u
     step[i] = (ready_[i] - began[i]) / static_cast<double>(steps);
     ready_[i] = began[i];
   }
+  const std::size_t floats = floats_of_step(pool_.clients()[0]->model(), factor_rule(options_));
   for (std::int64_t done = 0; done < steps; ++done) {
     for (std::size_t i = 0; i < peers_.size(); ++i) ready_[i] += step[i];
-    wires_.all_reduce(*topology_, pool_.clients()[0]->model().layout()->parameter_count(), round, ready_);
+    wires_.all_reduce(*topology_, floats, round, ready_);
   }
 }
 

@@ -6,14 +6,15 @@
 
 namespace gossamer {
 
-std::size_t bucket_floats(const Options& options) {
-  return static_cast<std::size_t>(options.integer("algorithm.sync_sgd.bucket_kb")) * 1024 / sizeof(float);
+ExchangeSettings exchange_settings(const Options& options) {
+  const auto kib = static_cast<std::size_t>(options.integer("algorithm.sync_sgd.bucket_kb"));
+  return {kib * 1024 / sizeof(float), factor_rule(options)};
 }
 
-GradientExchange::GradientExchange(AllReduce& all_reduce, const Topology& topology, std::size_t bucket_floats,
+GradientExchange::GradientExchange(AllReduce& all_reduce, const Topology& topology, ExchangeSettings settings,
                                    Idle idle)
-    : all_reduce_(all_reduce), topology_(topology), bucket_floats_(bucket_floats), idle_(std::move(idle)) {
-  if (bucket_floats == 0) throw std::logic_error("GradientExchange: buckets of nothing");
+    : all_reduce_(all_reduce), topology_(topology), settings_(settings), idle_(std::move(idle)) {
+  if (settings.bucket_floats == 0) throw std::logic_error("GradientExchange: buckets of nothing");
 }
 
 void GradientExchange::open(std::size_t parameters, Step step) {
@@ -47,21 +48,43 @@ void GradientExchange::before_use(std::size_t offset, std::size_t count) {
   wait_for(needed);
 }
 
-std::span<float> GradientExchange::part(std::size_t offset, std::size_t count) {
+void GradientExchange::come_next(std::size_t offset, std::size_t count) {
   if (end_ == 0) {
     wait_for_all();
     step_.begin();
     end_ = parameters_;
   }
-  if (count == 0 || count > bucket_floats_ || offset + count != end_)
+  if (count == 0 || offset + count != end_)
     throw std::logic_error("GradientExchange: a part that does not come next");
+}
+
+std::span<float> GradientExchange::part(std::size_t offset, std::size_t count) {
+  if (count > settings_.bucket_floats) throw std::logic_error("GradientExchange: a part that is too long");
+  come_next(offset, count);
   if (free_slots_.empty()) {
     free_slots_.push_back(slots_.size());
-    slots_.emplace_back(bucket_floats_);
+    slots_.emplace_back(settings_.bucket_floats);
   }
   open_part_ = {offset, count, free_slots_.back()};
   free_slots_.pop_back();
   return values_of(open_part_);
+}
+
+std::optional<GradientFlow::Factors> GradientExchange::factors(const TensorSpec& weight) {
+  if (!settings_.factors.holds(weight)) return std::nullopt;
+  come_next(weight.offset, weight.size);
+  const std::size_t delta = settings_.factors.examples * static_cast<std::size_t>(weight.shape[0]);
+  FloatBuffer& room = factors_[weight.offset];
+  room.resize(settings_.factors.floats_of(weight));
+  std::ranges::fill(room, 0.0F);
+  open_part_ = {weight.offset, weight.size, 0, delta};
+  // Every peer has its share of the rows.
+  const auto self = static_cast<std::size_t>(all_reduce_.self());
+  const auto share_of = [&](std::span<float> rows) {
+    const std::size_t share = rows.size() / static_cast<std::size_t>(world_size());
+    return rows.subspan(self * share, share);
+  };
+  return Factors{share_of(std::span(room).first(delta)), share_of(std::span(room).subspan(delta))};
 }
 
 void GradientExchange::leave() {
@@ -93,12 +116,19 @@ bool GradientExchange::progress() {
   const auto complete = all_reduce_.progress();
   if (!complete) throw ExchangeBroken(complete.fault());
   if (complete.value() == applied_) return false;
-  for (; applied_ < complete.value(); ++applied_) {
-    const Bucket& bucket = buckets_[applied_];
-    step_.apply(bucket.offset, values_of(bucket));
+  for (; applied_ < complete.value(); ++applied_) use(buckets_[applied_]);
+  return true;
+}
+
+void GradientExchange::use(const Bucket& bucket) {
+  const std::span<const float> values = values_of(bucket);
+  if (bucket.delta != 0) {
+    step_.multiply(bucket.offset, settings_.factors.examples, values.first(bucket.delta),
+                   values.subspan(bucket.delta));
+  } else {
+    step_.apply(bucket.offset, values);
     free_slots_.push_back(bucket.slot);
   }
-  return true;
 }
 
 void GradientExchange::wait_for(std::size_t buckets) {

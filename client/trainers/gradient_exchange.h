@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "client/trainers/factor_rule.h"
 #include "client/trainers/gradient_flow.h"
 #include "comms/collectives/all_reduce.h"
 #include "core/buffers.h"
@@ -25,29 +26,39 @@ class ExchangeBroken final : public Error {
   Fault fault_;
 };
 
-// `algorithm.sync_sgd.bucket_kb` in floats.
-std::size_t bucket_floats(const Options& options);
+struct ExchangeSettings {
+  std::size_t bucket_floats;  // at least 1
+  FactorRule factors{};
+};
+// `algorithm.sync_sgd.*`.
+ExchangeSettings exchange_settings(const Options& options);
 
 // Sums gradients over all peers while they are being computed: each part that the backward pass gives away
 // (from the last layer to the first) is a bucket, whose sum starts at once and which the optimizer gets when
 // it is complete; the next forward pass waits for the buckets of a layer just before it reads its parameters.
-// So a gradient is never stored as a whole, unless sums are that slow. All peers have the same layers, so
-// their sums meet in order. One thread; what moves the bytes are calls. After an exception the collective may
-// use its memory: it is to outlive that.
+// So a gradient is never stored as a whole, unless sums are that slow. Of a layer that travels as its factors
+// the rows of all peers are one bucket: each writes its own among zeros, so that the sum is all of them. All
+// peers have the same layers, so their sums meet in order. One thread; what moves the bytes are calls. After
+// an exception the collective may use its memory: it is to outlive that.
 class GradientExchange final : public GradientFlow {
  public:
   // What is done with the sums: `begin_step` before the first bucket of a step, after the last one of the
-  // step before; `apply` for each bucket once, in the order of their sums.
+  // step before; `apply` for each bucket once, in the order of their sums, or `multiply` where it holds the
+  // factors of all peers' examples: the weights at `offset` get delta^T input (rows of zeros where there are
+  // fewer).
   struct Step {
     std::function<void()> begin;
     std::function<void(std::size_t offset, std::span<const float> sum)> apply;
+    std::function<void(std::size_t offset, std::size_t examples, std::span<const float> delta,
+                       std::span<const float> input)>
+        multiply;
   };
   // Called again and again while peers are waited for, with how often in a row nothing has moved. May throw,
   // which ends the exchange.
   using Idle = std::function<void(int turns)>;
 
-  // Uses `all_reduce` and `topology`, except in its destructor. Requires bucket_floats > 0.
-  GradientExchange(AllReduce& all_reduce, const Topology& topology, std::size_t bucket_floats, Idle idle);
+  // Uses `all_reduce` and `topology`, except in its destructor.
+  GradientExchange(AllReduce& all_reduce, const Topology& topology, ExchangeSettings settings, Idle idle);
 
   int world_size() const noexcept { return all_reduce_.world_size(); }
 
@@ -58,8 +69,9 @@ class GradientExchange final : public GradientFlow {
   void open(std::size_t parameters, Step step);
   // A step is: before_use() of what is read, then all parts. They throw ExchangeBroken.
   void before_use(std::size_t offset, std::size_t count) override;
-  std::size_t longest_part() const noexcept override { return bucket_floats_; }
+  std::size_t longest_part() const noexcept override { return settings_.bucket_floats; }
   std::span<float> part(std::size_t offset, std::size_t count) override;
+  std::optional<Factors> factors(const TensorSpec& weight) override;
   void leave() override;
   // Waits for all sums of the last step. Throws ExchangeBroken.
   void close();
@@ -69,12 +81,16 @@ class GradientExchange final : public GradientFlow {
 
  private:
   struct Bucket {
-    std::size_t offset, count;
+    std::size_t offset, count;  // of the parameters
     std::size_t slot;
+    std::size_t delta = 0;  // of factors: how many floats of delta there are, with those of input behind them
   };
   std::span<float> values_of(const Bucket& bucket) {
+    if (bucket.delta != 0) return factors_.at(bucket.offset);
     return std::span(slots_[bucket.slot]).first(bucket.count);
   }
+  void come_next(std::size_t offset, std::size_t count);
+  void use(const Bucket& bucket);
   void start(std::span<float> values);
   bool progress();
   void wait_for(std::size_t buckets);
@@ -82,13 +98,14 @@ class GradientExchange final : public GradientFlow {
 
   AllReduce& all_reduce_;
   const Topology& topology_;
-  std::size_t bucket_floats_;
+  ExchangeSettings settings_;
   Idle idle_;
 
   // Memory of buckets. What was free last is taken first: it is still in a cache.
   std::vector<FloatBuffer> slots_;
   std::vector<std::size_t> free_slots_;
-  FloatBuffer values_;  // of sum()
+  std::map<std::size_t, FloatBuffer> factors_;  // by the weight's offset
+  FloatBuffer values_;                          // of sum()
 
   std::size_t parameters_ = 0;
   Step step_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "core/layout.h"
@@ -19,7 +20,19 @@ class GradientFlow {
   // Where to write the gradient of the parameters [offset, offset + count); it holds anything. Parts come
   // from the end of the vector to its beginning, without gaps. Requires 0 < count <= longest_part().
   virtual std::span<float> part(std::size_t offset, std::size_t count) = 0;
-  // The last part() has been written, and this pass does not read its parameters any more: they may change.
+  // What a dense layer's weight gradient, delta^T input, is made of: a row an example, of as many floats as
+  // the weight has rows, or columns.
+  struct Factors {
+    std::span<float> delta, input;
+  };
+  // Where to write these instead of a weight's parts, in their place in the order: room for a batch of
+  // examples, zeroed. Null where the gradient itself is wanted.
+  virtual std::optional<Factors> factors(const TensorSpec& weight) {
+    static_cast<void>(weight);
+    return std::nullopt;
+  }
+  // The last part(), or the last factors(), have been written, and this pass does not read their parameters
+  // any more: they may change.
   virtual void leave() = 0;
 
   // Where a tensor is cut, every so many floats from its beginning: between rows, if these are not too long.

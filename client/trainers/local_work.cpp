@@ -16,7 +16,8 @@ LocalWork::LocalWork(const Options& options, std::unique_ptr<Model> model)
                 static_cast<float>(options.real("client.weight_decay"))},
       model_(std::move(model)),
       optimizer_(client_optimizers().make(options, model_->layout()->parameter_count())),
-      gradients_(make_gradients(*model_)) {}
+      gradients_(make_gradients(*model_)),
+      is_stack_(!model_->stack().empty()) {}
 
 void LocalWork::begin(const TrainTask& task) {
   // One thread a trainer; the setting belongs to the calling thread.
@@ -100,6 +101,10 @@ void LocalWork::common_steps(GradientExchange& exchange, std::span<const float> 
                 {[this] { optimizer_->begin_step(); },
                  [this](std::size_t offset, std::span<const float> gradient) {
                    optimizer_->step(weights().subspan(offset, gradient.size()), gradient, offset);
+                 },
+                 [this](std::size_t offset, std::size_t all, std::span<const float> delta,
+                        std::span<const float> input) {
+                   apply_product(offset, static_cast<std::int64_t>(all), delta, input);
                  }});
   for (const float all : examples) {
     if (task_.called_off && task_.called_off()) throw WorkCalledOff();
@@ -108,14 +113,49 @@ void LocalWork::common_steps(GradientExchange& exchange, std::span<const float> 
   exchange.close();
 }
 
+// The optimizer's step by the gradient delta^T input of the weight at `offset`.
+void LocalWork::apply_product(std::size_t offset, std::int64_t examples, std::span<const float> delta,
+                              std::span<const float> input) {
+  const at::NoGradGuard no_grad;
+  const auto matrix = [&](std::span<const float> values) {
+    return at::from_blob(const_cast<float*>(values.data()),
+                         {examples, static_cast<std::int64_t>(values.size()) / examples}, at::kFloat);
+  };
+  const at::Tensor delta_t = matrix(delta).t(), x = matrix(input);
+  const std::int64_t rows = delta_t.size(0), columns = x.size(1);
+  const auto all = static_cast<std::size_t>(rows * columns);
+  if (const auto descent = optimizer_->plain_descent()) {
+    at::from_blob(weights().subspan(offset, all).data(), {rows, columns}, at::kFloat)
+        .addmm_(delta_t, x, descent->keep, -descent->rate);
+    return;
+  }
+  // Row block by row block, so that the optimizer finds each in the cache.
+  constexpr std::int64_t kBlock = std::int64_t{1} << 16U;
+  const std::int64_t block = std::clamp<std::int64_t>(kBlock / columns, 1, rows);
+  scratch_.resize(static_cast<std::size_t>(block * columns));
+  for (std::int64_t row = 0; row < rows; row += block) {
+    const std::int64_t count = std::min(block, rows - row);
+    const std::span<float> gradient = std::span(scratch_).first(static_cast<std::size_t>(count * columns));
+    at::Tensor product = at::from_blob(gradient.data(), {count, columns}, at::kFloat);
+    at::mm_out(product, delta_t.narrow(0, row, count), x);
+    const std::size_t begin = offset + static_cast<std::size_t>(row * columns);
+    optimizer_->step(weights().subspan(begin, gradient.size()), gradient, begin);
+  }
+}
+
 // This peer's part of the gradient of the mean loss over so many examples.
 void LocalWork::give_gradient(float examples, GradientFlow& flow) {
   const std::size_t parameters = model_->layout()->parameter_count();
   if (epoch_steps_ == 0) {
     flow.before_use(0, parameters);
-    for (std::size_t i = model_->parameters().size(); i-- > 0;)
-      flow.cut(model_->layout()->tensors()[i],
-               [](std::size_t, std::span<float> values) { std::ranges::fill(values, 0.0F); });
+    for (std::size_t i = model_->parameters().size(); i-- > 0;) {
+      const TensorSpec& tensor = model_->layout()->tensors()[i];
+      if (is_stack_ && flow.factors(tensor)) {
+        flow.leave();
+      } else {
+        flow.cut(tensor, [](std::size_t, std::span<float> values) { std::ranges::fill(values, 0.0F); });
+      }
+    }
     return;
   }
   if (batches_.next_is_whole()) {

@@ -57,6 +57,8 @@ class LocalWork {
     float weight_decay;
   };
   void compute_batch();
+  void apply_product(std::size_t offset, std::int64_t examples, std::span<const float> delta,
+                     std::span<const float> input);
   void give_gradient(float examples, GradientFlow& flow);
   void count(const Minibatches::Part& part, float loss);
   std::span<float> part_of(std::size_t tensor);
@@ -65,7 +67,9 @@ class LocalWork {
   std::unique_ptr<Model> model_;
   std::unique_ptr<ClientOptimizer> optimizer_;
   std::unique_ptr<Gradients> gradients_;
+  const bool is_stack_;  // whose dense layers give factors where these are wanted
   Minibatches batches_;
+  FloatBuffer scratch_;  // of apply_product()
 
   TrainTask task_;
   std::int64_t epoch_steps_ = 0;

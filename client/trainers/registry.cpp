@@ -79,7 +79,13 @@ const Registry<Algorithm>& algorithms() {
             "Li et al.: PyTorch Distributed: experiences on accelerating data parallel training, 2020",
             {integer_option("algorithm.sync_sgd.bucket_kb", 256, "gradients that are summed together, in KiB")
                  .at_least(1)
-                 .at_most(1 << 20)}},
+                 .at_most(1 << 20),
+             text_option(
+                 "algorithm.sync_sgd.factors", "auto",
+                 "when a dense layer's gradient travels as its factors, which every peer multiplies "
+                 "(on machines of one kind): where these are less than an eighth of it, wherever they "
+                 "are shorter (for slow networks), never")
+                 .one_of({"auto", "shorter", "never"})}},
            make_sync_sgd},
       }};
   return table;

@@ -111,7 +111,13 @@ class StackGradients final : public Gradients {
       scratch_.resize(static_cast<std::size_t>(dense_[layer].weight.size(0)));
       add_rows(floats(dense_[layer].delta), 0, 1, scratch_);
       flow.copy_in(tensor(i + 1), scratch_);
-      weight_gradient(dense_[layer], tensor(i), flow);
+      if (const auto factors = flow.factors(tensor(i))) {
+        std::ranges::copy(floats(dense_[layer].delta), factors->delta.begin());
+        std::ranges::copy(floats(dense_[layer].input), factors->input.begin());
+        flow.leave();
+      } else {
+        weight_gradient(dense_[layer], tensor(i), flow);
+      }
     };
     const auto use_convolution = [&](std::size_t layer, const at::Tensor& weight, const at::Tensor& bias) {
       flow.copy_in(tensor(2 * layer + 1), floats(bias));

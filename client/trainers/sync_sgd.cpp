@@ -1,12 +1,14 @@
 // Synchronous data-parallel SGD: every step of every peer uses the mean gradient over the batches of all, so
 // p peers with batches of b are one process with batches of p * b. Gradients are summed in buckets during the
 // backward pass (Li et al.: "PyTorch Distributed: experiences on accelerating data parallel training", VLDB
-// 2020).
+// 2020), those of dense layers as their factors where these are short (factor_rule.h).
 #include <algorithm>
 #include <stdexcept>
 
 #include "client/trainers/local_work.h"
 #include "client/trainers/methods.h"
+#include "core/checksum.h"
+#include "core/error.h"
 
 namespace gossamer {
 namespace {
@@ -23,13 +25,27 @@ class SyncSgdTrainer final : public LocalTrainer {
     // How many examples stand behind each step, here and elsewhere: batches at the end of an epoch are
     // smaller.
     std::vector<float> examples = work_.batch_sizes(steps_);
-    task.exchange->sum(examples);
+    check_equal_weights(*task.exchange, examples);
     work_.common_steps(*task.exchange, examples);
     average_statistics(*task.exchange);
     return difference_update(work_, global);
   }
 
  private:
+  // Sums them over the peers, and beside them a mark of the weights: where each peer makes the products of
+  // all, they stay the same on machines of one kind only.
+  void check_equal_weights(GradientExchange& exchange, std::vector<float>& examples) {
+    const auto mark = static_cast<float>(checksum_of(std::as_bytes(work_.weights())) % kMarks);
+    examples.push_back(mark);
+    exchange.sum(examples);
+    const float all = examples.back();
+    examples.pop_back();
+    if (all != mark * static_cast<float>(exchange.world_size()))
+      throw RunError(
+          "the peers' models have come to differ: their machines multiply differently; "
+          "set algorithm.sync_sgd.factors = never");
+  }
+
   void average_statistics(GradientExchange& exchange) {
     const std::span<float> statistics = work_.weights().subspan(work_.model().layout()->parameter_count());
     if (statistics.empty()) return;
@@ -37,6 +53,8 @@ class SyncSgdTrainer final : public LocalTrainer {
     const auto peers = static_cast<float>(exchange.world_size());
     for (float& value : statistics) value /= peers;
   }
+
+  static constexpr std::uint64_t kMarks = 1 << 14;  // whose sum over a thousand peers is exact
 
   LocalWork work_;
   std::int64_t steps_;

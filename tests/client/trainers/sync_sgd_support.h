@@ -25,6 +25,8 @@ inline std::unique_ptr<Topology> topology_named(const std::string& name) {
 struct Together {
   std::vector<std::int64_t> sizes;
   Settings given;  // of the trainers, besides the algorithm
+  std::string factors = "auto";
+  std::int64_t batch_size = 0;  // 0: all; otherwise at least the largest of `sizes`
 
   std::shared_ptr<const ExampleSet> part(std::size_t peer) const {
     return patterns(sizes[peer], 100 + static_cast<std::uint64_t>(peer));
@@ -51,6 +53,11 @@ struct Together {
     Settings all = given;
     all.insert(all.end(),
                {{"algorithm.name", algorithm}, {"client.local_steps", "4"}, {"client.batch_size", "0"}});
+    if (exchange != nullptr) {
+      all.back().second = std::to_string(batch_size);
+      all.emplace_back("data.clients", std::to_string(sizes.size()));
+      all.emplace_back("algorithm.sync_sgd.factors", factors);
+    }
     const Options options = make_options(all);
     auto model = make_model(options, examples->shape());
     const std::vector<float> global(model->values().begin(), model->values().end());
@@ -63,7 +70,9 @@ struct Together {
   // What this peer's update is; all peers call it at the same time.
   Update train_peer(AllReduce& all_reduce, const Topology& topology, std::size_t bucket_floats) const {
     const auto self = static_cast<std::size_t>(all_reduce.self());
-    GradientExchange exchange(all_reduce, topology, bucket_floats, [](int turns) {
+    FactorRule rule;
+    if (factors != "never") rule.examples = static_cast<std::size_t>(batch_size) * sizes.size();
+    GradientExchange exchange(all_reduce, topology, {bucket_floats, rule}, [](int turns) {
       if (turns > 100) std::this_thread::yield();
     });
     return train("sync_sgd", part(self), static_cast<ClientId>(self), &exchange);

@@ -55,7 +55,7 @@ class ScriptedSum final : public AllReduce {
 class Buckets : public ::testing::Test {
  protected:
   GradientExchange exchange_of(std::size_t bucket_floats) {
-    return {sum_, *topology_, bucket_floats, [this](int) {
+    return {sum_, *topology_, {bucket_floats}, [this](int) {
               ++waits_;
               ++sum_.allowed;
             }};
@@ -66,7 +66,8 @@ class Buckets : public ::testing::Test {
                           [this](std::size_t offset, std::span<const float> sum) {
                             steps_.back().emplace_back(offset, sum.size());
                             for (std::size_t i = 0; i < sum.size(); ++i) applied_[offset + i] += sum[i];
-                          }});
+                          },
+                          {}});
   }
   // Gradients of 1 + the parameter's number.
   static void give(GradientExchange& exchange, std::size_t offset, std::size_t count) {
@@ -199,6 +200,39 @@ TEST_F(Buckets, CountTheirBytesAndSumsInBetween) {
   EXPECT_EQ(exchange.take_bytes().sent, 0U);
 }
 
+TEST_F(Buckets, CarryFactorsWhereTheseAreShorter) {
+  sum_.at_once = true;
+  GradientExchange exchange(sum_, *topology_, {100, {.examples = 4}}, [](int) {});
+  const TensorSpec wide{"wide", {20, 10}, 30, 200, TensorRole::parameter};
+  const TensorSpec narrow{"narrow", {3, 10}, 0, 30, TensorRole::parameter};  // 4 x (3 + 10) is more than 30
+  std::vector<std::size_t> multiplied;
+  exchange.open(230, {[] {}, [](std::size_t, std::span<const float>) {},
+                      [&](std::size_t offset, std::size_t examples, std::span<const float> delta,
+                          std::span<const float> input) {
+                        multiplied = {offset, examples, delta.size(), input.size()};
+                        // This peer is the first of two, and the script doubles what is there.
+                        for (std::size_t i = 0; i < delta.size(); ++i) EXPECT_EQ(delta[i], i < 40 ? 2 : 0);
+                        for (std::size_t i = 0; i < input.size(); ++i) EXPECT_EQ(input[i], i < 20 ? 4 : 0);
+                      }});
+  for (int step = 0; step < 2; ++step) {
+    exchange.before_use(0, 230);
+    multiplied.clear();
+    const auto factors = exchange.factors(wide);
+    ASSERT_TRUE(factors);
+    EXPECT_EQ(factors->delta.size(), 40U);
+    EXPECT_EQ(factors->input.size(), 20U);
+    std::ranges::fill(factors->delta, 1.0F);
+    std::ranges::fill(factors->input, 2.0F);
+    exchange.leave();
+    EXPECT_EQ(sum_.all.back().size(), 4U * (20 + 10));
+    EXPECT_EQ(multiplied, (std::vector<std::size_t>{30, 4, 80, 40}));
+    EXPECT_FALSE(exchange.factors(narrow));
+    give(exchange, 0, 30);
+  }
+  EXPECT_THROW(exchange.factors({"before", {20, 10}, 0, 200, TensorRole::parameter}), std::logic_error);
+  exchange.close();
+}
+
 TEST_F(Buckets, EndWithAPeersFault) {
   GradientExchange exchange = exchange_of(16);
   open(exchange, 100);
@@ -254,6 +288,20 @@ INSTANTIATE_TEST_SUITE_P(
         TogetherCase{"by_autograd",
                      "ring",
                      {{6, 6}, {{"model.name", "mlp"}, {"model.loss", "nll"}, {"client.lr", "0.01"}}}},
+        TogetherCase{"factors", "ring", {{4, 4}, kMlp, "shorter", 4}},
+        TogetherCase{"factors_all_to_all", "all_to_all", {{3, 3, 2}, kMlp, "shorter", 3}},
+        TogetherCase{"factors_uneven", "ring", {{2, 5, 0}, kMlp, "shorter", 5}},
+        TogetherCase{
+            "factors_cnn", "ring", {{6, 6}, {{"model.name", "cnn"}, {"client.lr", "0.05"}}, "shorter", 6}},
+        TogetherCase{"factors_momentum",
+                     "ring",
+                     {{7, 5},
+                      {{"model.name", "mlp"},
+                       {"client.momentum", "0.9"},
+                       {"client.weight_decay", "0.01"},
+                       {"client.lr", "0.05"}},
+                      "shorter",
+                      7}},
         TogetherCase{"in_parts", "ring", {{1200, 300}, kMlp}},
         TogetherCase{"momentum",
                      "all_to_all",

@@ -4,7 +4,8 @@
 # The programs take turns, REPEATS (3) times; medians. Bars:
 #   samples/s at least 1.6 times DDP's at B = 10; at B = 64 1.2 (CNN) and 1.3 (MLP)
 #   at least 0.85 (CNN) and 0.7 (MLP) of two of our own processes that never communicate
-#   over an emulated wire that takes as long as a step's computation, a step of at most 1.25 times that
+#   over an emulated wire on which a gradient takes as long as a step's computation, a step of at most 1.25 times that,
+#   with the default algorithm.sync_sgd.factors or with `shorter`, meant for slow networks
 # Ends with 77 where mpirun or Python's torch is missing, with 1 where a bar is missed.
 #   experiments/bench/ddp.sh [OUT.json]
 set -euo pipefail
@@ -58,12 +59,15 @@ for case in cases:
     assert len(set(samples[case]["parameters"])) == 1, "not the same model"
     row["ddp_ratio"] = row["ddp_step_ms"] / row["step_ms"]
     row["alone_ratio"] = row["alone_ms"] / row["step_ms"]
-    row["wired_ratio"] = row["wired_step_ms"] / max(row["wire_ms"], row["alone_ms"])
+    for wired in ("wired", "wired_shorter"):
+        row[f"{wired}_ratio"] = row[f"{wired}_step_ms"] / max(row["wire_ms"], row["alone_ms"])
+    best = min(row["wired_ratio"], row["wired_shorter_ratio"])
     verdicts = [(row["ddp_ratio"], ddp_bars[case], row["ddp_ratio"] >= ddp_bars[case]),
                 (row["alone_ratio"], alone_bars[model], row["alone_ratio"] >= alone_bars[model]),
-                (row["wired_ratio"], wired_bar, row["wired_ratio"] <= wired_bar)]
+                (best, wired_bar, best <= wired_bar)]
     cells = [f"{ratio:5.2f} ({bar}) {'ok' if good else 'MISSED':6}" for ratio, bar, good in verdicts]
-    print(f"{model:6} {batch:3} {row['step_ms']:8.2f} {row['ddp_step_ms']:8.2f} " + " ".join(cells))
+    print(f"{model:6} {batch:3} {row['step_ms']:8.2f} {row['ddp_step_ms']:8.2f} " + " ".join(cells) +
+          f"  default {row['wired_ratio']:.2f}, shorter {row['wired_shorter_ratio']:.2f}")
     missed = missed or not all(good for _, _, good in verdicts)
     rows.append({"benchmark": "ddp", "repeats": repeats} | row)
 if out:

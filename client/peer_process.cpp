@@ -292,7 +292,7 @@ void PeerProcess::handle(const Frame& frame) {
       throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
     case FrameType::finish:
       end_ = decode_text(frame).value_or("no reason");
-      failed_ = header.sequence == 1;
+      failed_ = is_failure(frame);
       break;
     default:
       break;

@@ -27,11 +27,11 @@ Fleet::Fleet(const Words& keys, const TemporaryFolder& folder, const FleetShape&
     const int parent = shape.parents[j];
     const std::string above = parent < 0 ? address_ : addresses.at(static_cast<std::size_t>(parent));
     addresses.push_back(local_address());
-    aggregators_.push_back(
-        std::make_unique<Process>(Words{kProgram, "server"} + keys +
-                                      Words{"--server.id", std::to_string(j), "--server.connect", above,
-                                            "--server.listen", addresses.back()},
-                                  folder / ("aggregator" + std::to_string(j) + ".log")));
+    aggregator_commands_.push_back(Words{kProgram, "server"} + keys +
+                                   Words{"--server.id", std::to_string(j), "--server.connect", above,
+                                         "--server.listen", addresses.back()});
+    aggregator_logs_.push_back(folder / ("aggregator" + std::to_string(j) + ".log"));
+    aggregators_.push_back(std::make_unique<Process>(aggregator_commands_.back(), aggregator_logs_.back()));
   }
   for (int k = 0; k < shape.clients; ++k) {
     const auto of = static_cast<std::size_t>(k);
@@ -44,6 +44,20 @@ Fleet::Fleet(const Words& keys, const TemporaryFolder& folder, const FleetShape&
 }
 
 bool Fleet::wait_for_rounds(std::int64_t rounds) { return testing::wait_for_rounds(root_, out_, rounds); }
+
+bool Fleet::wait_for_clients(int clients) {
+  const auto end = std::chrono::steady_clock::now() + kLimit;
+  while (std::chrono::steady_clock::now() < end) {
+    if (last_round().value("clients", -1) == clients) return true;
+    if (!wait_for_rounds(rounds() + 1)) return false;
+  }
+  return false;
+}
+
+void Fleet::restart_aggregator(int j) {
+  const auto at = static_cast<std::size_t>(j);
+  aggregators_.at(at) = std::make_unique<Process>(aggregator_commands_.at(at), aggregator_logs_.at(at));
+}
 
 std::int64_t Fleet::rounds() const { return recorded_rounds(out_); }
 

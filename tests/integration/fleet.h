@@ -26,6 +26,10 @@ class Fleet {
 
   // Until the run has recorded so many rounds; false where its root ended before, or after kLimit.
   bool wait_for_rounds(std::int64_t rounds);
+  // Until a round has so many clients, likewise.
+  bool wait_for_clients(int clients);
+  // Starts one anew that has ended.
+  void restart_aggregator(int j);
   std::int64_t rounds() const;
   // The newest round of metrics.jsonl.
   nlohmann::json last_round() const;
@@ -47,6 +51,8 @@ class Fleet {
   std::string address_;
   Process root_;
   std::vector<std::unique_ptr<Process>> aggregators_, clients_;
+  std::vector<Words> aggregator_commands_;
+  std::vector<std::filesystem::path> aggregator_logs_;
 };
 
 // How many rounds the run in this folder has recorded.

@@ -87,12 +87,11 @@ TEST_P(Matrix, Trains) {
   EXPECT_GE(best, real ? 0.88 : 0.5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, Matrix, ::testing::ValuesIn(pairs(GOSSAMER_MATRIX_OTHERS)),
-                         [](const auto& tested) {
-                           const Pair& pair = tested.param;
-                           return std::string(pair.place == RunsIn::mpi ? "mpi_" : "zmq_") + pair.topology +
-                                  '_' + pair.mode + (pair.method.empty() ? "" : '_' + pair.method);
-                         });
+INSTANTIATE_TEST_SUITE_P(Every, Matrix, ::testing::ValuesIn(pairs(GOSSAMER_OTHERS)), [](const auto& tested) {
+  const Pair& pair = tested.param;
+  return std::string(pair.place == RunsIn::mpi ? "mpi_" : "zmq_") + pair.topology + '_' + pair.mode +
+         (pair.method.empty() ? "" : '_' + pair.method);
+});
 
 }  // namespace
 }  // namespace gossamer::testing

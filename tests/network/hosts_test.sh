@@ -16,12 +16,12 @@ parameter_server  async      no           --run.rounds 96 --cohort.fraction 1
 parameter_server  buffered   no           --run.rounds 24 --cohort.fraction 1 --sync.buffer 4
 tree              bsp        yes          --run.rounds 12 --cohort.fraction 1
 tree              ssp        no           --run.rounds 12 --cohort.fraction 1 --topology.tree.sync ssp
-tree              async      no           --run.rounds 24 --cohort.fraction 1 --topology.tree.sync async
+tree              async      no           --run.rounds 48 --cohort.fraction 1 --topology.tree.sync async
 tree              buffered   no           --run.rounds 12 --cohort.fraction 1 --topology.tree.sync buffered --sync.buffer 2
 ring              bsp        yes          --run.rounds 24
 ring              bsp        yes          --run.rounds 6 --algorithm.name sync_sgd --client.local_steps 10
 all_to_all        bsp        yes          --run.rounds 12
-all_to_all        bsp        yes          --run.rounds 4 --algorithm.name sync_sgd --client.local_steps 10
+all_to_all        bsp        yes          --run.rounds 6 --algorithm.name sync_sgd --client.local_steps 10
 mpi_allreduce     bsp        no           --run.rounds 24
 gossip            bsp        yes          --run.rounds 12
 gossip            bsp        yes          --run.rounds 24 --topology.gossip.method pairwise

@@ -1,5 +1,6 @@
 // gossamer client: one client of a ZeroMQ server. Connects outwards only.
 #include "cli/commands.h"
+#include "cli/emulated_network.h"
 #include "cli/federation.h"
 #include "cli/peers.h"
 #include "cli/zmq_limits.h"
@@ -22,7 +23,7 @@ int client_command(const CommandLine& line) {
   settings.connect = options.text("server.connect");
   settings.client = id < 0 ? kUnassignedClient : id;
   settings.limits = zmq_limits(federation);
-  const auto transport = make_zmq_client(settings);
+  const auto transport = at_a_distance(options, make_zmq_client(settings));
   if (are_peers(options)) return run_peer(federation, *transport, settings.client);
   Participant participant(options, *federation.data);
   const std::chrono::duration<double> patience(options.real("client.server_timeout_s"));

@@ -54,6 +54,10 @@ void add_place_options(OptionSchema& schema) {
                  .above(0));
   schema.add(
       flag_option("train.coordinator_trains", true, "under mpirun: rank 0 coordinates and trains too"));
+  schema.add(flag_option(
+      "train.aggregator_ranks", false,
+      "under mpirun, topology.name = tree: rank 0 is the root, the next ranks an aggregator each, "
+      "and clients live on the others; otherwise all aggregators live on rank 0"));
   schema.add(flag_option("security.insecure", false, "let the server bind beyond loopback, without keys"));
 }
 

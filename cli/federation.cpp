@@ -71,10 +71,11 @@ void print_tree_plan(const Options& options, const TreePlan& plan, std::size_t f
               << tree_sync_mode(options, plan, node) << '\n';
   }
   Seconds round = training;
+  const DeviceModel upper = devices.of_upper_links();
   const TreeNode* node = &plan.aggregator(plan.aggregators() - 1);
   for (;; node = &plan.node(node->parent)) {
     round = round * (node->over_clients ? 1.0 : static_cast<double>(rounds)) +
-            exchange_seconds(devices, model, node->children);
+            exchange_seconds(node->over_clients ? devices : upper, model, node->children);
     if (node->level == 0) break;
   }
   std::cout << "# bytes_down " << down << ", bytes_up "

@@ -1,6 +1,7 @@
 // gossamer server: coordinates clients that connect over ZeroMQ. Trains nothing itself.
 
 #include "cli/commands.h"
+#include "cli/emulated_network.h"
 #include "cli/federation.h"
 #include "cli/peers.h"
 #include "cli/zmq_limits.h"
@@ -28,12 +29,12 @@ ZmqServerSettings listening(const Federation& federation) {
 int aggregate(Federation& federation, const TreePlan& plan) {
   const Options& options = federation.options;
   const TreeNode& node = plan.aggregator(options.integer("server.id"));
-  const auto below = make_zmq_server(listening(federation));
+  const auto below = at_a_distance(options, make_zmq_server(listening(federation)));
   ZmqClientSettings settings;
   settings.connect = options.text("server.connect");
   settings.client = node.id;
   settings.limits = zmq_limits(federation);
-  const auto above = make_zmq_client(settings);
+  const auto above = at_a_distance(options, make_zmq_client(settings));
   log_info("aggregator " + options.raw("server.id") + ": listening on " + below->endpoint() + " for " +
            std::to_string(node.children) + (node.over_clients ? " clients" : " aggregators"));
   EdgeAggregator aggregator(options, plan, node, federation.initial);
@@ -52,7 +53,7 @@ int server_command(const CommandLine& line) {
   const Options& options = federation.options;
   const auto plan = topologies().make(options)->tree_plan(options.integer("data.clients"));
   if (plan && options.integer("server.id") >= 0) return aggregate(federation, *plan);
-  const auto transport = make_zmq_server(listening(federation));
+  const auto transport = at_a_distance(options, make_zmq_server(listening(federation)));
   RunFolder folder = RunFolder::create(options);
   log_info("listening on " + transport->endpoint() + " for " +
            (plan ? std::to_string(plan->root().children) + " aggregators"

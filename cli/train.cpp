@@ -1,15 +1,18 @@
 // gossamer train, under mpirun: client k lives on rank k mod N; rank 0 coordinates, and trains too unless
-// told otherwise.
+// told otherwise. A tree's aggregators live on rank 0, or each on a rank of its own.
 #include <iostream>
 #include <optional>
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/emulated_network.h"
 #include "cli/federation.h"
 #include "cli/peers.h"
 #include "client/evaluator.h"
 #include "client/participant.h"
 #include "comms/mpi_transport.h"
+#include "comms/split_transport.h"
+#include "comms/topologies/topology.h"
 #include "core/error.h"
 #include "server/transport_driver.h"
 #include "server/tree_coordinator.h"
@@ -21,31 +24,70 @@ constexpr std::chrono::seconds kHeadStart{2};
 constexpr std::chrono::seconds kGrace{5};
 constexpr std::chrono::seconds kRankPatience = std::chrono::hours(24 * 365);  // mpirun watches over the ranks
 
-std::vector<ClientId> clients_of(Rank rank, int world_size, const Options& options) {
-  const bool coordinator_trains = options.flag("train.coordinator_trains");
-  const int trainers = coordinator_trains ? world_size : world_size - 1;
-  const int first = coordinator_trains ? rank : rank - 1;
-  std::vector<ClientId> clients;
-  if (first < 0) return clients;
-  for (ClientId client = first; client < options.integer("data.clients"); client += trainers)
-    clients.push_back(client);
-  return clients;
-}
+// Who lives on which rank: first those that train nothing, then the clients.
+class Seats {
+ public:
+  Seats(const Options& options, int world_size)
+      : world_size_(world_size), clients_(options.integer("data.clients")) {
+    first_trainer_ = options.flag("train.coordinator_trains") ? 0 : 1;
+    const std::string apart = "train.aggregator_ranks = true: ";
+    if (!options.flag("train.aggregator_ranks")) {
+      if (first_trainer_ == world_size)
+        throw ConfigError(
+            "train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");
+      return;
+    }
+    plan_ = topologies().make(options)->tree_plan(clients_);
+    if (!plan_) throw ConfigError(apart + "only with topology.name = tree are there aggregators");
+    first_trainer_ = 1 + static_cast<int>(plan_->aggregators());
+    if (first_trainer_ >= world_size)
+      throw ConfigError(apart + "a root, " + std::to_string(plan_->aggregators()) +
+                        " aggregators and clients need more than " + std::to_string(world_size) +
+                        " ranks; start at least " + std::to_string(first_trainer_ + 1) + " with mpirun -n");
+  }
 
-int coordinate(Federation& federation, Transport& transport, std::vector<ClientId> local_clients) {
+  // Where aggregators have ranks of their own; null: they live on rank 0, or there are none.
+  const TreePlan* plan() const noexcept { return plan_.get(); }
+  // The rank of an aggregator, or of the root.
+  Rank of_node(ClientId id) const {
+    return id == TreePlan::kRoot ? 0 : 1 + static_cast<Rank>(id - plan_->clients());
+  }
+  std::optional<TreeNode> node_on(Rank rank) const {
+    if (!plan_ || rank < 1 || rank >= first_trainer_) return std::nullopt;
+    return plan_->aggregator(rank - 1);
+  }
+  std::vector<ClientId> clients_on(Rank rank) const {
+    std::vector<ClientId> clients;
+    if (rank < first_trainer_) return clients;
+    for (ClientId client = rank - first_trainer_; client < clients_; client += world_size_ - first_trainer_)
+      clients.push_back(client);
+    return clients;
+  }
+
+ private:
+  int world_size_;
+  std::int64_t clients_;
+  int first_trainer_;
+  std::unique_ptr<TreePlan> plan_;
+};
+
+int coordinate(Federation& federation, Transport& transport, const Seats& seats) {
   const Options& options = federation.options;
   RunFolder folder = RunFolder::create(options);
   Participant participant(options, *federation.data);
   Evaluator evaluator(participant.model(), federation.data->test());
 
-  LocalClients local{
-      std::move(local_clients), [&](const Frame& frame) { return participant.answer(frame); }, {}};
+  LocalClients local{seats.clients_on(0), [&](const Frame& frame) { return participant.answer(frame); }, {}};
   if (options.text("sync.pull") == "on_request")
     local.go_on = [&](const FrameHeader& model) { participant.go_on(model); };
   TransportDriver driver(options, transport, std::move(local),
                          {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string()});
-  // All aggregators of a tree live on this rank.
-  const auto coordinator = make_coordination(options, federation.initial);
+  std::unique_ptr<Coordination> coordinator;
+  if (seats.plan() != nullptr) {
+    coordinator = make_node_coordinator(options, *seats.plan(), seats.plan()->root(), federation.initial);
+  } else {
+    coordinator = make_coordination(options, federation.initial);
+  }
   Place place;
   place.clock = "wall";
   place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };
@@ -59,15 +101,31 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
   return run_federation(federation, *coordinator, std::move(folder), std::move(place));
 }
 
-int follow(Federation& federation, Transport& transport, std::vector<ClientId> clients) {
-  Participant participant(federation.options, *federation.data);
+int follow(Federation& federation, std::unique_ptr<Transport> transport, const Seats& seats, Rank rank) {
+  const Options& options = federation.options;
+  const TreePlan* plan = seats.plan();
+  SplitTransport sides;
+  if (plan != nullptr) {
+    sides = split_transport(std::move(transport),
+                            [&](ClientId client) { return seats.of_node(plan->parent_of(client)); });
+  }
+  Transport& above = plan != nullptr ? *sides.above : *transport;
   // mpirun passes a signal on to every rank. Rank 0 then ends the run for all of them; a rank that left first
   // would be one that it lost.
   std::optional<Transport::Clock::time_point> asked;
-  participant.serve(transport, std::move(clients), kRankPatience, [&] {
+  const auto stop_requested = [&] {
     if (!asked && federation.stop.requested()) asked = Transport::Clock::now();
     return asked && Transport::Clock::now() - *asked > kGrace;
-  });
+  };
+  if (const auto node = seats.node_on(rank)) {
+    EdgeAggregator aggregator(options, *plan, *node, federation.initial);
+    ParentLink parent(options, above, aggregator, node->id, kRankPatience);
+    TransportDriver driver(options, *sides.below, {}, {std::nullopt, ""});
+    driver.run(aggregator, parent, stop_requested);
+  } else {
+    Participant participant(options, *federation.data);
+    participant.serve(above, seats.clients_on(rank), kRankPatience, stop_requested);
+  }
   return 0;
 }
 
@@ -75,14 +133,11 @@ int run_rank(const CommandLine& line, MpiSession& session) {
   Federation federation(line);
   if (line.dry_run) return session.rank() == 0 ? print_plan(federation) : 0;
   if (are_peers(federation.options)) return train_peers(federation, session);
-  if (session.world_size() == 1 && !federation.options.flag("train.coordinator_trains")) {
-    throw ConfigError(
-        "train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");
-  }
-  const auto transport = make_mpi_transport(session, max_payload_bytes(*federation.initial));
-  std::vector<ClientId> clients = clients_of(session.rank(), session.world_size(), federation.options);
-  return session.rank() == 0 ? coordinate(federation, *transport, std::move(clients))
-                             : follow(federation, *transport, std::move(clients));
+  const Seats seats(federation.options, session.world_size());
+  auto transport =
+      at_a_distance(federation.options, make_mpi_transport(session, max_payload_bytes(*federation.initial)));
+  return session.rank() == 0 ? coordinate(federation, *transport, seats)
+                             : follow(federation, std::move(transport), seats, session.rank());
 }
 
 }  // namespace

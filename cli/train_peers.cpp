@@ -1,4 +1,5 @@
 // gossamer train where the ranks are peers: client k lives on rank k mod N; rank 0 keeps the run too.
+#include "cli/emulated_network.h"
 #include "cli/peers.h"
 #include "client/evaluator.h"
 #include "client/peer_process.h"
@@ -34,7 +35,8 @@ int train_peers(Federation& federation, MpiSession& session) {
   const Options& options = federation.options;
   const auto topology = topologies().make(options);
   check_ranks(options, *topology, session.world_size());
-  const auto transport = make_mpi_transport(session, max_payload_bytes(*federation.initial));
+  const auto transport =
+      at_a_distance(options, make_mpi_transport(session, max_payload_bytes(*federation.initial)));
   const auto network = make_rank_network(*transport, session.world_size());
   PeerProcess process(options, *federation.data);
 
@@ -45,7 +47,7 @@ int train_peers(Federation& federation, MpiSession& session) {
        client += session.world_size())
     peers.clients.push_back(client);
   if (topology->kind() == TopologyKind::all_reduce)
-    peers.all_reduce = make_all_reduce(*topology, make_mpi_link(session, *topology));
+    peers.all_reduce = make_all_reduce(*topology, at_a_distance(options, make_mpi_link(session, *topology)));
   if (topology->kind() == TopologyKind::library_all_reduce) peers.all_reduce = make_mpi_all_reduce(session);
   if (session.rank() != 0) {
     process.run(std::move(peers));

@@ -1,5 +1,6 @@
 // gossamer server and gossamer client where the clients are peers.
 #include "comms/zmq_peers.h"
+#include "cli/emulated_network.h"
 #include "cli/peers.h"
 #include "cli/zmq_limits.h"
 #include "client/evaluator.h"
@@ -22,8 +23,8 @@ void check_reachable(const std::string& listen) {
   }
 }
 
-std::unique_ptr<AllReduce> sum_with_peers(const Topology& topology, ZmqEndpoint& endpoint,
-                                          const Introduction& introduction,
+std::unique_ptr<AllReduce> sum_with_peers(const Options& options, const Topology& topology,
+                                          ZmqEndpoint& endpoint, const Introduction& introduction,
                                           std::chrono::duration<double> patience) {
   auto link = endpoint.connect(topology, static_cast<Rank>(introduction.client), introduction.addresses,
                                Link::Clock::now() + std::chrono::ceil<std::chrono::milliseconds>(patience));
@@ -31,7 +32,7 @@ std::unique_ptr<AllReduce> sum_with_peers(const Topology& topology, ZmqEndpoint&
     throw RunError("client " + std::to_string(link.fault().peer) + " cannot be reached (" +
                    link.fault().reason + ")");
   }
-  return make_all_reduce(topology, std::move(link).value());
+  return make_all_reduce(topology, at_a_distance(options, std::move(link).value()));
 }
 
 }  // namespace
@@ -67,7 +68,7 @@ int run_peer(Federation& federation, Transport& transport, ClientId client) {
     settings.listen = listen;
     settings.insecure = options.flag("security.insecure");
     settings.limits = limits;
-    inbox = make_zmq_server(settings);
+    inbox = at_a_distance(options, make_zmq_server(settings));
   } else {
     ZmqLinkSettings settings;
     settings.listen = listen;
@@ -91,7 +92,7 @@ int run_peer(Federation& federation, Transport& transport, ClientId client) {
     for (const Rank peer : plan->graph().neighbours[static_cast<std::size_t>(introduction->client)])
       neighbours[peer] = introduction->addresses[static_cast<std::size_t>(peer)];
   } else {
-    place.all_reduce = sum_with_peers(*topology, *endpoint, *introduction, patience);
+    place.all_reduce = sum_with_peers(options, *topology, *endpoint, *introduction, patience);
   }
   const auto network = make_zmq_peers(transport, std::move(inbox), neighbours,
                                       {introduction->client, options.digest(), limits});

@@ -104,8 +104,11 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
         break;
       case FrameType::refuse:
         throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
-      case FrameType::finish:
-        return decode_text(frame).value_or("no reason");
+      case FrameType::finish: {
+        std::string reason = decode_text(frame).value_or("no reason");
+        if (is_failure(frame)) throw RunError(reason);
+        return reason;
+      }
       default:
         break;
     }

@@ -29,8 +29,8 @@ class Participant {
 
   // Registers `clients` (or one, if kUnassignedClient, whose id the server gives) with rank 0 and serves
   // rounds until the coordinator says that the run is over; returns its reason. Connections that break are
-  // made again; after `patience` without a word from the server: RunError. A refusal is a ConfigError.
-  // `stop_requested` is asked between frames.
+  // made again; after `patience` without a word from the server, and where it says that the run failed:
+  // RunError. A refusal is a ConfigError. `stop_requested` is asked between frames.
   std::string serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
                     const std::function<bool()>& stop_requested);
 

@@ -53,7 +53,7 @@ std::string PeerProcess::run(PeerPlace place) {
       gossip_freely();
     }
   }
-  place_.network->flush(Clock::now() + kFlushTime);
+  static_cast<void>(place_.network->flush(Clock::now() + kFlushTime));
   if (failed_) throw RunError(*end_);
   return *end_;
 }
@@ -191,7 +191,9 @@ void PeerProcess::exchange(ClientId client, Round round) {
                                     [this](Rank candidate) { return !lost_.contains(candidate); });
   if (!other) return;
   if (plan_->settings().method == GossipMethod::go_sgd) {
-    send_model(client, *other, round, peer.model.halve_weight());
+    // Nobody answers, so where training is faster than the link, models would pile up in front of it: whoever
+    // still sends its last one does not draw again.
+    if (place_.network->flush(Clock::now())) send_model(client, *other, round, peer.model.halve_weight());
     return;
   }
   send_model(client, *other, round, 0);
@@ -292,7 +294,7 @@ void PeerProcess::handle(const Frame& frame) {
       throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
     case FrameType::finish:
       end_ = decode_text(frame).value_or("no reason");
-      failed_ = header.sequence == 1;
+      failed_ = is_failure(frame);
       break;
     default:
       break;
@@ -413,7 +415,7 @@ T PeerProcess::accept(Result<T> result, ClientId client) {
   if (result) return std::move(result).value();
   const std::string& reason = result.fault().reason;
   place_.network->tell(encode_text(FrameType::leave, run_id_, client, reason));
-  place_.network->flush(Clock::now() + kFlushTime);
+  static_cast<void>(place_.network->flush(Clock::now() + kFlushTime));
   throw RunError("client " + std::to_string(client) + ": " + reason);
 }
 

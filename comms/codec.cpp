@@ -206,6 +206,12 @@ Frame encode_text(FrameType type, std::uint64_t run_id, ClientId client, std::st
   return make_frame(header, SharedBytes::of(std::move(bytes)));
 }
 
+Frame encode_finish(std::uint64_t run_id, ClientId client, std::string_view reason, bool success) {
+  Frame frame = encode_text(FrameType::finish, run_id, client, reason);
+  frame.header.sequence = success ? 0 : 1;
+  return frame;
+}
+
 Result<std::string> decode_text(const Frame& frame) {
   if (!carries_text(frame.header.type)) return unexpected(frame.header.type);
   if (frame.payload.size() > kMaxTextBytes) {

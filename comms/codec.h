@@ -47,6 +47,9 @@ Result<CompressedUpdate> decode_update(const Frame& frame);
 inline constexpr std::size_t kMaxTextBytes = 4096;
 Frame encode_text(FrameType type, std::uint64_t run_id, ClientId client, std::string_view text);
 Result<std::string> decode_text(const Frame& frame);
+// A finish, whose text is the reason.
+Frame encode_finish(std::uint64_t run_id, ClientId client, std::string_view reason, bool success);
+inline bool is_failure(const Frame& finish) noexcept { return finish.header.sequence == 1; }
 
 // Of a frame that is not of the type that its receiver asked for.
 Fault unexpected(FrameType type);

@@ -18,7 +18,7 @@ class RankNetwork final : public PeerNetwork {
     if (!message) return message.fault();
     return std::move(message.value().frame);
   }
-  void flush(Clock::time_point deadline) override { static_cast<void>(transport_.flush(deadline)); }
+  bool flush(Clock::time_point deadline) override { return transport_.flush(deadline).ok(); }
 
  private:
   Transport& transport_;

@@ -20,8 +20,8 @@ class PeerNetwork {
   // where one was dropped; `disconnected` with the client that was lost as Fault::peer, or -1 where it is
   // the recorder. Whose frame it is has been checked as far as the transport can tell.
   virtual Result<Frame> receive(Clock::time_point deadline) = 0;
-  // Waits until what was queued has left, or the deadline has passed.
-  virtual void flush(Clock::time_point deadline) = 0;
+  // Waits until what was queued has left; false where the deadline passed before.
+  virtual bool flush(Clock::time_point deadline) = 0;
 };
 
 // Over a transport that reaches everybody: client k is on rank k mod `ranks`, the recorder on rank 0. The

@@ -25,6 +25,8 @@ struct Traffic {
 struct Message {
   Rank from = 0;
   Frame frame;  // the payload is aligned as the sender's transport left it: not at all, in general
+  // When it was complete here; over MPI, which moves nothing between calls, when a call found it.
+  std::chrono::steady_clock::time_point arrived = std::chrono::steady_clock::now();
 };
 
 // Frames between processes. The coordinator is rank 0. All members are called from one thread (the one that

@@ -51,9 +51,10 @@ class ZmqPeers final : public PeerNetwork {
     }
   }
 
-  void flush(Clock::time_point deadline) override {
-    static_cast<void>(recorder_.flush(deadline));
-    for (const auto& [client, transport] : out_) static_cast<void>(transport->flush(deadline));
+  bool flush(Clock::time_point deadline) override {
+    bool left = recorder_.flush(deadline).ok();
+    for (const auto& [client, transport] : out_) left = transport->flush(deadline).ok() && left;
+    return left;
   }
 
  private:

@@ -34,9 +34,6 @@ if ((EUID == 0)); then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 export UBSAN_OPTIONS=print_stacktrace=1
-if $all; then
-  export GOSSAMER_TEST_ALL=1
-fi
 
 passed=0
 failed=0

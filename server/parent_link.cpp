@@ -66,7 +66,7 @@ Actions ParentLink::take(const Frame& frame, Seconds now) {
       throw ConfigError("refused by the parent: " + decode_text(frame).value_or("no reason"));
     case FrameType::finish:
       over_ = true;
-      return {Finish{true, decode_text(frame).value_or("no reason")}};
+      return {Finish{!is_failure(frame), decode_text(frame).value_or("no reason")}};
     default:
       return {};
   }

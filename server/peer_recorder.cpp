@@ -75,9 +75,7 @@ void PeerRecorder::perform(PeerActions actions) {
         end_ = *finish;
         for (ClientId client = 0; client < coordinator_.population(); ++client) {
           if (!coordinator_.is_present(client)) continue;
-          Frame frame = encode_text(FrameType::finish, run_id_, client, finish->reason);
-          frame.header.sequence = finish->success ? 0 : 1;
-          tell(client, frame);
+          tell(client, encode_finish(run_id_, client, finish->reason, finish->success));
         }
       }
     }

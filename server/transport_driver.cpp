@@ -50,7 +50,7 @@ std::string TransportDriver::run(EdgeAggregator& aggregator, ParentLink& parent,
 std::string TransportDriver::drive(const std::function<bool()>& stop_requested) {
   while (!finish_) {
     if (stop_requested()) {
-      say_goodbye("signal");
+      say_goodbye({true, "signal"});
       return "signal";
     }
     if (deadline_ && now() >= deadline_->second) {
@@ -79,7 +79,7 @@ std::string TransportDriver::drive(const std::function<bool()>& stop_requested) 
       do_local_work();
     }
   }
-  say_goodbye(finish_->reason);
+  say_goodbye(*finish_);
   if (!finish_->success) throw RunError(finish_->reason);
   return finish_->reason;
 }
@@ -250,15 +250,15 @@ void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
   }
 }
 
-void TransportDriver::say_goodbye(const std::string& reason) {
-  if (parent_ != nullptr) parent_->say_goodbye(reason);
+void TransportDriver::say_goodbye(const Finish& end) {
+  if (parent_ != nullptr) parent_->say_goodbye(end.reason);
   for (const auto& [client, count] : updates_)
     log_debug(coordinator_->children().name_of(client) + ": " + std::to_string(count) + " updates");
   for (const auto& [client, peer] : peers_) {
-    static_cast<void>(transport_.send(peer.rank, encode_text(FrameType::finish, run_id_, client, reason)));
+    static_cast<void>(transport_.send(peer.rank, encode_finish(run_id_, client, end.reason, end.success)));
   }
   if (settings_.farewell) {
-    wait_for_departures(reason);
+    wait_for_departures(end);
   } else {
     static_cast<void>(transport_.flush(Clock::now() + kDriverFlush));
   }
@@ -267,7 +267,7 @@ void TransportDriver::say_goodbye(const std::string& reason) {
 
 // Reads on until the clients have gone, which they do once they know. A connection that is closed with bytes
 // unread is reset, and then the other side may lose what it has not read yet: the end of the run.
-void TransportDriver::wait_for_departures(const std::string& reason) {
+void TransportDriver::wait_for_departures(const Finish& end) {
   const auto deadline = Clock::now() + std::chrono::ceil<Clock::duration>(*settings_.farewell);
   std::set<Rank> here;
   for (const auto& [client, peer] : peers_) here.insert(peer.rank);
@@ -280,7 +280,7 @@ void TransportDriver::wait_for_departures(const std::string& reason) {
       if (header.type != FrameType::hello) continue;
       here.insert(message.value().from);
       static_cast<void>(transport_.send(message.value().from,
-                                        encode_text(FrameType::finish, run_id_, header.client, reason)));
+                                        encode_finish(run_id_, header.client, end.reason, end.success)));
     } else if (message.fault().kind == FaultKind::disconnected) {
       here.erase(message.fault().peer);
     } else if (message.fault().kind == FaultKind::timeout) {

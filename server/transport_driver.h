@@ -62,8 +62,8 @@ class TransportDriver {
   void admit(const Message& message);
   void handle_update(const Frame& frame);
   void lose_rank(Rank rank, const std::string& reason);
-  void say_goodbye(const std::string& reason);
-  void wait_for_departures(const std::string& reason);
+  void say_goodbye(const Finish& end);
+  void wait_for_departures(const Finish& end);
   ClientId free_client() const;
   void count_control();
   Seconds now() const;

@@ -28,6 +28,8 @@ DeviceModel::DeviceModel(const Options& options)
               options.real("network.down_mbps") * kBytesPerMegabit},
       latency_(options.real("network.latency_ms") / 1000),
       server_rate_(options.real("network.server_mbps") * kBytesPerMegabit),
+      upper_rate_(options.real("network.upper_mbps") * kBytesPerMegabit),
+      upper_latency_(options.real("network.upper_latency_ms") / 1000),
       loss_(options.real("network.loss")),
       spread_(options.real("devices.spread")),
       shape_(options.real("devices.shape")),
@@ -59,6 +61,16 @@ Seconds DeviceModel::download_seconds(std::size_t bytes, ClientId client, Round 
 
 Seconds DeviceModel::upload_seconds(std::size_t bytes, ClientId client, Round round) const {
   return transmissions(client, round, true) * (latency_ + static_cast<double>(bytes) / device(client).up);
+}
+
+DeviceModel DeviceModel::of_upper_links() const {
+  DeviceModel upper = *this;
+  if (upper_rate_ > 0) {
+    upper.common_.up = upper.common_.down = upper_rate_;
+    upper.trace_.clear();
+  }
+  if (upper_latency_ >= 0) upper.latency_ = upper_latency_;
+  return upper;
 }
 
 DeviceModel::Wire DeviceModel::wire(ClientId client, Round round) const {
@@ -237,6 +249,17 @@ void add_device_options(OptionSchema& schema) {
                   "Mbit/s; 0: no limit")
           .at_least(0));
   schema.add(real_option("network.latency_ms", 50, "virtual clients: one-way latency").at_least(0));
+  schema.add(real_option("network.emulated_latency_ms", 0,
+                         "train, server and client: one-way latency added to what comes from other processes "
+                         "(not with topology.name = mpi_allreduce)")
+                 .at_least(0));
+  schema.add(
+      real_option("network.upper_mbps", 0,
+                  "virtual trees: rate of the links above aggregators, each way, Mbit/s; 0: as clients'")
+          .at_least(0));
+  schema.add(real_option("network.upper_latency_ms", -1,
+                         "virtual trees: one-way latency of these links; -1: network.latency_ms")
+                 .at_least(-1));
   schema.add(real_option("network.loss", 0, "share of the transfers that are lost and sent again")
                  .at_least(0)
                  .at_most(0.99));

@@ -20,6 +20,9 @@ class DeviceModel {
   Seconds upload_seconds(std::size_t bytes, ClientId client, Round round) const;
   // One way, between any two.
   Seconds latency() const noexcept { return latency_; }
+  // The same, with the links between aggregators of a tree and their parents in place of clients'
+  // (network.upper_*).
+  DeviceModel of_upper_links() const;
   // Bytes a second, each way, that all clients of a server share; 0: no limit.
   double server_rate() const noexcept { return server_rate_; }
   // A client's link, for transfers from peer to peer: bytes a second, and how often what it sends in a round
@@ -61,6 +64,8 @@ class DeviceModel {
   std::vector<Device> trace_;  // of client k: row k mod rows; empty: all are common_
   Seconds latency_;
   double server_rate_;
+  double upper_rate_;      // bytes a second, each way; 0: as a client's
+  Seconds upper_latency_;  // below 0: as a client's
   double loss_;
   Distribution distribution_;
   double spread_, shape_;

@@ -18,7 +18,7 @@ SharedLine& SharedLines::above(ClientId child) {
 }
 
 LinkTimes link_times(const Options& options) {
-  const auto devices = std::make_shared<const DeviceModel>(options);
+  const auto devices = std::make_shared<const DeviceModel>(DeviceModel(options).of_upper_links());
   const auto lines = std::make_shared<SharedLines>(options);
   return {[lines, devices](std::size_t bytes, ClientId id, Round round, Seconds now) {
             const SharedLine::Turn turn = lines->above(id).send(bytes, now);

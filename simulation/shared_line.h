@@ -55,7 +55,7 @@ class SharedLines {
 };
 
 // What the links between the aggregators of a tree take: that of an aggregator is like a client's with its
-// id, and shares its parent's line with others.
+// id, but for network.upper_*, and shares its parent's line with others.
 LinkTimes link_times(const Options& options);
 
 }  // namespace gossamer

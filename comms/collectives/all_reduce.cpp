@@ -277,10 +277,12 @@ class RoutedAllReduce final : public AllReduce {
     return sums_[received_].sum.receive_one(*link_, held_);
   }
 
-  // A sum whose values the link may still read is not complete.
+  // A sum whose values the link may still read is not complete, nor is the last one, after which nobody may
+  // call for a while, as long as others wait for what only a call sends.
   bool settle() {
     const std::size_t before = complete_;
-    while (complete_ < std::min(sent_, received_) && link_->settled() >= sums_[complete_].staying_sends)
+    while (complete_ < std::min(sent_, received_) && link_->settled() >= sums_[complete_].staying_sends &&
+           (complete_ + 1 < sums_.size() || !link_->owes()))
       ++complete_;
     return complete_ > before;
   }

@@ -39,6 +39,8 @@ class Link {
   virtual void pop(Rank from) = 0;
   // How many of the segments that stay, the oldest first, the link does not read any more.
   virtual std::uint64_t settled() = 0;
+  // Whether it has taken segments that leave only in later calls.
+  virtual bool owes() { return false; }
 
   // For a caller that can do nothing until something arrives (from `awaited`, if that is not -1), its
   // `idle_turns`th time in a row: gives the processor away as suits the link, but not for long after

@@ -11,9 +11,10 @@ namespace {
 
 class PacedLink final : public Link {
  public:
-  PacedLink(std::unique_ptr<Link> link, double bytes_per_s)
-      : link_(std::move(link)), seconds_per_byte_(1 / bytes_per_s) {
+  PacedLink(std::unique_ptr<Link> link, double bytes_per_s, Clock::duration latency)
+      : link_(std::move(link)), seconds_per_byte_(1 / bytes_per_s), latency_(latency) {
     if (!(bytes_per_s > 0)) throw std::logic_error("make_paced_link: a wire without a rate");
+    if (latency < latency.zero()) throw std::logic_error("make_paced_link: a latency below 0");
   }
 
   Rank self() const noexcept override { return link_->self(); }
@@ -24,7 +25,7 @@ class PacedLink final : public Link {
     const double seconds = static_cast<double>(segment.size()) * seconds_per_byte_;
     free_at_ = std::max(free_at_, Clock::now()) +
                std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-    OnTheWire entry{to, segment, stays, free_at_, {}};
+    OnTheWire entry{to, segment, stays, free_at_ + latency_, {}};
     if (!stays) {
       if (!spare_.empty()) {
         entry.copy = std::move(spare_.back());
@@ -45,6 +46,10 @@ class PacedLink final : public Link {
   std::uint64_t settled() override {
     pass_on();
     return link_->settled();
+  }
+  bool owes() override {
+    pass_on();
+    return !wire_.empty() || link_->owes();
   }
   Result<std::monostate> pause(Rank awaited, int idle_turns, Clock::time_point deadline) override {
     pass_on();
@@ -73,6 +78,7 @@ class PacedLink final : public Link {
 
   std::unique_ptr<Link> link_;
   double seconds_per_byte_;
+  Clock::duration latency_;
   Clock::time_point free_at_{};
   std::deque<OnTheWire> wire_;
   std::vector<std::vector<std::byte>> spare_;
@@ -80,8 +86,9 @@ class PacedLink final : public Link {
 
 }  // namespace
 
-std::unique_ptr<Link> make_paced_link(std::unique_ptr<Link> link, double bytes_per_s) {
-  return std::make_unique<PacedLink>(std::move(link), bytes_per_s);
+std::unique_ptr<Link> make_paced_link(std::unique_ptr<Link> link, double bytes_per_s,
+                                      std::chrono::nanoseconds latency) {
+  return std::make_unique<PacedLink>(std::move(link), bytes_per_s, latency);
 }
 
 }  // namespace gossamer

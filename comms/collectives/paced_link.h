@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "comms/collectives/link.h"
@@ -7,10 +8,11 @@
 namespace gossamer {
 
 // A link whose bytes take time but no processor: what this rank sends goes over one wire of so many bytes a
-// second, segment after segment, and on to `link` when its last byte has left. Nothing moves between calls: a
-// segment that is due then is passed on late, which does not hold up those behind it. It takes any number of
-// segments, so a rank that has its sum may still owe others theirs: settled() moves them on. For
-// measurements. Requires bytes_per_s > 0.
-std::unique_ptr<Link> make_paced_link(std::unique_ptr<Link> link, double bytes_per_s);
+// second (infinity: at once), segment after segment, and on to `link` `latency` after its last byte has left.
+// Nothing moves between calls: a segment that is due then is passed on late, which does not hold up those
+// behind it. It takes any number of segments, and owes() them until they are passed on. For measurements, and
+// to emulate a network. Requires bytes_per_s > 0, latency >= 0.
+std::unique_ptr<Link> make_paced_link(std::unique_ptr<Link> link, double bytes_per_s,
+                                      std::chrono::nanoseconds latency = {});
 
 }  // namespace gossamer

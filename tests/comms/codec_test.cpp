@@ -150,6 +150,9 @@ TEST(Codec, TextIsBoundedAndPrintable) {
 
   const std::string longest(kMaxTextBytes, 'a');
   EXPECT_EQ(decode_text(encode_text(FrameType::finish, 1, 2, longest + "bcd")).value(), longest);
+  EXPECT_EQ(decode_text(encode_finish(1, 2, "done", true)).value(), "done");
+  EXPECT_FALSE(is_failure(encode_finish(1, 2, "done", true)));
+  EXPECT_TRUE(is_failure(encode_finish(1, 2, "nobody is left", false)));
   EXPECT_EQ(decode_text(encode_text(FrameType::leave, 1, 2, "")).value(), "");
 
   FrameHeader header;

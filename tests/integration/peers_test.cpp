@@ -1,15 +1,11 @@
-// Peers without a server: the same model in one process, under mpirun and over ZeroMQ; and what happens when
-// one of them is killed.
+// Peers without a server: the same model in one process, under mpirun and over ZeroMQ; and how a run ends.
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <csignal>
-#include <filesystem>
 #include <fstream>
-#include <memory>
 
-#include "core/metrics.h"
-#include "integration/runs.h"
+#include "integration/fleet.h"
 
 namespace gossamer::testing {
 namespace {
@@ -19,55 +15,10 @@ using ::testing::HasSubstr;
 const Words kPeers{
     "--data.clients", "4", "--model.name", "mlp", "--run.rounds", "4", "--run.seed", "5", "-q"};
 
-// A server and its peers.
-class Fleet {
- public:
-  Fleet(const Words& keys, const TemporaryFolder& folder, int peers = 4,
-        const std::string& address = "tcp://127.0.0.1:" + std::to_string(free_port()))
-      : out_(folder / "zmq"),
-        server_(
-            Words{kProgram, "server"} + keys + Words{"--server.listen", address, "--run.out", out_.string()},
-            folder / "server.log") {
-    for (int k = 0; k < peers; ++k) {
-      peers_.push_back(
-          std::make_unique<Process>(Words{kProgram, "client"} + keys +
-                                        Words{"--server.connect", address, "--client.id", std::to_string(k)},
-                                    folder / ("client" + std::to_string(k) + ".log")));
-    }
-  }
-
-  nlohmann::json finish(int expected = 0) { return testing::finish(server_, out_, expected); }
-  void expect_peers_end(int expected, int except = -1) {
-    for (int k = 0; k < static_cast<int>(peers_.size()); ++k) {
-      if (k == except) continue;
-      EXPECT_EQ(peer(k).wait(kLimit), expected) << k << ": " << peer(k).output();
-    }
-  }
-  // Until the run has recorded so many rounds; false where its server ended before.
-  bool wait_for_rounds(std::int64_t rounds) {
-    const auto end = std::chrono::steady_clock::now() + kLimit;
-    while (std::chrono::steady_clock::now() < end) {
-      if (std::filesystem::exists(out_ / "metrics.jsonl") &&
-          std::ssize(read_metrics(out_ / "metrics.jsonl")) >= rounds)
-        return true;
-      if (server_.wait(std::chrono::milliseconds(20))) return false;
-    }
-    return false;
-  }
-  Process& peer(int k) { return *peers_[static_cast<std::size_t>(k)]; }
-  Process& server() { return server_; }
-  const std::filesystem::path& out() const { return out_; }
-
- private:
-  std::filesystem::path out_;
-  Process server_;
-  std::vector<std::unique_ptr<Process>> peers_;
-};
-
 Outcome over_zmq(const Words& keys, const TemporaryFolder& folder) {
   Fleet fleet(keys, folder);
   const Outcome outcome = outcome_of(fleet.finish());
-  fleet.expect_peers_end(0);
+  fleet.expect_others_end(0);
   return outcome;
 }
 
@@ -143,106 +94,31 @@ TEST(Peers, WithoutCommonRoundsTheyComeToAModelEverywhere) {
     EXPECT_EQ(mpi.at("rounds"), 30);
     Fleet fleet(keys, folder);
     EXPECT_NEAR(fleet.finish().at("final_test_accuracy"), simulated, 0.1) << method;
-    fleet.expect_peers_end(0);
+    fleet.expect_others_end(0);
   }
 }
 
 const Words kLong{
     "--data.clients", "4", "--model.name", "mlp", "--run.rounds", "100000", "--run.seed", "5", "-q"};
 
-TEST(Peers, ASumThatLosesAPeerEndsAndSaysWhom) {
-  const std::vector<Words> all{{"--topology.name", "ring"},
-                               {"--topology.name", "all_to_all"},
-                               {"--topology.name", "ring", "--algorithm.name", "sync_sgd"}};
-  for (const Words& keys : all) {
-    const TemporaryFolder folder;
-    Fleet fleet(kLong + keys, folder);
-    ASSERT_TRUE(fleet.wait_for_rounds(3)) << fleet.server().output();
-    fleet.peer(2).signal(SIGKILL);
-    fleet.finish(3);
-    EXPECT_THAT(fleet.server().output(), HasSubstr("client 2 is lost"));
-    fleet.expect_peers_end(3, 2);
-    for (const int k : {0, 1, 3}) EXPECT_THAT(fleet.peer(k).output(), HasSubstr("client 2 is lost")) << k;
-  }
-}
-
-TEST(Peers, GossipGoesOnWithoutAKilledPeer) {
-  const std::vector<Words> all{
-      {"--topology.name", "gossip"},
-      {"--topology.name", "gossip", "--topology.gossip.method", "pairwise"},
-      {"--topology.name", "gossip", "--sync.mode", "async"},
-      {"--topology.name", "gossip", "--sync.mode", "async", "--topology.gossip.method", "go_sgd"}};
-  for (const Words& keys : all) {
-    const TemporaryFolder folder;
-    Fleet fleet(kLong + keys + Words{"--run.rounds", "60", "--topology.graph", "complete"}, folder);
-    ASSERT_TRUE(fleet.wait_for_rounds(3)) << fleet.server().output();
-    fleet.peer(2).signal(SIGKILL);
-    EXPECT_EQ(fleet.finish().at("rounds"), 60);
-    fleet.expect_peers_end(0, 2);
-    const auto rounds = read_metrics(fleet.out() / "metrics.jsonl");
-    EXPECT_EQ(rounds.back().clients, 3);
-  }
-}
-
 TEST(Peers, TooFewPeersEndTheRunAndAreNamed) {
   const TemporaryFolder folder;
   Fleet fleet(kLong + Words{"--topology.name", "gossip", "--cohort.min_size", "4"}, folder);
-  ASSERT_TRUE(fleet.wait_for_rounds(2)) << fleet.server().output();
-  fleet.peer(1).signal(SIGKILL);
+  ASSERT_TRUE(fleet.wait_for_rounds(2)) << fleet.root().output();
+  fleet.client(1).signal(SIGKILL);
   fleet.finish(3);
-  EXPECT_THAT(fleet.server().output(), HasSubstr("client 1"));
-  fleet.expect_peers_end(3, 1);
-}
-
-TEST(Peers, ALostServerEndsThePeers) {
-  const TemporaryFolder folder;
-  Fleet fleet(kLong + Words{"--topology.name", "ring"}, folder);
-  ASSERT_TRUE(fleet.wait_for_rounds(2)) << fleet.server().output();
-  fleet.server().signal(SIGKILL);
-  fleet.expect_peers_end(3);
-  EXPECT_THAT(fleet.peer(0).output(), HasSubstr("the server is lost"));
+  EXPECT_THAT(fleet.root().output(), HasSubstr("client 1"));
+  for (const int k : {0, 2, 3}) Fleet::expect_end(fleet.client(k), 3);
 }
 
 TEST(Peers, ASignalToTheServerEndsTheRunCleanly) {
   for (const char* topology : {"ring", "gossip"}) {
     const TemporaryFolder folder;
     Fleet fleet(kLong + Words{"--topology.name", topology}, folder);
-    ASSERT_TRUE(fleet.wait_for_rounds(3)) << fleet.server().output();
-    fleet.server().signal(SIGTERM);
+    ASSERT_TRUE(fleet.wait_for_rounds(3)) << fleet.root().output();
+    fleet.root().signal(SIGTERM);
     EXPECT_EQ(fleet.finish().at("stopped_by"), "signal");
-    fleet.expect_peers_end(0);
-  }
-}
-
-// Open MPI ends the job with a rank; what was saved goes on to the model of a run without interruption.
-TEST(Peers, AKilledRankEndsTheJobWhichResumes) {
-  const std::vector<Words> all{{"--topology.name", "ring"},
-                               {"--topology.name", "gossip"},
-                               {"--topology.name", "ring", "--algorithm.name", "sync_sgd"}};
-  for (const Words& way : all) {
-    const TemporaryFolder folder;
-    const Words keys =
-        kLong + way + Words{"--run.rounds", "40", "--server.checkpoint_every", "5", "--run.resume"};
-    const auto straight = run_to_end({kProgram, "simulate"}, keys, folder / "straight");
-    const auto out = folder / "run";
-    Process job(mpirun(4) + keys + Words{"--run.out", out.string()}, folder / "job.log");
-    const auto saved = [&] {
-      return std::filesystem::exists(out / "checkpoint") && !std::filesystem::is_empty(out / "checkpoint");
-    };
-    while (!saved() && !job.wait(std::chrono::milliseconds(5))) {
-    }
-    // A rank that is not the first: the youngest process that mpirun started.
-    const std::string children =
-        read_file("/proc/" + std::to_string(job.id()) + "/task/" + std::to_string(job.id()) + "/children");
-    ASSERT_FALSE(children.empty());
-    const auto last = children.find_last_not_of(' ');
-    kill(std::stoi(children.substr(children.rfind(' ', last - 1) + 1)), SIGKILL);
-    const auto code = job.wait(kLimit);
-    ASSERT_TRUE(code) << "the job hangs";
-    EXPECT_NE(code, 0);
-    const auto resumed = run_to_end(mpirun(4), keys, out);
-    EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256")) << way.back();
-    EXPECT_EQ(resumed.at("rounds"), 40);
+    fleet.expect_others_end(0);
   }
 }
 

@@ -1,22 +1,14 @@
 // The program as its users meet it: mistakes, signals, lost peers, and runs that go on after a crash.
 #include <gmock/gmock.h>
 
-#include <poll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <array>
-#include <cinttypes>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <memory>
 #include <sstream>
-#include <tuple>
 
-#include "core/checkpoint.h"
 #include "core/metrics.h"
-#include "integration/runs.h"
+#include "integration/fleet.h"
 #include "support/tcp_counters.h"
 
 namespace gossamer::testing {
@@ -150,16 +142,6 @@ TEST(Program, ADryRunPrintsThePlanAndWritesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
-// Waits until the run has recorded so many rounds. Watches the file through the process's own end, not the
-// clock.
-bool wait_for_rounds(Process& process, const std::filesystem::path& out, int rounds) {
-  for (;;) {
-    const std::string metrics = read_file(out / "metrics.jsonl");
-    if (std::ranges::count(metrics, '\n') >= rounds) return true;
-    if (process.wait(std::chrono::milliseconds(2))) return false;
-  }
-}
-
 const Words kLongRun{"--data.clients",
                      "4",
                      "--cohort.fraction",
@@ -229,98 +211,6 @@ TEST(Resume, AnMpiJobGoesOnFromItsCheckpoint) {
   EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256"));
 }
 
-// A rank of an MPI job that this machine runs: a child of its mpirun.
-class Rank {
- public:
-  Rank(const Process& job, int number) {
-    const std::string mark = "OMPI_COMM_WORLD_RANK=" + std::to_string(number);
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      const std::string name = entry.path().filename();
-      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-      std::istringstream status(read_file(entry.path() / "status"));
-      bool child = false;
-      for (std::string line; std::getline(status, line);) {
-        child |= line == "PPid:\t" + std::to_string(job.id());
-      }
-      std::istringstream environment(read_file(entry.path() / "environ"));
-      for (std::string variable; child && std::getline(environment, variable, '\0');) {
-        if (variable == mark) id_ = std::stoi(name);
-      }
-    }
-    if (id_ > 0) descriptor_ = static_cast<int>(syscall(SYS_pidfd_open, id_, 0));
-  }
-  ~Rank() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  Rank(const Rank&) = delete;
-  Rank& operator=(const Rank&) = delete;
-
-  bool found() const { return descriptor_ >= 0; }
-  void signal(int number) const { ::kill(id_, number); }
-  bool ends_within(std::chrono::milliseconds limit) const {
-    pollfd descriptor{descriptor_, POLLIN, 0};
-    return poll(&descriptor, 1, static_cast<int>(limit.count())) == 1;
-  }
-
- private:
-  pid_t id_ = -1;
-  int descriptor_ = -1;
-};
-
-// The newest of the coordinator's checkpoints, whole or not.
-Round newest_round(const std::filesystem::path& folder) {
-  Round newest = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const std::string name = entry.path().filename();
-    Round round = 0;
-    int length = 0;
-    if (std::sscanf(name.c_str(), "round-%" SCNd64 ".ckpt%n", &round, &length) == 1 &&
-        length == static_cast<int>(name.size())) {
-      newest = std::max(newest, round);
-    }
-  }
-  return newest;
-}
-
-// Rank 0 coordinates; eamsgd's ranks write checkpoints of their own.
-class KilledRank : public ::testing::TestWithParam<std::tuple<const char*, int>> {};
-
-TEST_P(KilledRank, EndsTheJobWithAWholeCheckpoint) {
-  const auto [algorithm, number] = GetParam();
-  const bool stateful = std::string(algorithm) == "eamsgd";
-  const TemporaryFolder folder;
-  const Words& keys = stateful ? kEamsgdRun : kLongRun;
-  const auto straight = run_to_end({kProgram, "simulate"}, keys, folder / "straight");
-  const auto out = folder / "killed";
-  {
-    Process job(mpirun(3) + keys + Words{"--run.out", out.string()}, folder / "log");
-    ASSERT_TRUE(wait_for_rounds(job, out, 8)) << job.output();
-    const Rank first(job, 0), second(job, 1), third(job, 2);
-    const std::array ranks{&first, &second, &third};
-    for (const Rank* rank : ranks) ASSERT_TRUE(rank->found());
-    ranks[static_cast<std::size_t>(number)]->signal(SIGKILL);
-    const auto code = job.wait(kLimit);
-    ASSERT_TRUE(code.has_value()) << "mpirun hangs";
-    EXPECT_NE(*code, 0);
-    for (const Rank* rank : ranks) EXPECT_TRUE(rank->ends_within(kLimit)) << "a rank outlives its job";
-  }
-  const Round newest = newest_round(out / "checkpoint");
-  EXPECT_GE(newest, 6);
-  EXPECT_LT(newest, 40);  // it was killed in the middle
-  EXPECT_EQ(latest_checkpoint(out / "checkpoint"), newest);
-  const auto resumed = run_to_end(mpirun(3) + Words{"--run.resume"}, keys, out);
-  EXPECT_EQ(resumed.at("model_sha256"), straight.at("model_sha256"));
-  EXPECT_EQ(resumed.at("bytes_up"), straight.at("bytes_up"));
-}
-
-INSTANTIATE_TEST_SUITE_P(Ranks, KilledRank,
-                         ::testing::Values(std::tuple("fedavg", 0), std::tuple("fedavg", 1),
-                                           std::tuple("eamsgd", 0), std::tuple("eamsgd", 2)),
-                         [](const auto& one) {
-                           return std::string(std::get<0>(one.param)) + "Rank" +
-                                  std::to_string(std::get<1>(one.param));
-                         });
-
 TEST(Signals, SigintEndsARunCleanlyWithItsResults) {
   const TemporaryFolder folder;
   const auto out = folder / "run";
@@ -348,7 +238,7 @@ TEST_P(SignalledJob, EndsCleanlyWithItsResults) {
     job.signal(SIGTERM);
     EXPECT_TRUE(job.wait(kLimit).has_value()) << job.output();
   } else {
-    const Rank first(job, 0);
+    const JobRank first(job, 0);
     ASSERT_TRUE(first.found());
     first.signal(SIGTERM);
     EXPECT_EQ(job.wait(kLimit), 0) << job.output();
@@ -388,17 +278,6 @@ class OverZmq : public ::testing::Test {
   std::string address_ = "tcp://127.0.0.1:" + std::to_string(port_);
 };
 
-TEST_F(OverZmq, AKilledClientDoesNotHangTheOthers) {
-  const auto serving = server(kLongRun);
-  auto fleet = clients(kLongRun, 4);
-  ASSERT_TRUE(wait_for_rounds(*serving, folder_ / "run", 3)) << serving->output();
-  fleet[2]->signal(SIGKILL);
-  const auto summary = finish(*serving, folder_ / "run");
-  EXPECT_EQ(summary.at("rounds"), 40);
-  EXPECT_THAT(serving->output(), HasSubstr("client 2"));
-  for (const int id : {0, 1, 3}) EXPECT_EQ(fleet[static_cast<std::size_t>(id)]->wait(kLimit), 0);
-}
-
 // A cohort of two and one backup: the rounds end without the one that hangs.
 TEST_F(OverZmq, ABackupWorkerStandsInForAClientThatHangs) {
   const Words keys = kLongRun + Words{"--data.clients",        "3", "--cohort.fraction",         "0.67",
@@ -415,21 +294,6 @@ TEST_F(OverZmq, ABackupWorkerStandsInForAClientThatHangs) {
     EXPECT_EQ(round.rejected, 0) << "late work is dropped, not refused";
   }
   for (const int id : {0, 1}) EXPECT_EQ(fleet[static_cast<std::size_t>(id)]->wait(kLimit), 0);
-}
-
-// Every worker goes on by itself; one that dies is not waited for.
-TEST_F(OverZmq, WorkFlowsOnWithoutAKilledClient) {
-  for (const char* mode : {"ssp", "async", "buffered"}) {
-    const Words keys = kLongRun + Words{"--sync.mode", mode, "--run.rounds", "60"};
-    std::filesystem::remove_all(folder_ / "run");
-    const auto serving = server(keys, mode);
-    auto fleet = clients(keys, 4);
-    ASSERT_TRUE(wait_for_rounds(*serving, folder_ / "run", 3)) << serving->output();
-    fleet[2]->signal(SIGKILL);
-    const auto summary = finish(*serving, folder_ / "run");
-    EXPECT_EQ(summary.at("rounds"), 60) << mode;
-    for (const int id : {0, 1, 3}) EXPECT_EQ(fleet[static_cast<std::size_t>(id)]->wait(kLimit), 0) << mode;
-  }
 }
 
 // How many updates each client's sender took in, as a verbose run says at its end.

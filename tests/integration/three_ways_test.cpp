@@ -1,8 +1,6 @@
 // One configuration and one seed in one process, under mpirun and over ZeroMQ: the same model, bit for bit,
 // and the same bytes.
-#include <memory>
-
-#include "integration/runs.h"
+#include "integration/fleet.h"
 
 namespace gossamer::testing {
 namespace {
@@ -25,20 +23,10 @@ const Words kFederation{"--data.clients",
                         "none",
                         "-q"};
 
-Outcome over_zmq(const Words& keys, const TemporaryFolder& folder, int clients) {
-  const std::string address = "tcp://127.0.0.1:" + std::to_string(free_port());
-  Process server(Words{kProgram, "server"} + keys +
-                     Words{"--server.listen", address, "--run.out", (folder / "zmq").string()},
-                 folder / "server.log");
-  std::vector<std::unique_ptr<Process>> fleet;
-  for (int k = 0; k < clients; ++k) {
-    fleet.push_back(
-        std::make_unique<Process>(Words{kProgram, "client"} + keys +
-                                      Words{"--server.connect", address, "--client.id", std::to_string(k)},
-                                  folder / ("client" + std::to_string(k) + ".log")));
-  }
-  const Outcome outcome = outcome_of(finish(server, folder / "zmq"));
-  for (const auto& client : fleet) EXPECT_EQ(client->wait(kLimit), 0) << client->output();
+Outcome over_zmq(const Words& keys, const TemporaryFolder& folder) {
+  Fleet fleet(keys, folder);
+  const Outcome outcome = outcome_of(fleet.finish());
+  fleet.expect_others_end(0);
   return outcome;
 }
 
@@ -66,7 +54,36 @@ TEST(ThreeWays, SimulationAndMpi) {
 TEST(ThreeWays, SimulationAndZmq) {
   const TemporaryFolder folder;
   const Outcome simulated = outcome_of(run_to_end({kProgram, "simulate"}, kFederation, folder / "simulate"));
-  EXPECT_EQ(over_zmq(kFederation, folder, 4), simulated);
+  EXPECT_EQ(over_zmq(kFederation, folder), simulated);
+}
+
+// What comes later is the same, and each round takes at least so many ways from one process to another.
+TEST(ThreeWays, AnEmulatedLatencyTakesTimeAndChangesNothing) {
+  constexpr double kLatency = 0.04;
+  const Words short_ones{
+      "--data.clients", "3", "--run.rounds", "5", "--run.eval_every", "5", "--run.seed", "5", "-q"};
+  const Words distance{"--network.emulated_latency_ms", "40"};
+  struct Case {
+    std::string name;
+    Words keys;
+    double ways;  // a round
+  };
+  const std::vector<Case> cases{{"server", {"--cohort.fraction", "1", "--model.name", "mlp"}, 2},
+                                {"ring", {"--topology.name", "ring", "--model.name", "mlp"}, 1},
+                                {"gossip", {"--topology.name", "gossip", "--model.name", "logistic"}, 1}};
+  for (const auto& [name, keys, ways] : cases) {
+    const TemporaryFolder folder;
+    const Words all = short_ones + keys;
+    const Outcome simulated = outcome_of(run_to_end({kProgram, "simulate"}, all, folder / "simulate"));
+    const auto expect = [&](const nlohmann::json& summary) {
+      EXPECT_EQ(outcome_of(summary), simulated) << name;
+      EXPECT_GE(summary.at("time_s").get<double>(), 5 * ways * kLatency) << name;
+    };
+    expect(run_to_end(mpirun(3), all + distance, folder / "mpi"));
+    Fleet fleet(all + distance, folder, {3, {}, {}});
+    expect(fleet.finish());
+    fleet.expect_others_end(0);
+  }
 }
 
 // Clients that keep a state, in all three places.
@@ -89,7 +106,7 @@ TEST(ThreeWays, ElasticAveraging) {
                    "-q"};
   const Outcome simulated = outcome_of(run_to_end({kProgram, "simulate"}, keys, folder / "simulate"));
   EXPECT_EQ(outcome_of(run_to_end(mpirun(3), keys, folder / "mpi")), simulated);
-  EXPECT_EQ(over_zmq(keys, folder, 4), simulated);
+  EXPECT_EQ(over_zmq(keys, folder), simulated);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include "comms/codec.h"
 #include "coordinator_support.h"
 #include "core/error.h"
-#include "scripted_transport.h"
 #include "server/transport_driver.h"
+#include "tests/comms/scripted_transport.h"
 
 namespace gossamer {
 namespace {
@@ -56,12 +56,20 @@ TEST_F(Between, RegistersUntilItIsWelcomeAndAnewWhereTheConnectionBreaks) {
 
 TEST_F(Between, TheEndOfTheRunIsItsEnd) {
   ParentLink parent = link();
-  parent_says(encode_text(FrameType::finish, 0, kSelf, "rounds"));
+  parent_says(encode_finish(0, kSelf, "rounds", true));
   const Actions actions = listen(parent);
   EXPECT_TRUE(std::get<Finish>(actions.at(0)).success);
   EXPECT_EQ(std::get<Finish>(actions.at(0)).reason, "rounds");
   parent.say_goodbye("rounds");
   EXPECT_EQ(above_.count(FrameType::leave, 0), 0) << "the parent knows";
+}
+
+TEST_F(Between, AFailedRunIsAFailureHere) {
+  ParentLink parent = link();
+  parent_says(encode_finish(0, kSelf, "1 of 2 aggregators are left", false));
+  const Actions actions = listen(parent);
+  EXPECT_FALSE(std::get<Finish>(actions.at(0)).success);
+  EXPECT_EQ(std::get<Finish>(actions.at(0)).reason, "1 of 2 aggregators are left");
 }
 
 TEST_F(Between, ARefusalIsAConfigError) {

@@ -7,7 +7,7 @@
 
 #include "comms/codec.h"
 #include "coordinator_support.h"
-#include "scripted_transport.h"
+#include "tests/comms/scripted_transport.h"
 #include "tests/core/temporary_folder.h"
 
 namespace gossamer {
@@ -68,6 +68,22 @@ TEST_F(Driven, ReadsOnUntilEverybodyHasGone) {
   EXPECT_EQ(run(), "rounds");
   EXPECT_EQ(transport_.inbox.size(), 1U);
   for (const Rank rank : {1, 2, 3}) EXPECT_EQ(transport_.count(FrameType::finish, rank), 1) << rank;
+}
+
+TEST_F(Driven, AFailedRunIsOneForThoseWhoAreLeft) {
+  configure({{"data.clients", "2"}, {"cohort.min_size", "2"}, {"run.rounds", "2"}});
+  hello(1, 0, 7);
+  hello(2, 1, 8);
+  gone(1);
+  update(2, 1, 1);
+  gone(2);
+  EXPECT_THROW(run(), RunError);
+  ASSERT_EQ(transport_.count(FrameType::finish, 2), 1);
+  for (const Message& message : transport_.sent) {
+    if (message.frame.header.type == FrameType::finish) {
+      EXPECT_TRUE(is_failure(message.frame));
+    }
+  }
 }
 
 TEST_F(Driven, LeavesTheInboxAloneWhereSomebodyElseWatches) {

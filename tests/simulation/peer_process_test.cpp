@@ -24,8 +24,9 @@ class ScriptedNetwork final : public PeerNetwork {
     frames_.pop_front();
     return next;
   }
-  void flush(Clock::time_point) override {}
+  bool flush(Clock::time_point) override { return !busy; }
 
+  bool busy = false;  // what was sent has not left
   std::vector<std::pair<ClientId, Frame>> sent;
 
  private:
@@ -39,7 +40,7 @@ struct Started {
 };
 
 // Client 0 of two, whose neighbour's model of round 1 is there before its own first one.
-Started start_after_its_neighbour(const Keys& given) {
+Started start_after_its_neighbour(const Keys& given, bool busy = false) {
   const TemporaryFolder folder;
   Options options = configured(Keys{{"data.clients", "2"}, {"topology.name", "gossip"}} + given, folder);
   const auto data = make_dataset(options);
@@ -53,6 +54,7 @@ Started start_after_its_neighbour(const Keys& given) {
   ScriptedNetwork network(
       run_id, {encode_share(run_id, FrameType::share, {1, 0, 1, 0, content}),
                encode_model(run_id, 0, 0, 0, content), encode_signal(FrameType::grant, run_id, 0, 1)});
+  network.busy = busy;
   PeerPlace place;
   place.network = &network;
   place.clients = {0};
@@ -80,6 +82,15 @@ TEST(PeerProcess, AnswersWhatANeighbourAskedBeforeItsOwnFirstModel) {
   EXPECT_EQ(started.stopped_by, "rounds");
   ASSERT_EQ(started.sent.size(), 1U);
   EXPECT_EQ(started.sent[0].second.header.type, FrameType::difference);
+}
+
+TEST(PeerProcess, GoSgdSendsNoModelWhileTheLastOneIsLeaving) {
+  const Keys keys{{"sync.mode", "async"}, {"topology.gossip.method", "go_sgd"}};
+  const Started free = start_after_its_neighbour(keys);
+  ASSERT_EQ(free.sent.size(), 1U);
+  EXPECT_EQ(free.sent[0].second.header.type, FrameType::share);
+  EXPECT_EQ(free.sent[0].second.header.weight, 0.25) << "half of what a peer begins with";
+  EXPECT_TRUE(start_after_its_neighbour(keys, true).sent.empty());
 }
 
 }  // namespace

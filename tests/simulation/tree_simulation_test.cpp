@@ -92,6 +92,41 @@ TEST(SimulatedTree, EveryLinkTakesItsTime) {
   EXPECT_NEAR(tree.rounds[0].time_s, 4 * link + static_cast<double>(kReport) * 8 / 1e6, 1e-6);
 }
 
+// Sites far apart: the upper links are slower than those of the clients.
+TEST(SimulatedTree, UpperLinksHaveARateAndALatencyOfTheirOwn) {
+  const Outcome tree = simulate(kForest + kTree +
+                                    Keys{{"network.up_mbps", "1"},
+                                         {"network.down_mbps", "1"},
+                                         {"network.latency_ms", "10"},
+                                         {"network.upper_mbps", "0.25"},
+                                         {"network.upper_latency_ms", "80"},
+                                         {"devices.speed", "1e12"}},
+                                2);
+  const double model = static_cast<double>(kHeader + tree.model.size() * sizeof(float));
+  const double lower = model * 8 / 1e6 + 0.01;
+  const double upper = model * 8 / 0.25e6 + 0.08;
+  EXPECT_NEAR(tree.rounds[0].time_s, 2 * (lower + upper) + static_cast<double>(kReport) * 8 / 0.25e6, 1e-6);
+}
+
+// What Gaia is for: a round takes as long as the slow links, and these carry what is significant alone.
+TEST(SimulatedTree, GaiaSavesTimeOnSlowUpperLinks) {
+  const Keys keys =
+      kForest + kTree +
+      Keys{{"network.upper_mbps", "0.1"}, {"network.latency_ms", "0"}, {"devices.speed", "1e12"}};
+  const Outcome all = simulate(keys, 2);
+  const Outcome filtered =
+      simulate(keys + Keys{{"topology.tree.filter", "gaia"}, {"topology.tree.filter.threshold", "3"}}, 2);
+  // The two aggregators' updates travel at the same time.
+  double saved = 0;
+  for (std::size_t i = 0; i < all.rounds.size(); ++i)
+    saved += static_cast<double>(all.rounds[i].bytes_up - filtered.rounds[i].bytes_up) / 2 * 8 / 0.1e6;
+  EXPECT_GT(saved, 0);
+  const double faster = all.rounds.back().time_s - filtered.rounds.back().time_s;
+  // The slower of the two counts in each round, so a little less than the mean of both is saved.
+  EXPECT_LE(faster, saved);
+  EXPECT_GE(faster, 0.8 * saved);
+}
+
 TEST(SimulatedTree, GaiaWithoutAThresholdSendsEverything) {
   const Keys keys = kForest + kTree;
   const Outcome all = simulate(keys, 2);

@@ -13,13 +13,15 @@ namespace gossamer {
 class ScriptedTransport final : public Transport {
  public:
   Rank self() const noexcept override { return 0; }
-  Result<Message> receive(Clock::time_point) override {
+  Result<Message> receive(Clock::time_point deadline) override {
+    asked.push_back(deadline);
     if (inbox.empty()) return Fault{FaultKind::timeout, "nothing arrived"};
     Result<Message> next = std::move(inbox.front());
     inbox.pop_front();
     return next;
   }
   Result<std::monostate> flush(Clock::time_point) override { return std::monostate{}; }
+  void send_heartbeat() { count_control(kFrameHeaderBytes); }  // as transports do on their own
 
   std::int64_t count(FrameType type, Rank to) const {
     return std::ranges::count_if(sent, [&](const Message& message) {
@@ -28,7 +30,8 @@ class ScriptedTransport final : public Transport {
   }
 
   std::deque<Result<Message>> inbox;
-  std::vector<Message> sent;  // `from` is the receiver
+  std::vector<Clock::time_point> asked;  // deadlines
+  std::vector<Message> sent;             // `from` is the receiver
   std::function<void(const Frame&)> on_send;
 
  private:

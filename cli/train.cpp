@@ -1,5 +1,5 @@
 // gossamer train, under mpirun: client k lives on rank k mod N; rank 0 coordinates, and trains too unless
-// told otherwise.
+// told otherwise. With server.shards = S ranks 1 .. S - 1 hold shards, and the clients live on the others.
 #include <iostream>
 #include <optional>
 #include <thread>
@@ -11,6 +11,8 @@
 #include "client/participant.h"
 #include "comms/mpi_transport.h"
 #include "core/error.h"
+#include "server/shard_process.h"
+#include "server/sharded_coordinator.h"
 #include "server/transport_driver.h"
 #include "server/tree_coordinator.h"
 
@@ -23,10 +25,11 @@ constexpr std::chrono::seconds kRankPatience = std::chrono::hours(24 * 365);  //
 
 std::vector<ClientId> clients_of(Rank rank, int world_size, const Options& options) {
   const bool coordinator_trains = options.flag("train.coordinator_trains");
-  const int trainers = coordinator_trains ? world_size : world_size - 1;
-  const int first = coordinator_trains ? rank : rank - 1;
+  const int others = static_cast<int>(options.integer("server.shards")) - 1 + (coordinator_trains ? 0 : 1);
+  const int trainers = world_size - others;
+  const int first = rank == 0 && coordinator_trains ? 0 : rank - others;
   std::vector<ClientId> clients;
-  if (first < 0) return clients;
+  if (first < 0 || (rank > 0 && rank < options.integer("server.shards"))) return clients;
   for (ClientId client = first; client < options.integer("data.clients"); client += trainers)
     clients.push_back(client);
   return clients;
@@ -42,10 +45,13 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
       std::move(local_clients), [&](const Frame& frame) { return participant.answer(frame); }, {}};
   if (options.text("sync.pull") == "on_request")
     local.go_on = [&](const FrameHeader& model) { participant.go_on(model); };
-  TransportDriver driver(options, transport, std::move(local),
-                         {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string()});
+  const auto shards = make_remote_shards(options, federation.initial, transport);
+  TransportDriver driver(
+      options, transport, std::move(local),
+      {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string(), shards.get()});
   // All aggregators of a tree live on this rank.
-  const auto coordinator = make_coordination(options, federation.initial);
+  const auto coordinator = shards ? std::make_unique<ShardedCoordinator>(options, federation.initial, shards)
+                                  : make_coordination(options, federation.initial);
   Place place;
   place.clock = "wall";
   place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };
@@ -63,11 +69,14 @@ int follow(Federation& federation, Transport& transport, std::vector<ClientId> c
   Participant participant(federation.options, *federation.data);
   // mpirun passes a signal on to every rank. Rank 0 then ends the run for all of them; a rank that left first
   // would be one that it lost.
-  std::optional<Transport::Clock::time_point> asked;
-  participant.serve(transport, std::move(clients), kRankPatience, [&] {
-    if (!asked && federation.stop.requested()) asked = Transport::Clock::now();
-    return asked && Transport::Clock::now() - *asked > kGrace;
-  });
+  participant.serve(transport, std::move(clients), kRankPatience,
+                    [&] { return federation.stop.requested_since(kGrace); });
+  return 0;
+}
+
+int hold_shard(Federation& federation, Transport& transport, Rank rank) {
+  ShardProcess process(federation.options, *federation.initial, static_cast<std::size_t>(rank), transport);
+  process.run("", kRankPatience, [&] { return federation.stop.requested_since(kGrace); });
   return 0;
 }
 
@@ -79,8 +88,17 @@ int run_rank(const CommandLine& line, MpiSession& session) {
     throw ConfigError(
         "train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");
   }
+  const auto shards = static_cast<int>(federation.options.integer("server.shards"));
+  const int fewest = std::max(shards, federation.options.flag("train.coordinator_trains") ? 1 : shards + 1);
+  if (session.world_size() < fewest) {
+    throw ConfigError("server.shards = " + std::to_string(shards) +
+                      ": a rank for each, and one that trains; " + "start at least " +
+                      std::to_string(fewest) + " with mpirun -n");
+  }
   const auto transport = make_mpi_transport(session, max_payload_bytes(*federation.initial));
   std::vector<ClientId> clients = clients_of(session.rank(), session.world_size(), federation.options);
+  if (session.rank() > 0 && session.rank() < shards)
+    return hold_shard(federation, *transport, session.rank());
   return session.rank() == 0 ? coordinate(federation, *transport, std::move(clients))
                              : follow(federation, *transport, std::move(clients));
 }

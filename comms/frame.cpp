@@ -68,6 +68,10 @@ bool is_from_member(FrameType type) noexcept {
     case FrameType::share:
     case FrameType::difference:
     case FrameType::lost:
+    case FrameType::order:
+    case FrameType::section:
+    case FrameType::part:
+    case FrameType::linked:
       return false;
   }
   return false;
@@ -115,7 +119,7 @@ Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_
     return malformed("weight is not a finite number of at least 0");
   }
   if (!std::isfinite(header.train_loss)) return malformed("train_loss is not finite");
-  if (header.metadata != 0 &&
+  if (header.metadata != 0 && header.type != FrameType::model &&
       (header.type != FrameType::update || header.payload_bytes < header.metadata * sizeof(double))) {
     return malformed("metadata that the frame cannot have");
   }

@@ -142,7 +142,7 @@ TEST(Coordinator, TheDeadlineEndsARound) {
   EXPECT_EQ(sent(start).deadline, 5);
   coordinator.arrived(update_of(1, 1, {6}), 1);
   const Actions actions = coordinator.deadline(1, 5);
-  EXPECT_THAT(std::get<Commit>(actions.back()).model->values, ElementsAre(6));
+  EXPECT_THAT(coordinator.model()->values, ElementsAre(6));
   EXPECT_EQ(committed(actions).dropped, 1);
   coordinator.committed(std::nullopt, 5);
   EXPECT_TRUE(coordinator.deadline(1, 5).empty()) << "a deadline of an earlier round";

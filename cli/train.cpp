@@ -42,7 +42,7 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
   Evaluator evaluator(participant.model(), federation.data->test());
 
   LocalClients local{
-      std::move(local_clients), [&](const Frame& frame) { return participant.answer(frame); }, {}};
+      std::move(local_clients), [&](const Parcel& models) { return participant.answer(models); }, {}};
   if (options.text("sync.pull") == "on_request")
     local.go_on = [&](const FrameHeader& model) { participant.go_on(model); };
   const auto shards = make_remote_shards(options, federation.initial, transport);

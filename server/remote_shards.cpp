@@ -76,6 +76,7 @@ std::vector<std::vector<ShardSection>> RemoteShards::show(std::vector<ShardOrder
   for (std::size_t s = 1; s <= shards_.size(); ++s) {
     if (shards_[s - 1].rank < 0) throw RunError("shard " + std::to_string(s) + " has not come yet");
   }
+  orders.push_back({ShardOrder::Kind::show_end});
   tell(orders);
   std::vector<std::vector<ShardSection>> shown(shards_.size());
   for (std::size_t open = shards_.size(); open > 0;) {

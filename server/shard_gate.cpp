@@ -22,6 +22,11 @@ bool ShardGate::unlink(ClientId client, std::size_t shard) {
   return had_all;
 }
 
+bool ShardGate::has_link(ClientId client, std::size_t shard) const {
+  const auto links = links_.find(client);
+  return links != links_.end() && (links->second & bit(shard)) != 0;
+}
+
 ShardGate::Open* ShardGate::open(ClientId client, Round round) {
   Open& open = open_[client];
   if (round < open.round) return nullptr;

@@ -20,6 +20,7 @@ class ShardGate {
   bool link(ClientId client, std::size_t shard);
   // It has it no more. True where it had all of them before.
   bool unlink(ClientId client, std::size_t shard);
+  bool has_link(ClientId client, std::size_t shard) const;
 
   // A part has come in, at another shard or here. The update where it was the last one missing; without its
   // content where a part was not well, so that it will be refused.

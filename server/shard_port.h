@@ -20,7 +20,8 @@ class ShardPort {
   virtual std::vector<Compressed> serve(const SendModel& send) = 0;
   // Their parts of an update, where they come in here. False where one is none.
   virtual bool take(const CompressedUpdate& update) = 0;
-  // What each shard answers to these orders, without the last section. Waits for it; throws as tell() does.
+  // What each shard answers to these orders, which ask it to show things. Waits for it; throws as tell()
+  // does.
   virtual std::vector<std::vector<ShardSection>> show(std::vector<ShardOrder> orders) = 0;
   // Puts one of them back, before anything else.
   virtual void restore(std::size_t shard, std::vector<ShardSection> sections) = 0;

@@ -152,7 +152,7 @@ Actions ShardedCoordinator::committed(std::optional<double> accuracy, Seconds no
 
 const std::shared_ptr<const Parameters>& ShardedCoordinator::model() const {
   if (whole_of_ == first_->model() || port_->is_broken()) return whole_;
-  const auto shown = port_->show({{ShardOrder::Kind::show_model}, {ShardOrder::Kind::show_end}});
+  const auto shown = port_->show({{ShardOrder::Kind::show_model}});
   auto whole = std::make_shared<Parameters>();
   whole->layout = whole_->layout;
   whole->values = first_->model()->values;
@@ -180,7 +180,6 @@ void ShardedCoordinator::save(CheckpointWriter& writer) {
     if (work.base == bases)
       orders.push_back({ShardOrder::Kind::show_base, work.client, static_cast<Round>(bases++), 0});
   }
-  orders.push_back({ShardOrder::Kind::show_end});
   std::vector<std::map<std::string, FloatBuffer>> others;
   for (auto& sections : port_->show(std::move(orders))) {
     auto& named = others.emplace_back();

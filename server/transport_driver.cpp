@@ -228,7 +228,9 @@ void TransportDriver::admit(const Message& message) {
   if (const auto reason = refusal_of_id(client, coordinator_->population(), coordinator_->children()))
     return refuse(*reason);
   const auto taken = peers_.find(client);
-  if (taken != peers_.end() && taken->second.rank != message.from && coordinator_->is_present(client)) {
+  // It may still be waiting for connections to other shards.
+  const bool is_here = gate_ ? gate_->has_link(client, 0) : coordinator_->is_present(client);
+  if (taken != peers_.end() && taken->second.rank != message.from && is_here) {
     return refuse("client.id = " + std::to_string(client) + " is taken by another client");
   }
   const std::uint64_t attempt = message.frame.header.sequence;

@@ -173,14 +173,14 @@ TEST_F(FirstShard, RefusesWhoDoesNotFit) {
 }
 
 TEST_F(FirstShard, OthersAreHeardAfterItHasBeenAnswered) {
-  EXPECT_THROW(shards_.show({{Do::show_model}, {Do::show_end}}), RunError);  // it has not come yet
+  EXPECT_THROW(shards_.show({{Do::show_model}}), RunError);  // it has not come yet
   shards_.admit(registration(kShardRank));
   arrives(2, encode_signal(FrameType::ready, 0, 1));
   arrives(kShardRank, encode_section(0, {ShardSection::Kind::model, 0, {5, 6}}));
   arrives(kShardRank, encode_signal(FrameType::linked, 0, 2));
   is_gone(2);
   arrives(kShardRank, encode_section(0, {}));
-  const auto shown = shards_.show({{Do::show_model}, {Do::show_end}});
+  const auto shown = shards_.show({{Do::show_model}});
   ASSERT_EQ(shown.size(), 1U);
   ASSERT_EQ(shown[0].size(), 1U);
   EXPECT_EQ(shown[0][0].values, (FloatBuffer{5, 6}));
@@ -196,7 +196,7 @@ TEST_F(FirstShard, NamesTheOneThatIsLost) {
   shards_.meet(1, "tcp://there:1");
   is_gone(kShardRank);
   try {
-    shards_.show({{Do::show_end}});
+    shards_.show({{Do::show_model}});
     FAIL() << "nobody answered";
   } catch (const RunError& error) {
     EXPECT_THAT(error.what(), HasSubstr("shard 1 at tcp://there:1"));
@@ -228,6 +228,8 @@ TEST(ShardGate, OpensWithTheLastLinkAndClosesWithTheFirst) {
   ShardGate most(kMostShards);
   for (std::size_t s = 0; s + 1 < kMostShards; ++s) EXPECT_FALSE(most.link(0, s));
   EXPECT_TRUE(most.link(0, kMostShards - 1));
+  EXPECT_TRUE(gate.has_link(7, 2));
+  EXPECT_FALSE(gate.has_link(7, 0) || gate.has_link(9, 0));
 }
 
 TEST(ShardGate, AnUpdateIsWholeWithItsLastPart) {

@@ -87,7 +87,7 @@ int server_command(const CommandLine& line) {
 
   if (are_peers(options)) return introduce_peers(federation, *transport, std::move(folder));
   Evaluator evaluator(*federation.model, federation.data->test());
-  const auto shards = make_remote_shards(options, federation.initial, *transport);
+  const auto shards = make_remote_shards(options, federation.initial, *transport, kFarewell);
   TransportDriver driver(options, *transport, {}, {kFarewell, "", shards.get()});
   std::unique_ptr<Coordination> coordinator;
   if (plan) {

@@ -45,7 +45,7 @@ int coordinate(Federation& federation, Transport& transport, std::vector<ClientI
       std::move(local_clients), [&](const Parcel& models) { return participant.answer(models); }, {}};
   if (options.text("sync.pull") == "on_request")
     local.go_on = [&](const FrameHeader& model) { participant.go_on(model); };
-  const auto shards = make_remote_shards(options, federation.initial, transport);
+  const auto shards = make_remote_shards(options, federation.initial, transport, std::nullopt);
   TransportDriver driver(
       options, transport, std::move(local),
       {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string(), shards.get()});

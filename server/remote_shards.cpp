@@ -22,29 +22,49 @@ ClientId id_of_shard(const Options& options, std::size_t shard) {
 
 std::shared_ptr<RemoteShards> make_remote_shards(const Options& options,
                                                  const std::shared_ptr<const Parameters>& initial,
-                                                 Transport& transport) {
+                                                 Transport& transport,
+                                                 std::optional<std::chrono::duration<double>> farewell) {
   if (options.integer("server.shards") == 1) return nullptr;
-  return std::make_shared<RemoteShards>(options, *initial->layout, transport);
+  return std::make_shared<RemoteShards>(options, *initial->layout, transport, farewell);
 }
 
-RemoteShards::RemoteShards(const Options& options, const ParameterLayout& layout, Transport& transport)
+RemoteShards::RemoteShards(const Options& options, const ParameterLayout& layout, Transport& transport,
+                           std::optional<std::chrono::duration<double>> farewell)
     : options_(options),
       layout_(layout),
       transport_(transport),
+      farewell_(farewell),
       run_id_(options.digest()),
       first_id_(id_of_shard(options, 0)),
       shards_(static_cast<std::size_t>(options.integer("server.shards") - 1)) {}
 
 RemoteShards::~RemoteShards() {
   try {
-    for (const Place& shard : shards_) {
-      if (shard.rank >= 0)
-        static_cast<void>(
-            transport_.send(shard.rank, encode_text(FrameType::finish, run_id_, 0, "the run is over")));
-    }
-    static_cast<void>(transport_.flush(Transport::Clock::now() + kDriverFlush));
+    say_goodbye();
   } catch (const std::exception& error) {
     log_warning(std::string("the shards may not know that the run is over: ") + error.what());
+  }
+}
+
+// Reads on until they have gone, as TransportDriver does with the clients.
+void RemoteShards::say_goodbye() {
+  std::size_t here = 0;
+  for (const Place& shard : shards_) {
+    if (shard.rank < 0) continue;
+    ++here;
+    static_cast<void>(
+        transport_.send(shard.rank, encode_text(FrameType::finish, run_id_, 0, "the run is over")));
+  }
+  if (!farewell_) {
+    static_cast<void>(transport_.flush(Transport::Clock::now() + kDriverFlush));
+    return;
+  }
+  const auto deadline = Transport::Clock::now() + std::chrono::ceil<Transport::Clock::duration>(*farewell_);
+  while (here > 0) {
+    const auto message = transport_.receive(deadline);
+    if (message) continue;
+    if (message.fault().kind == FaultKind::timeout) return;
+    if (message.fault().kind == FaultKind::disconnected && shard_at(message.fault().peer)) --here;
   }
 }
 
@@ -135,6 +155,7 @@ bool RemoteShards::admit(const Message& message) {
   };
   const auto hello = decode_hello(message.frame);
   if (!hello) return refuse(hello.fault().reason);
+  if (broken_) return refuse("the run has lost a shard");
   if (const auto reason = refusal_of(hello.value(), options_, layout_)) return refuse(*reason);
   if (place.rank >= 0 && place.rank != message.from)
     return refuse("server.id = " + std::to_string(shard) + " is taken by another shard");
@@ -180,6 +201,7 @@ RemoteShards::Moved RemoteShards::count(std::size_t shard, const PartNotice& not
 
 std::string RemoteShards::lost(std::size_t shard, const std::string& reason) {
   broken_ = true;
+  shards_[shard - 1].rank = -1;
   const std::string address = shards_[shard - 1].address.value_or("");
   return "shard " + std::to_string(shard) + (address.empty() ? "" : " at " + address) + " is lost (" +
          reason + "), and its part of the model with it";

@@ -17,8 +17,9 @@ namespace gossamer {
 // ids behind the clients', and are told what to do; the loss of one ends the run. One thread.
 class RemoteShards final : public ShardPort {
  public:
-  // All references outlive it.
-  RemoteShards(const Options& options, const ParameterLayout& layout, Transport& transport);
+  // All references outlive it. `farewell`: as TransportDriverSettings::farewell.
+  RemoteShards(const Options& options, const ParameterLayout& layout, Transport& transport,
+               std::optional<std::chrono::duration<double>> farewell);
   // Tells them that the run is over.
   ~RemoteShards() override;
   RemoteShards(const RemoteShards&) = delete;
@@ -65,10 +66,12 @@ class RemoteShards final : public ShardPort {
   };
 
   void post(std::size_t shard, const Frame& frame);
+  void say_goodbye();
 
   const Options& options_;
   const ParameterLayout& layout_;
   Transport& transport_;
+  const std::optional<std::chrono::duration<double>> farewell_;
   const std::uint64_t run_id_;
   const ClientId first_id_;    // of shard 0, which nobody uses
   std::vector<Place> shards_;  // from shard 1 on
@@ -79,7 +82,8 @@ class RemoteShards final : public ShardPort {
 // Null where the server has one shard.
 std::shared_ptr<RemoteShards> make_remote_shards(const Options& options,
                                                  const std::shared_ptr<const Parameters>& initial,
-                                                 Transport& transport);
+                                                 Transport& transport,
+                                                 std::optional<std::chrono::duration<double>> farewell);
 
 // The id with which a shard registers.
 ClientId id_of_shard(const Options& options, std::size_t shard);

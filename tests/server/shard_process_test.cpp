@@ -142,7 +142,7 @@ class FirstShard : public ShardsByScript {
   Message registration(Rank from, std::int64_t shards = 2) const {
     return {from, encode_hello(0, 4, hello(shards))};
   }
-  RemoteShards shards_{options_, *initial_->layout, transport_};
+  RemoteShards shards_{options_, *initial_->layout, transport_, 60s};
 };
 
 TEST_F(FirstShard, OrdersWaitForTheShard) {
@@ -202,6 +202,19 @@ TEST_F(FirstShard, NamesTheOneThatIsLost) {
     EXPECT_THAT(error.what(), HasSubstr("shard 1 at tcp://there:1"));
   }
   EXPECT_TRUE(shards_.is_broken());
+}
+
+TEST_F(FirstShard, ReadsOnUntilTheOthersHaveGone) {
+  {
+    RemoteShards shards(options_, *initial_->layout, transport_, 60s);
+    shards.admit(registration(kShardRank));
+    arrives(kShardRank, encode_signal(FrameType::lost, 0, 1));
+    is_gone(2);
+    is_gone(kShardRank);
+    arrives(2, encode_signal(FrameType::ready, 0, 1));
+  }
+  EXPECT_EQ(sent(FrameType::finish, kShardRank).size(), 1U);
+  EXPECT_EQ(transport_.inbox.size(), 1U);
 }
 
 TEST_F(FirstShard, CountsWhatAShardHasMovedOnce) {

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/shard_plan.h"
 #include "tests/comms/travel.h"
 
 namespace gossamer {

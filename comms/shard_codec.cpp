@@ -92,6 +92,7 @@ Frame encode_part(std::uint64_t run_id, const PartNotice& notice) {
   header.samples = notice.well ? 1 : 0;
   header.sequence = notice.bytes_down;
   header.elements = notice.bytes_up;
+  header.weight = notice.serving;
   return make_frame(header, {});
 }
 
@@ -99,7 +100,8 @@ Result<PartNotice> decode_part(const Frame& frame) {
   const FrameHeader& header = frame.header;
   if (header.type != FrameType::part) return unexpected(header.type);
   if (frame.payload.size() != 0 || header.samples > 1) return malformed("notice of a part that is none");
-  return PartNotice{header.client, header.round, header.samples == 1, header.sequence, header.elements};
+  return PartNotice{header.client,   header.round,    header.samples == 1,
+                    header.sequence, header.elements, header.weight};
 }
 
 }  // namespace gossamer

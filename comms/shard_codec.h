@@ -17,18 +17,18 @@ namespace gossamer {
 struct ShardOrder {
   enum class Kind : std::uint8_t {  // numbered without gaps, up to kLast
     begin = 1,                      // forget who works on what, what came in, and what was added
-    serve,                          // the model as it is now goes to `client`, which trains it in `round`
-    serve_again,                    // the model that `client` is at work on in `round` goes to it again
-    add,                            // its update of `round` counts `value`
-    add_stale,                      // the same, of the version that it was sent
-    commit,                         // what was added makes the next version
-    commit_over,                    // the same, a mean being divided by `value`
-    forget,                         // whatever there is of `client` and its work
-    hold,                           // of a resumed run: `client` is at work in `round` on base number `value`
-    show_model,                     // answer with this range of the model
-    show_state,                     // with all else that the next versions depend on
-    show_base,                      // with the version that `client` is at work on, as base number `round`
-    show_end,                       // with a section of kind `end`
+    serve,        // the model as it is now goes to `client`, for `round`; its serving number `value`
+    serve_again,  // the same with the model that it is at work on
+    add,          // its update of `round` counts `value`
+    add_stale,    // the same, of the version that it was sent
+    commit,       // what was added makes the next version
+    commit_over,  // the same, a mean being divided by `value`
+    forget,       // whatever there is of `client` and its work
+    hold,         // of a resumed run: `client` is at work in `round` on base number `value`
+    show_model,   // answer with this range of the model
+    show_state,   // with all else that the next versions depend on
+    show_base,    // with the version that `client` is at work on, as base number `round`
+    show_end,     // with a section of kind `end`
   };
   static constexpr Kind kLast = Kind::show_end;
 
@@ -57,14 +57,16 @@ struct ShardSection {
 Frame encode_section(std::uint64_t run_id, ShardSection section);
 Result<ShardSection> decode_section(const Frame& frame);
 
-// A client's part of its update is with a shard. `well`: as its range of the model asks for. The bytes are
-// all that this shard has sent as models, and received as updates.
+// A client's part of its update is with a shard. `well`: as its range of the model asks for, and kept, since
+// the shard has served it that round, last with serving number `serving`. The bytes are all that this shard
+// has sent as models, and received as updates.
 struct PartNotice {
   ClientId client = 0;
   Round round = 0;
   bool well = true;
   std::uint64_t bytes_down = 0;
   std::uint64_t bytes_up = 0;
+  double serving = 0;
 };
 Frame encode_part(std::uint64_t run_id, const PartNotice& notice);
 Result<PartNotice> decode_part(const Frame& frame);

@@ -88,8 +88,15 @@ void RemoteShards::tell(const std::vector<ShardOrder>& orders) {
 }
 
 std::vector<Compressed> RemoteShards::serve(const SendModel& send) {
-  tell(orders_of(send));
+  auto orders = orders_of(send);
+  for (ShardOrder& order : orders) order.value = ++servings_[order.client];
+  tell(orders);
   return {};
+}
+
+bool RemoteShards::is_current(const PartNotice& notice) const {
+  const auto last = servings_.find(notice.client);
+  return !notice.well || (last != servings_.end() && last->second == notice.serving);
 }
 
 std::vector<std::vector<ShardSection>> RemoteShards::show(std::vector<ShardOrder> orders) {

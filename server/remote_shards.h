@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,8 @@ class RemoteShards final : public ShardPort {
     std::uint64_t down, up;
   };
   Moved count(std::size_t shard, const PartNotice& notice);
+  // Whether the notice is of what the client was served last, or of nothing that is kept.
+  bool is_current(const PartNotice& notice) const;
   // From now on there is no whole model. Returns what to say of it.
   std::string lost(std::size_t shard, const std::string& reason);
 
@@ -76,6 +79,7 @@ class RemoteShards final : public ShardPort {
   const ClientId first_id_;    // of shard 0, which nobody uses
   std::vector<Place> shards_;  // from shard 1 on
   std::deque<Result<Message>> set_aside_;
+  std::map<ClientId, double> servings_;
   bool broken_ = false;
 };
 

@@ -33,7 +33,7 @@ void Shard::carry_out(const ShardOrder& order, const Answers& answers) {
     case Kind::hold: {
       const auto base = bases_.find(static_cast<std::uint64_t>(std::max(0.0, order.value)));
       if (base == bases_.end()) throw RunError("shard: a client holds a version that there is not");
-      work_[order.client] = {order.round, base->second, std::nullopt};
+      work_[order.client] = {order.round, base->second, 0, std::nullopt};
       return;
     }
     case Kind::show_model:
@@ -57,6 +57,7 @@ void Shard::serve(const ShardOrder& order, const Answers& answers) {
       order.kind == ShardOrder::Kind::serve_again && work.base != nullptr && work.round == order.round;
   if (!again) work.base = server_.model();
   work.round = order.round;
+  work.serving = order.value;
   work.part.reset();
   if (encoded_ != work.base) {
     encoded_ = work.base;
@@ -65,11 +66,12 @@ void Shard::serve(const ShardOrder& order, const Answers& answers) {
   answers.serve({order.client, order.round, broadcast_});
 }
 
-bool Shard::take(const CompressedUpdate& part) {
-  if (!server_.check(part.content)) return false;
+std::optional<double> Shard::take(const CompressedUpdate& part) {
   const auto work = work_.find(part.info.client);
-  if (work != work_.end() && work->second.round == part.info.round) work->second.part = part;
-  return true;
+  if (work == work_.end() || work->second.round != part.info.round) return std::nullopt;
+  if (!server_.check(part.content)) return std::nullopt;
+  work->second.part = part;
+  return work->second.serving;
 }
 
 void Shard::add(const ShardOrder& order) {

@@ -32,8 +32,9 @@ class Shard {
   };
   // Throws RunError where an order cannot be carried out: then shard 0 and this one do not fit together.
   void carry_out(const ShardOrder& order, const Answers& answers);
-  // A client's part of its update. False where it is none for this range; kept where it was asked for.
-  bool take(const CompressedUpdate& part);
+  // A client's part of its update: kept where it was asked for. Returns the number of the serving that it
+  // answers; none where it is not kept.
+  std::optional<double> take(const CompressedUpdate& part);
   // Of a resumed run, before the first order but `hold`: a section of the checkpoint, the one of kind `end`
   // last.
   void restore(ShardSection section);
@@ -45,6 +46,7 @@ class Shard {
   struct Work {
     Round round = 0;
     std::shared_ptr<const Parameters> base;
+    double serving = 0;
     std::optional<CompressedUpdate> part;
   };
 

@@ -30,7 +30,7 @@ bool ShardGate::has_link(ClientId client, std::size_t shard) const {
 ShardGate::Open* ShardGate::open(ClientId client, Round round) {
   Open& open = open_[client];
   if (round < open.round) return nullptr;
-  if (round > open.round) open = {round, 0, true, std::nullopt};
+  if (round > open.round) open = {round, 0, 0, std::nullopt};
   return &open;
 }
 
@@ -38,7 +38,8 @@ std::optional<CompressedUpdate> ShardGate::part(std::size_t shard, ClientId clie
   Open* const found = open(client, round);
   if (found == nullptr) return std::nullopt;
   found->here |= bit(shard);
-  found->well = found->well && well;
+  // What a shard says last counts.
+  found->bad = well ? found->bad & ~bit(shard) : found->bad | bit(shard);
   return whole(*found);
 }
 
@@ -50,11 +51,16 @@ std::optional<CompressedUpdate> ShardGate::part(const CompressedUpdate& first) {
   return whole(*found);
 }
 
+bool ShardGate::is_open(ClientId client) const {
+  const auto open = open_.find(client);
+  return open != open_.end() && open->second.first.has_value();
+}
+
 std::optional<CompressedUpdate> ShardGate::whole(Open& open) const {
   if (open.here != all_) return std::nullopt;
   CompressedUpdate update = std::move(*open.first);
-  if (!open.well) update.content = {};
-  open = {open.round, 0, true, std::nullopt};
+  if (open.bad != 0) update.content = {};
+  open = {open.round, 0, 0, std::nullopt};
   return update;
 }
 

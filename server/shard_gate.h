@@ -26,6 +26,8 @@ class ShardGate {
   // content where a part was not well, so that it will be refused.
   std::optional<CompressedUpdate> part(std::size_t shard, ClientId client, Round round, bool well);
   std::optional<CompressedUpdate> part(const CompressedUpdate& first);
+  // Whether the client has sent an update of which parts are missing.
+  bool is_open(ClientId client) const;
   // What has come in so far is not waited for any more: the client does its work again.
   void forget(ClientId client) { open_.erase(client); }
 
@@ -33,7 +35,7 @@ class ShardGate {
   struct Open {
     Round round = 0;
     std::uint64_t here = 0;
-    bool well = true;
+    std::uint64_t bad = 0;
     std::optional<CompressedUpdate> first;
   };
 

@@ -135,8 +135,9 @@ void ShardProcess::take(const Message& message) {
   }
   bytes_up_ += message.frame.wire_bytes();
   const auto part = decode_update(message.frame);
-  const bool well = part && shard_.take(part.value());
-  tell(encode_part(run_id_, {header.client, header.round, well, bytes_down_, bytes_up_}));
+  const auto serving = part ? shard_.take(part.value()) : std::nullopt;
+  tell(encode_part(run_id_, {header.client, header.round, serving.has_value(), bytes_down_, bytes_up_,
+                             serving.value_or(0)}));
 }
 
 // Hashed once for all who get the same.

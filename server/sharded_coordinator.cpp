@@ -42,7 +42,7 @@ class LocalShards final : public ShardPort {
     if (update.more.size() != shards_.size()) return false;
     bool well = true;
     for (std::size_t i = 0; i < shards_.size(); ++i)
-      well = shards_[i].take({update.info, update.more[i], {}}) && well;
+      well = shards_[i].take({update.info, update.more[i], {}}).has_value() && well;
     return well;
   }
 

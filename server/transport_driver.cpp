@@ -161,7 +161,7 @@ void TransportDriver::do_local_work() {
     const FrameHeader model = local_training_.front();
     local_training_.pop_front();
     local_.go_on(model);
-    return perform(coordinator_->ready(model.client, now()));
+    return ready(model.client);
   }
   const Parcel models = std::move(local_work_.front());
   local_work_.erase(local_work_.begin());
@@ -199,7 +199,7 @@ void TransportDriver::handle(const Message& message) {
     return;
   }
   if (header.type == FrameType::update) handle_update(message.frame);
-  if (header.type == FrameType::ready) perform(coordinator_->ready(header.client, now()));
+  if (header.type == FrameType::ready) ready(header.client);
   if (header.type == FrameType::leave) {
     const std::string reason = decode_text(message.frame).value_or("no reason given");
     log_warning(coordinator_->children().name_of(header.client) + " leaves: " + reason);
@@ -273,6 +273,16 @@ void TransportDriver::take_in(const CompressedUpdate& update) {
   const Actions actions = coordinator_->arrived(update, now());
   if (keeper_ != nullptr) keeper_->show(coordinator_->progress());
   perform(actions);
+  if (asked_.erase(update.info.client) > 0) ready(update.info.client);
+}
+
+// Where parts of its update are still on their way, it asks once they are here.
+void TransportDriver::ready(ClientId client) {
+  if (gate_ && gate_->is_open(client)) {
+    asked_.insert(client);
+  } else {
+    perform(coordinator_->ready(client, now()));
+  }
 }
 
 void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
@@ -323,6 +333,7 @@ void TransportDriver::handle_shard(std::size_t shard, const Message& message) {
       const RemoteShards::Moved moved = shards.count(shard, notice.value());
       keeper_->count_down(moved.down);
       keeper_->count_up(moved.up);
+      if (!shards.is_current(notice.value())) break;
       if (const auto whole = gate_->part(shard, client, header.round, notice.value().well)) take_in(*whole);
       break;
     }
@@ -338,6 +349,7 @@ void TransportDriver::handle_shard(std::size_t shard, const Message& message) {
 // It has connections to all shards, and perhaps lost what it had.
 void TransportDriver::begin(ClientId client) {
   gate_->forget(client);
+  asked_.erase(client);
   perform(coordinator_->joined(client, now()));
   if (options_.text("sync.pull") == "on_request") perform(coordinator_->ready(client, now()));
 }

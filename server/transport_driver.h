@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,7 @@ class TransportDriver {
   void leave(ClientId client, const std::string& reason);
   void handle_update(const Frame& frame);
   void take_in(const CompressedUpdate& update);
+  void ready(ClientId client);
   void lose_rank(Rank rank, const std::string& reason);
   void handle_shard(std::size_t shard, const Message& message);
   void begin(ClientId client);
@@ -96,6 +98,7 @@ class TransportDriver {
   ParcelAssembly local_models_;
   std::vector<Parcel> local_work_;
   std::optional<ShardGate> gate_;             // of a server in several shards
+  std::set<ClientId> asked_;                  // who is ready before its update is whole
   std::deque<FrameHeader> local_training_;    // on_request: models that were answered
   std::map<ClientId, std::int64_t> updates_;  // taken in
   std::optional<std::pair<Round, Seconds>> deadline_;

@@ -79,13 +79,14 @@ TEST(ShardCodec, SectionsComeBackWhateverTheyHold) {
 
 TEST(ShardCodec, NoticesComeBack) {
   for (const bool well : {true, false}) {
-    const auto notice = decode_part(pass_through(encode_part(3, {4, 5, well, 600, 700})).value());
+    const auto notice = decode_part(pass_through(encode_part(3, {4, 5, well, 600, 700, 8})).value());
     ASSERT_TRUE(notice.ok());
     EXPECT_EQ(notice.value().client, 4);
     EXPECT_EQ(notice.value().round, 5);
     EXPECT_EQ(notice.value().well, well);
     EXPECT_EQ(notice.value().bytes_down, 600U);
     EXPECT_EQ(notice.value().bytes_up, 700U);
+    EXPECT_EQ(notice.value().serving, 8);
   }
   Frame other = encode_part(3, {});
   other.header.samples = 2;

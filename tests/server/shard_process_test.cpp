@@ -63,7 +63,7 @@ class AShard : public ShardsByScript {
 
 TEST_F(AShard, DoesWhatItIsTold) {
   client_joins(0, kClientRank);
-  orders({{Do::begin}, {Do::serve, 0, 1, 0}});
+  orders({{Do::begin}, {Do::serve, 0, 1, 5}});
   part(0, kClientRank, 1, {10, 20});
   orders({{Do::add, 0, 1, 2}, {Do::commit}, {Do::show_model}, {Do::show_end}});
   EXPECT_EQ(run(), "over");
@@ -79,6 +79,7 @@ TEST_F(AShard, DoesWhatItIsTold) {
   EXPECT_EQ(std::memcmp(model.payload.bytes.data(), initial_->values.data() + 2, 2 * sizeof(float)), 0);
   const PartNotice notice = decode_part(sent(FrameType::part, 0).at(0)).value();
   EXPECT_TRUE(notice.well);
+  EXPECT_EQ(notice.serving, 5);
   EXPECT_EQ(notice.bytes_down, kFrameHeaderBytes + 8);
   EXPECT_EQ(notice.bytes_up, kFrameHeaderBytes + 8);
   const auto sections = sent(FrameType::section, 0);
@@ -96,7 +97,7 @@ TEST_F(AShard, SaysWhatAPartIs) {
   const auto notices = sent(FrameType::part, 0);
   ASSERT_EQ(notices.size(), 2U);
   EXPECT_FALSE(decode_part(notices[0]).value().well);
-  EXPECT_TRUE(decode_part(notices[1]).value().well);
+  EXPECT_FALSE(decode_part(notices[1]).value().well);
   EXPECT_EQ(notices[1].header.round, 7);
 }
 
@@ -217,6 +218,20 @@ TEST_F(FirstShard, ReadsOnUntilTheOthersHaveGone) {
   EXPECT_EQ(transport_.inbox.size(), 1U);
 }
 
+// A part may be under way to a shard, or a notice of it from there, while the client is served again.
+TEST_F(FirstShard, KnowsNoticesOfAnEarlierServing) {
+  SendModel send{4, {0, 2}, {}, std::nullopt};
+  EXPECT_TRUE(shards_.serve(send).empty());
+  EXPECT_TRUE(shards_.is_current({0, 4, true, 0, 0, 1}));
+  send.clients = {0};
+  shards_.serve(send);
+  EXPECT_FALSE(shards_.is_current({0, 4, true, 0, 0, 1}));
+  EXPECT_TRUE(shards_.is_current({0, 4, true, 0, 0, 2}));
+  EXPECT_TRUE(shards_.is_current({2, 4, true, 0, 0, 1}));
+  EXPECT_FALSE(shards_.is_current({1, 4, true, 0, 0, 0}));  // never served
+  EXPECT_TRUE(shards_.is_current({0, 4, false, 0, 0, 0}));
+}
+
 TEST_F(FirstShard, CountsWhatAShardHasMovedOnce) {
   const auto moved = [&](std::uint64_t down, std::uint64_t up) {
     const RemoteShards::Moved count = shards_.count(1, {0, 0, true, down, up});
@@ -262,6 +277,14 @@ TEST(ShardGate, AnUpdateIsWholeWithItsLastPart) {
   ASSERT_TRUE(bad);
   EXPECT_EQ(bad->info.client, 7);
   EXPECT_EQ(bad->content.elements, 0U);
+
+  EXPECT_FALSE(gate.part(1, 7, 3, false));
+  EXPECT_FALSE(gate.part(1, 7, 3, true));  // what it says last counts
+  EXPECT_FALSE(gate.is_open(7));           // nothing from the client itself
+  EXPECT_FALSE(gate.part(update_of(7, 3, {5})));
+  EXPECT_TRUE(gate.is_open(7));
+  EXPECT_EQ(gate.part(2, 7, 3, true)->content.elements, 1U);
+  EXPECT_FALSE(gate.is_open(7));
 
   EXPECT_FALSE(gate.part(1, 7, 3, true));
   gate.forget(7);

@@ -342,13 +342,13 @@ class IdleClients final : public VirtualClients {
 
   std::int64_t examples(ClientId) const override { return 600; }
   std::size_t ahead() const override { return 2; }
-  void begin(Work work, const Frame& model) override {
+  void begin(Work work, const Parcel& model) override {
     if (work >= models_.size()) models_.resize(work + 1);
-    models_[work] = model;
+    models_[work] = model.first;
   }
-  Result<Frame> outcome(Work work) override {
+  Result<Parcel> outcome(Work work) override {
     auto received = pass_through(std::exchange(models_[work], {}));
-    if (!received) return received;
+    if (!received) return received.fault();
     const FrameHeader& header = received.value().header;
     const auto content = decode_model(received.value());
     if (!content) return content.fault();
@@ -356,7 +356,7 @@ class IdleClients final : public VirtualClients {
     CompressedUpdate update;
     update.info = {header.client, header.round, header.sequence, 600, 0.5, 600};
     update.content = {kFloats, {answer_.owner, std::as_bytes(answer_.values)}};
-    return encode_update(header.run_id, update);
+    return Parcel{encode_update(header.run_id, update), {}};
   }
   void forget(Work work) override { models_[work] = {}; }
   void go_on(Work, const FrameHeader&) override {}
@@ -417,7 +417,7 @@ std::pair<std::uint64_t, double> simulate(Options options, const std::string& mo
   services.evaluate = [](const Parameters&) { return Evaluation{}; };
   keeper.set_services(std::move(services));
   IdleClients clients(options);
-  EventLoop loop(options, clients, kFrameHeaderBytes + kFloats * sizeof(float));
+  EventLoop loop(options, clients, {kFrameHeaderBytes + kFloats * sizeof(float)});
   const Clock::time_point start = Clock::now();
   loop.run(*coordinator, keeper, [] { return false; });
   return {loop.events(), since(start)};

@@ -5,6 +5,7 @@
 #include "cli/peers.h"
 #include "cli/zmq_limits.h"
 #include "client/participant.h"
+#include "comms/zmq_hub.h"
 #include "core/error.h"
 
 namespace gossamer {
@@ -23,13 +24,31 @@ int client_command(const CommandLine& line) {
   settings.connect = options.text("server.connect");
   settings.client = id < 0 ? kUnassignedClient : id;
   settings.limits = zmq_limits(federation);
+  const std::chrono::duration<double> patience(options.real("client.server_timeout_s"));
+  const auto serve = [&](Transport& transport, const Participant::Reach& reach) {
+    Participant participant(options, *federation.data);
+    participant.serve(
+        transport, {settings.client}, std::chrono::ceil<std::chrono::seconds>(patience),
+        [&] { return federation.stop.requested(); }, reach);
+    return 0;
+  };
+  if (options.integer("server.shards") > 1) {
+    auto hub = make_zmq_hub();
+    ZmqHub& connections = *hub;
+    connections.connect(settings);
+    const auto transport = at_a_distance(options, std::move(hub));
+    return serve(*transport, [&](ClientId client, const std::vector<std::string>& shards) {
+      for (std::size_t s = 1; s < shards.size(); ++s) {
+        ZmqClientSettings further = settings;
+        further.connect = shards[s];
+        further.client = client;
+        connections.connect(further);
+      }
+    });
+  }
   const auto transport = at_a_distance(options, make_zmq_client(settings));
   if (are_peers(options)) return run_peer(federation, *transport, settings.client);
-  Participant participant(options, *federation.data);
-  const std::chrono::duration<double> patience(options.real("client.server_timeout_s"));
-  participant.serve(*transport, {settings.client}, std::chrono::ceil<std::chrono::seconds>(patience),
-                    [&] { return federation.stop.requested(); });
-  return 0;
+  return serve(*transport, {});
 }
 
 }  // namespace gossamer

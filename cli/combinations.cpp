@@ -139,7 +139,9 @@ std::string combinations_page(const std::vector<MethodGroup>& groups) {
   }
   page +=
       "\n`mpi_allreduce` runs under mpirun only. What else a combination asks for (methods of gossip, whole "
-      "cohorts, no server\noptimizer without a server) the program says when it is missing.\n\n## What it "
+      "cohorts, no server\noptimizer without a server) the program says when it is missing. `server.shards` "
+      "above "
+      "1 goes with\n`parameter_server`, and with every algorithm but `adaptive_tau`.\n\n## What it "
       "says\n\n";
   for (const std::string& reason : reasons) page += "    " + reason + '\n';
   return page;

@@ -20,6 +20,7 @@
 #include "server/filters/update_filter.h"
 #include "server/optimizers/server_optimizer.h"
 #include "server/server_options.h"
+#include "server/sharded_coordinator.h"
 #include "server/staleness/correction.h"
 #include "server/staleness/staleness_weight.h"
 #include "server/sync/sync_policy.h"
@@ -44,10 +45,12 @@ void add_place_options(OptionSchema& schema) {
   schema.add(
       integer_option("client.id", -1, "this client's id, 0 .. data.clients - 1; -1: the server gives one")
           .at_least(-1));
-  schema.add(integer_option(
-                 "server.id", -1,
-                 "topology.name = tree: which aggregator `gossamer server` is, level by level; -1: the root")
-                 .at_least(-1));
+  schema.add(
+      integer_option(
+          "server.id", -1,
+          "which aggregator of a tree `gossamer server` is, level by level, or which of server.shards; -1: "
+          "the root, or the first")
+          .at_least(-1));
   schema.add(text_option("client.listen", "tcp://127.0.0.1:*",
                          "over ZeroMQ, where a peer is reached by the others (port *: a free one)"));
   schema.add(real_option("client.server_timeout_s", 60, "silence after which a client gives its server up")
@@ -139,6 +142,30 @@ void check_tree(const Options& options, const TreePlan& plan) {
                options.flag("run.resume") && (!lockstep || options.text("topology.tree.filter") != "none"),
                "goes on from a checkpoint with sync.mode = bsp and topology.tree.sync = bsp, without "
                "topology.tree.filter, only: what aggregators keep is not saved");
+}
+
+// What a server in several shards asks of the rest of the configuration.
+void check_shards(const Options& options, const Algorithm& algorithm) {
+  const std::int64_t shards = options.integer("server.shards");
+  const std::string chosen = "server.shards = " + std::to_string(shards);
+  const std::string topology = options.text("topology.name");
+  if (options.integer("server.id") >= 0 && shards == 1 && topology != "tree") {
+    refuse(
+        "server.id = " + options.raw("server.id") +
+        ": only used with topology.name = tree, or server.shards above 1; here topology.name = " + topology);
+  }
+  if (shards == 1) return;
+  if (topology != "parameter_server")
+    refuse(chosen + ": topology.name = " + topology +
+           (topology == "tree" ? " divides the clients among aggregators, not the model"
+                               : " has no server whose model could be divided") +
+           "; use topology.name = parameter_server");
+  if (options.integer("server.id") >= shards)
+    refuse("server.id = " + options.raw("server.id") + ": expected less than " + chosen);
+  if (algorithm.reports_on_tau())
+    refuse(chosen + ": algorithm.name = " + options.text("algorithm.name") +
+           " goes back to an earlier model, which only a single server keeps; use server.shards = 1");
+  check_elementwise(options);
 }
 
 // How many the server has at work at a time: clients, or in a tree the root's children.
@@ -268,10 +295,7 @@ void resolve(Options& options, RunsIn place) {
     refuse("client.id = " + std::to_string(options.integer("client.id")) +
            ": expected less than data.clients = " + std::to_string(options.integer("data.clients")));
   }
-  if (options.integer("server.id") >= 0 && options.text("topology.name") != "tree") {
-    refuse("server.id = " + options.raw("server.id") +
-           ": only used with topology.name = tree, but topology.name = " + options.text("topology.name"));
-  }
+  check_shards(options, *algorithm);
   if (algorithm->keeps_client_state() && options.real("cohort.deadline_s") > 0) {
     refuse("cohort.deadline_s = " + options.raw("cohort.deadline_s") + ": algorithm.name = " +
            options.text("algorithm.name") + " needs every client in every round; leave the deadline out");

@@ -142,7 +142,8 @@ int print_plan(const Federation& federation) {
   const std::int64_t clients = options.integer("data.clients");
   const std::int64_t cohort = cohort_size(options);
   const std::size_t floats = federation.initial->values.size();
-  const std::size_t frame = kFrameHeaderBytes + floats * sizeof(float);
+  const auto shards = static_cast<std::size_t>(options.integer("server.shards"));
+  const std::size_t frame = shards * kFrameHeaderBytes + floats * sizeof(float);
   Seconds slowest = 0;
   for (ClientId client = 0; client < std::min<ClientId>(clients, 1000); ++client) {
     slowest = std::max(slowest, devices.training_seconds(federation.data->examples(client), client, 1));

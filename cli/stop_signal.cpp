@@ -47,4 +47,10 @@ bool StopSignal::requested() {
   return requested_;
 }
 
+bool StopSignal::requested_since(std::chrono::seconds grace) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!since_ && requested()) since_ = now;
+  return since_ && now - *since_ > grace;
+}
+
 }  // namespace gossamer

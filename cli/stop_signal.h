@@ -1,5 +1,8 @@
 #pragma once
 
+#include <chrono>
+#include <optional>
+
 namespace gossamer {
 
 // SIGINT and SIGTERM as something that can be asked for: a first one ends the run cleanly at the next event,
@@ -13,10 +16,14 @@ class StopSignal {
   StopSignal& operator=(const StopSignal&) = delete;
 
   bool requested();
+  // For those whom somebody else, who is asked to stop at the same time, tells that the run is over: whether
+  // it was requested so long ago, and nobody has told them.
+  bool requested_since(std::chrono::seconds grace);
 
  private:
   int descriptor_;
   bool requested_ = false;
+  std::optional<std::chrono::steady_clock::time_point> since_;
 };
 
 // Blocks them in this thread and in those that it starts from now on. They wait for a StopSignal.

@@ -1,5 +1,7 @@
 // gossamer train, under mpirun: client k lives on rank k mod N; rank 0 coordinates, and trains too unless
-// told otherwise. A tree's aggregators live on rank 0, or each on a rank of its own.
+// told otherwise. A tree's aggregators live on rank 0, or each on a rank of its own. With server.shards = S
+// ranks 1 .. S - 1 hold shards, and the clients live on the others.
+#include <algorithm>
 #include <iostream>
 #include <optional>
 #include <thread>
@@ -14,6 +16,8 @@
 #include "comms/split_transport.h"
 #include "comms/topologies/topology.h"
 #include "core/error.h"
+#include "server/shard_process.h"
+#include "server/sharded_coordinator.h"
 #include "server/transport_driver.h"
 #include "server/tree_coordinator.h"
 
@@ -24,26 +28,31 @@ constexpr std::chrono::seconds kHeadStart{2};
 constexpr std::chrono::seconds kGrace{5};
 constexpr std::chrono::seconds kRankPatience = std::chrono::hours(24 * 365);  // mpirun watches over the ranks
 
-// Who lives on which rank: first those that train nothing, then the clients.
+// Who lives on which rank: shards and aggregators, which train nothing, and the clients on the others.
 class Seats {
  public:
-  Seats(const Options& options, int world_size)
-      : world_size_(world_size), clients_(options.integer("data.clients")) {
-    first_trainer_ = options.flag("train.coordinator_trains") ? 0 : 1;
-    const std::string apart = "train.aggregator_ranks = true: ";
-    if (!options.flag("train.aggregator_ranks")) {
-      if (first_trainer_ == world_size)
-        throw ConfigError(
-            "train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");
-      return;
-    }
-    plan_ = topologies().make(options)->tree_plan(clients_);
-    if (!plan_) throw ConfigError(apart + "only with topology.name = tree are there aggregators");
-    first_trainer_ = 1 + static_cast<int>(plan_->aggregators());
-    if (first_trainer_ >= world_size)
-      throw ConfigError(apart + "a root, " + std::to_string(plan_->aggregators()) +
-                        " aggregators and clients need more than " + std::to_string(world_size) +
-                        " ranks; start at least " + std::to_string(first_trainer_ + 1) + " with mpirun -n");
+  Seats(const Options& options, int world_size) : clients_(options.integer("data.clients")) {
+    const bool apart = options.flag("train.aggregator_ranks");
+    if (apart) plan_ = topologies().make(options)->tree_plan(clients_);
+    if (apart && !plan_)
+      throw ConfigError(
+          "train.aggregator_ranks = true: only with topology.name = tree are there aggregators");
+    shards_ = static_cast<int>(options.integer("server.shards"));
+    const int served = plan_ ? 1 + static_cast<int>(plan_->aggregators()) : shards_;
+    if (options.flag("train.coordinator_trains") && !plan_) trainers_.push_back(0);
+    for (Rank rank = served; rank < world_size; ++rank) trainers_.push_back(rank);
+    const int fewest = served + (trainers_.empty() ? 1 : 0);
+    if (world_size >= fewest && !trainers_.empty()) return;
+    const std::string ranks = "; start at least " + std::to_string(fewest) + " with mpirun -n";
+    if (plan_)
+      throw ConfigError("train.aggregator_ranks = true: a root, " + std::to_string(plan_->aggregators()) +
+                        " aggregators and clients need more than " + std::to_string(world_size) + " ranks" +
+                        ranks);
+    if (shards_ > 1)
+      throw ConfigError("server.shards = " + std::to_string(shards_) +
+                        ": a rank for each, and one that trains" + ranks);
+    throw ConfigError(
+        "train.coordinator_trains = false: with one rank nobody would train; start more with mpirun -n");
   }
 
   // Where aggregators have ranks of their own; null: they live on rank 0, or there are none.
@@ -53,22 +62,24 @@ class Seats {
     return id == TreePlan::kRoot ? 0 : 1 + static_cast<Rank>(id - plan_->clients());
   }
   std::optional<TreeNode> node_on(Rank rank) const {
-    if (!plan_ || rank < 1 || rank >= first_trainer_) return std::nullopt;
+    if (!plan_ || rank < 1 || rank > plan_->aggregators()) return std::nullopt;
     return plan_->aggregator(rank - 1);
   }
+  bool is_shard(Rank rank) const noexcept { return rank > 0 && rank < shards_; }
   std::vector<ClientId> clients_on(Rank rank) const {
     std::vector<ClientId> clients;
-    if (rank < first_trainer_) return clients;
-    for (ClientId client = rank - first_trainer_; client < clients_; client += world_size_ - first_trainer_)
+    const auto place = std::ranges::find(trainers_, rank);
+    if (place == trainers_.end()) return clients;
+    for (ClientId client = place - trainers_.begin(); client < clients_; client += std::ssize(trainers_))
       clients.push_back(client);
     return clients;
   }
 
  private:
-  int world_size_;
   std::int64_t clients_;
-  int first_trainer_;
+  int shards_;
   std::unique_ptr<TreePlan> plan_;
+  std::vector<Rank> trainers_;
 };
 
 int coordinate(Federation& federation, Transport& transport, const Seats& seats) {
@@ -77,14 +88,19 @@ int coordinate(Federation& federation, Transport& transport, const Seats& seats)
   Participant participant(options, *federation.data);
   Evaluator evaluator(participant.model(), federation.data->test());
 
-  LocalClients local{seats.clients_on(0), [&](const Frame& frame) { return participant.answer(frame); }, {}};
+  LocalClients local{
+      seats.clients_on(0), [&](const Parcel& models) { return participant.answer(models); }, {}};
   if (options.text("sync.pull") == "on_request")
     local.go_on = [&](const FrameHeader& model) { participant.go_on(model); };
-  TransportDriver driver(options, transport, std::move(local),
-                         {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string()});
+  const auto shards = make_remote_shards(options, federation.initial, transport, std::nullopt);
+  TransportDriver driver(
+      options, transport, std::move(local),
+      {std::nullopt, std::filesystem::absolute(folder.checkpoint_dir()).string(), shards.get()});
   std::unique_ptr<Coordination> coordinator;
   if (seats.plan() != nullptr) {
     coordinator = make_node_coordinator(options, *seats.plan(), seats.plan()->root(), federation.initial);
+  } else if (shards) {
+    coordinator = std::make_unique<ShardedCoordinator>(options, federation.initial, shards);
   } else {
     coordinator = make_coordination(options, federation.initial);
   }
@@ -112,12 +128,11 @@ int follow(Federation& federation, std::unique_ptr<Transport> transport, const S
   Transport& above = plan != nullptr ? *sides.above : *transport;
   // mpirun passes a signal on to every rank. Rank 0 then ends the run for all of them; a rank that left first
   // would be one that it lost.
-  std::optional<Transport::Clock::time_point> asked;
-  const auto stop_requested = [&] {
-    if (!asked && federation.stop.requested()) asked = Transport::Clock::now();
-    return asked && Transport::Clock::now() - *asked > kGrace;
-  };
-  if (const auto node = seats.node_on(rank)) {
+  const auto stop_requested = [&] { return federation.stop.requested_since(kGrace); };
+  if (seats.is_shard(rank)) {
+    ShardProcess process(options, *federation.initial, static_cast<std::size_t>(rank), *transport);
+    process.run("", kRankPatience, stop_requested);
+  } else if (const auto node = seats.node_on(rank)) {
     EdgeAggregator aggregator(options, *plan, *node, federation.initial);
     ParentLink parent(options, above, aggregator, node->id, kRankPatience);
     TransportDriver driver(options, *sides.below, {}, {std::nullopt, ""});

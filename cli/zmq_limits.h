@@ -1,7 +1,10 @@
 #pragma once
 
+#include <string>
+
 #include "cli/federation.h"
 #include "comms/zmq_transport.h"
+#include "core/error.h"
 
 namespace gossamer {
 
@@ -14,6 +17,15 @@ inline ZmqLimits zmq_limits(const Federation& federation) {
   limits.heartbeat_timeout = timeout;
   limits.heartbeat_interval = timeout / 4;
   return limits;
+}
+
+// An address to listen on that others are told.
+inline void check_reachable(const std::string& key, const std::string& listen, const std::string& whom) {
+  for (const char* everywhere : {"tcp://0.0.0.0:", "tcp://*:", "tcp://[::]:"}) {
+    if (listen.starts_with(everywhere))
+      throw ConfigError(key + " = " + listen + ": " + whom +
+                        " are told this address; give that of one network, like tcp://10.0.0.5:*");
+  }
 }
 
 }  // namespace gossamer

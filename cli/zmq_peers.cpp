@@ -13,16 +13,6 @@
 namespace gossamer {
 namespace {
 
-// Others are told this address.
-void check_reachable(const std::string& listen) {
-  for (const char* everywhere : {"tcp://0.0.0.0:", "tcp://*:", "tcp://[::]:"}) {
-    if (listen.starts_with(everywhere))
-      throw ConfigError("client.listen = " + listen +
-                        ": the other peers are told this address; give that of one network, like "
-                        "tcp://10.0.0.5:*");
-  }
-}
-
 std::unique_ptr<AllReduce> sum_with_peers(const Options& options, const Topology& topology,
                                           ZmqEndpoint& endpoint, const Introduction& introduction,
                                           std::chrono::duration<double> patience) {
@@ -56,7 +46,7 @@ int run_peer(Federation& federation, Transport& transport, ClientId client) {
   const auto topology = topologies().make(options);
   const auto plan = topology->gossip_plan(static_cast<int>(options.integer("data.clients")));
   const std::string listen = options.text("client.listen");
-  check_reachable(listen);
+  check_reachable("client.listen", listen, "the other peers");
   const ZmqLimits limits = zmq_limits(federation);
   const std::chrono::duration<double> patience(options.real("client.server_timeout_s"));
   const auto stop_requested = [&] { return federation.stop.requested(); };

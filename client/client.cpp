@@ -3,6 +3,15 @@
 #include "comms/codec.h"
 
 namespace gossamer {
+namespace {
+
+std::vector<std::unique_ptr<Compressor>> one_a_shard(const Options& options, std::size_t shards) {
+  std::vector<std::unique_ptr<Compressor>> compressors;
+  for (std::size_t s = 0; s < shards; ++s) compressors.push_back(up_compressors().make(options));
+  return compressors;
+}
+
+}  // namespace
 
 Client::Client(const Options& options, const FederatedData& data)
     : Client(options, data, make_model(options, data.shape())) {}
@@ -14,22 +23,28 @@ Client::Client(const Options& options, const FederatedData& data, std::unique_pt
       trainer_(algorithms().make(options)->make_trainer(options, std::move(model))),
       clipper_(clippers().make(options)),
       mechanism_(privacy_mechanisms().make(options)),
-      up_(up_compressors().make(options)),
+      plan_(*model_.layout(), options.integer("server.shards")),
+      up_(one_a_shard(options, plan_.shards())),
       down_(down_compressors().make(options)),
       global_(model_.layout()->size()) {}
 
-Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state,
-                                std::function<bool()> called_off, GradientExchange* exchange) {
-  const ClientId client = model_frame.header.client;
-  const Round round = model_frame.header.round;
+Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::function<bool()> called_off,
+                                 GradientExchange* exchange) {
+  const ClientId client = models.header().client;
+  const Round round = models.header().round;
 
-  auto received = decode_model(model_frame);
-  if (!received) return received.fault();
-  if (auto decompressed = down_->decompress(received.value(), global_); !decompressed)
-    return decompressed.fault();
+  if (models.frames() != plan_.shards())
+    return Fault{FaultKind::malformed, "a model of too few or many ranges"};
+  for (std::size_t s = 0; s < plan_.shards(); ++s) {
+    auto received = decode_model(models[s]);
+    if (!received) return received.fault();
+    if (auto decompressed = down_->decompress(received.value(), plan_.part(std::span<float>(global_), s));
+        !decompressed)
+      return decompressed.fault();
+  }
 
   Update update = trainer_->train(global_, {client, round, data_.client(client), state, std::move(called_off),
-                                            model_frame.header.samples, exchange});
+                                            models.header().samples, exchange});
   update.info.client = client;
   update.info.round = round;
   update.info.sequence = static_cast<std::uint64_t>(round);
@@ -37,8 +52,8 @@ Result<Frame> Client::take_part(const Frame& model_frame, ClientState* state,
   ClippedUpdate clipped = clipper_->clip(std::move(update));
   PrivateUpdate noised = mechanism_->privatize(std::move(clipped));
   Rng rng(seed_, Purpose::compression, static_cast<std::uint64_t>(client), static_cast<std::uint64_t>(round));
-  CompressedUpdate compressed = compress(*up_, std::move(noised), rng);
-  return encode_update(model_frame.header.run_id, compressed);
+  CompressedUpdate compressed = compress(up_, plan_, std::move(noised), rng);
+  return encode_update_parcel(models.header().run_id, compressed);
 }
 
 void Client::go_on(const FrameHeader& model, ClientState* state, std::function<bool()> called_off) {

@@ -3,9 +3,10 @@
 #include <memory>
 
 #include "client/trainers/trainer.h"
-#include "comms/frame.h"
+#include "comms/parcel.h"
 #include "compression/compressor.h"
 #include "core/evaluator.h"
+#include "core/shard_plan.h"
 #include "privacy/clipper.h"
 #include "privacy/mechanism.h"
 
@@ -18,12 +19,12 @@ class Client {
   // `data` is shared and outlives the client.
   Client(const Options& options, const FederatedData& data);
 
-  // Trains the model of a `model` frame on that client's data and returns the `update` frame. `state` belongs
-  // to that client where the algorithm keeps one. Malformed frames are a fault of the sender. Throws
-  // WorkCalledOff where `called_off` says so in between.
+  // Trains the model of `model` frames, one a shard of the server, on that client's data and returns as many
+  // `update` frames. `state` belongs to that client where the algorithm keeps one. Malformed frames are a
+  // fault of the sender. Throws WorkCalledOff where `called_off` says so in between.
   // `exchange` is for an algorithm that exchanges gradients; its exceptions pass.
-  Result<Frame> take_part(const Frame& model_frame, ClientState* state, std::function<bool()> called_off = {},
-                          GradientExchange* exchange = nullptr);
+  Result<Parcel> take_part(const Parcel& models, ClientState* state, std::function<bool()> called_off = {},
+                           GradientExchange* exchange = nullptr);
 
   // sync.pull = on_request: the local training that follows the answer to this model. Throws like
   // take_part().
@@ -31,6 +32,8 @@ class Client {
 
   // The replica, for evaluation between rounds.
   Model& model() noexcept { return model_; }
+  // Which shard of the server a float belongs to.
+  const ShardPlan& shards() const noexcept { return plan_; }
 
  private:
   Client(const Options& options, const FederatedData& data, std::unique_ptr<Model> model);
@@ -41,7 +44,8 @@ class Client {
   std::unique_ptr<LocalTrainer> trainer_;
   std::unique_ptr<Clipper> clipper_;
   std::unique_ptr<PrivacyMechanism> mechanism_;
-  std::unique_ptr<Compressor> up_;
+  ShardPlan plan_;
+  std::vector<std::unique_ptr<Compressor>> up_;  // one a shard
   std::unique_ptr<Compressor> down_;
   FloatBuffer global_;
 };

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <random>
-#include <set>
 
 #include "client/intervals.h"
 #include "comms/codec.h"
+#include "comms/peer_codec.h"
 #include "core/error.h"
 #include "core/logging.h"
 
@@ -27,22 +27,24 @@ Participant::Participant(const Options& options, const FederatedData& data)
       on_request_(options.text("sync.pull") == "on_request"),
       lockstep_(options.text("sync.mode") == "bsp"),
       schedule_(options),
-      attempt_(std::random_device()()) {}
+      attempt_(std::random_device()()),
+      models_(client_.shards().shards()) {}
 
-Result<Frame> Participant::answer(const Frame& model_frame, std::function<bool()> called_off) {
-  const ClientId client = model_frame.header.client;
-  const Round round = model_frame.header.round;
+Result<Parcel> Participant::answer(const Parcel& models, std::function<bool()> called_off) {
+  const ClientId client = models.header().client;
+  const Round round = models.header().round;
   const auto last = answers_.find(client);
-  if (has_answered(model_frame.header)) return last->second;
-  if (saves_state_ && last != answers_.end() && last->second.header.round > round && !rewind_to(round - 1)) {
+  if (has_answered(models.header())) return last->second;
+  if (saves_state_ && last != answers_.end() && last->second.header().round > round &&
+      !rewind_to(round - 1)) {
     return Fault{FaultKind::malformed, "round " + std::to_string(round) + " is older than what client " +
                                            std::to_string(client) + " still holds"};
   }
   if (lockstep_) {
-    std::erase_if(answers_, [&](const auto& answer) { return answer.second.header.round != round; });
+    std::erase_if(answers_, [&](const auto& answer) { return answer.second.header().round != round; });
   }
 
-  auto update = client_.take_part(model_frame, state_of(client), std::move(called_off));
+  auto update = client_.take_part(models, state_of(client), std::move(called_off));
   if (update) answers_[client] = update.value();
   return update;
 }
@@ -53,12 +55,14 @@ void Participant::go_on(const FrameHeader& model, std::function<bool()> called_o
 
 bool Participant::has_answered(const FrameHeader& model) const {
   const auto last = answers_.find(model.client);
-  return last != answers_.end() && last->second.header.round == model.round;
+  return last != answers_.end() && last->second.header().round == model.round;
 }
 
 std::string Participant::serve(Transport& transport, std::vector<ClientId> clients,
-                               std::chrono::seconds patience, const std::function<bool()>& stop_requested) {
-  std::set<ClientId> welcome;
+                               std::chrono::seconds patience, const std::function<bool()>& stop_requested,
+                               const Reach& reach) {
+  std::vector<std::set<ClientId>> welcome(client_.shards().shards());
+  std::size_t reached = 1;  // shards; the others are known once shard 0 says where they are
   Clock::time_point last_heard = Clock::now();
   Clock::time_point last_registration{};
   for (;;) {
@@ -74,8 +78,10 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
       throw RunError("no word from the server at " + transport.endpoint() + " for " +
                      std::to_string(patience.count()) + " s");
     }
-    if (welcome.size() < clients.size() && now - last_registration > kRegistrationInterval) {
-      register_clients(transport, clients);
+    if (now - last_registration > kRegistrationInterval) {
+      for (std::size_t s = 0; s < reached; ++s) {
+        if (welcome[s].size() < clients.size()) register_clients(transport, static_cast<Rank>(s), clients);
+      }
       last_registration = now;
     }
     auto message = next(transport, now + kPollInterval);
@@ -84,23 +90,43 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
         log_warning("dropped a frame: " + message.fault().reason);
       if (message.fault().kind == FaultKind::disconnected) {
         log_warning("connection to the server lost: " + message.fault().reason);
-        welcome.clear();
+        const auto shard = static_cast<std::size_t>(std::max(0, message.fault().peer));
+        if (shard < welcome.size()) welcome[shard].clear();
+        models_.clear();
         ++attempt_;
       }
       continue;
     }
     last_heard = Clock::now();
+    const auto shard = static_cast<std::size_t>(message.value().from);
+    if (shard >= welcome.size()) continue;  // nobody that serves
     const Frame& frame = message.value().frame;
     switch (frame.header.type) {
       case FrameType::welcome:
         if (clients.size() == 1 && clients[0] == kUnassignedClient) clients[0] = frame.header.client;
-        welcomed(frame);
-        if (welcome.insert(frame.header.client).second && on_request_)
+        if (shard == 0) welcomed(frame);
+        // A server in several shards knows who wants the model once all have heard of it.
+        if (welcome[shard].insert(frame.header.client).second && on_request_ && welcome.size() == 1)
           static_cast<void>(transport.send(0, encode_signal(FrameType::ready, 0, frame.header.client)));
         break;
+      case FrameType::roster:
+        if (reached < welcome.size()) {
+          const auto shards = decode_roster(frame);
+          if (!shards || shards.value().size() != welcome.size())
+            throw RunError("the server's list of its shards is not one of " + std::to_string(welcome.size()));
+          if (reach) reach(frame.header.client, shards.value());
+          reached = welcome.size();
+          last_registration = {};
+        }
+        break;
       case FrameType::model:
-        serve_model(transport, frame, clients.size());
-        last_heard = Clock::now();  // training took its time; the server was not asked to speak meanwhile
+        if (const auto models = models_.add(shard, frame)) {
+          serve_model(transport, *models, clients.size());
+          last_heard = Clock::now();  // training took its time; the server was not asked to speak meanwhile
+        }
+        break;
+      case FrameType::cancel:
+        models_.drop(frame.header.client, frame.header.round);
         break;
       case FrameType::refuse:
         throw ConfigError("refused by the server: " + decode_text(frame).value_or("no reason"));
@@ -115,21 +141,23 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
   }
 }
 
-void Participant::serve_model(Transport& transport, const Frame& frame, std::size_t clients) {
-  const ClientId client = frame.header.client;
-  const bool again = has_answered(frame.header);
-  const auto called_off = [&] { return is_over(transport, frame.header); };
+void Participant::serve_model(Transport& transport, const Parcel& models, std::size_t clients) {
+  const FrameHeader& work = models.header();
+  const ClientId client = work.client;
+  const bool again = has_answered(work);
+  const auto called_off = [&] { return is_over(transport, work); };
   try {
-    const Result<Frame> update = answer(frame, called_off);
-    if (update && saves_state_ && answers_.size() == clients) keep(frame.header.round);
+    const Result<Parcel> update = answer(models, called_off);
+    if (update && saves_state_ && answers_.size() == clients) keep(work.round);
     if (!update) {
-      log_error("round " + std::to_string(frame.header.round) + ": " + update.fault().reason);
+      log_error("round " + std::to_string(work.round) + ": " + update.fault().reason);
       static_cast<void>(transport.send(0, encode_text(FrameType::leave, 0, client, update.fault().reason)));
       return;
     }
-    static_cast<void>(transport.send(0, update.value()));
+    for (std::size_t s = 0; s < update.value().frames(); ++s)
+      static_cast<void>(transport.send(static_cast<Rank>(s), update.value()[s]));
     if (!on_request_ || again) return;
-    go_on(frame.header, called_off);
+    go_on(work, called_off);
     static_cast<void>(transport.send(0, encode_signal(FrameType::ready, 0, client)));
   } catch (const WorkCalledOff&) {
   }
@@ -169,10 +197,11 @@ bool Participant::is_over(Transport& transport, const FrameHeader& work) {
   }
 }
 
-void Participant::register_clients(Transport& transport, const std::vector<ClientId>& clients) {
-  const Hello hello{options_.digest(), client_.model().layout()->fingerprint(), 0, kWireVersion};
+void Participant::register_clients(Transport& transport, Rank shard, const std::vector<ClientId>& clients) {
+  const Hello hello{options_.digest(), client_.model().layout()->fingerprint(), 0, kWireVersion,
+                    static_cast<std::int64_t>(client_.shards().shards())};
   for (const ClientId client : clients)
-    static_cast<void>(transport.send(0, encode_hello(0, client, hello, attempt_)));
+    static_cast<void>(transport.send(shard, encode_hello(0, client, hello, attempt_)));
 }
 
 // A coordinator that shares its folder says so; then states come from there and go there.

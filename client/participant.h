@@ -5,11 +5,13 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "client/client.h"
 #include "client/client_states.h"
+#include "comms/parcel.h"
 #include "comms/transport.h"
 #include "core/checkpoint_schedule.h"
 
@@ -22,17 +24,20 @@ class Participant {
   // `options` and `data` outlive the participant.
   Participant(const Options& options, const FederatedData& data);
 
-  // Answers one model frame. A round that was answered already is answered with the same bytes, not trained
+  // Answers a model. A round that was answered already is answered with the same bytes, not trained
   // again; a coordinator that went back to its checkpoint is followed there.
   // Throws WorkCalledOff where `called_off` says so in between.
-  Result<Frame> answer(const Frame& model_frame, std::function<bool()> called_off = {});
+  Result<Parcel> answer(const Parcel& models, std::function<bool()> called_off = {});
 
   // Registers `clients` (or one, if kUnassignedClient, whose id the server gives) with rank 0 and serves
   // rounds until the coordinator says that the run is over; returns its reason. Connections that break are
   // made again; after `patience` without a word from the server, and where it says that the run failed:
-  // RunError. A refusal is a ConfigError. `stop_requested` is asked between frames.
+  // RunError. A refusal is a ConfigError. `stop_requested` is asked between frames. Where the server has
+  // several shards, `transport` has shard s as rank s, once `reach` (where there is one) has been told where
+  // they are.
+  using Reach = std::function<void(ClientId client, const std::vector<std::string>& addresses)>;
   std::string serve(Transport& transport, std::vector<ClientId> clients, std::chrono::seconds patience,
-                    const std::function<bool()>& stop_requested);
+                    const std::function<bool()>& stop_requested, const Reach& reach = {});
 
   // sync.pull = on_request: the local training that follows the answer to this model.
   void go_on(const FrameHeader& model, std::function<bool()> called_off = {});
@@ -43,8 +48,8 @@ class Participant {
  private:
   ClientState* state_of(ClientId client) { return keeps_state_ ? &states_.of(client) : nullptr; }
   bool has_answered(const FrameHeader& model) const;
-  void serve_model(Transport& transport, const Frame& frame, std::size_t clients);
-  void register_clients(Transport& transport, const std::vector<ClientId>& clients);
+  void serve_model(Transport& transport, const Parcel& models, std::size_t clients);
+  void register_clients(Transport& transport, Rank shard, const std::vector<ClientId>& clients);
   void welcomed(const Frame& frame);
   void keep(Round round);
   Result<Message> next(Transport& transport, Transport::Clock::time_point deadline);
@@ -65,7 +70,8 @@ class Participant {
   std::deque<Result<Message>> set_aside_;  // what came in while this process trained
   Transport::Clock::time_point last_look_{};
   std::uint64_t attempt_;               // to register: another one for each start and each connection
-  std::map<ClientId, Frame> answers_;   // the last one of each client
+  std::map<ClientId, Parcel> answers_;  // the last one of each client
+  ParcelAssembly models_;
   std::map<Round, ClientStates> kept_;  // states at the last two checkpoints
 };
 

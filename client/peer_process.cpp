@@ -371,7 +371,7 @@ std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round,
   };
   try {
     training_ = true;
-    auto update = client_.take_part(model, nullptr, called_off, exchange);
+    auto update = client_.take_part({model, {}}, nullptr, called_off, exchange);
     training_ = false;
     last_heard_ = Clock::now();  // the recorder was not asked to speak meanwhile
     return accept(decode_update(accept(pass_through(accept(std::move(update), client)), client)), client);

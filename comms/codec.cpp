@@ -30,7 +30,8 @@ bool carries_text(FrameType type) {
 
 bool is_signal(FrameType type) {
   return type == FrameType::heartbeat || type == FrameType::cancel || type == FrameType::ready ||
-         type == FrameType::grant || type == FrameType::show || type == FrameType::lost;
+         type == FrameType::grant || type == FrameType::show || type == FrameType::lost ||
+         type == FrameType::linked;
 }
 
 static_assert(sizeof(TauReport) == TauReport::kValues * sizeof(double) && TauReport::kValues < 256);
@@ -111,6 +112,7 @@ Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello, st
   header.run_id = run_id;
   header.client = client;
   header.sequence = attempt;
+  header.samples = hello.shards;
   return make_frame(header, SharedBytes::of(std::move(bytes)));
 }
 
@@ -120,7 +122,8 @@ Result<Hello> decode_hello(const Frame& frame) {
     return Fault{FaultKind::malformed, "hello of " + std::to_string(frame.payload.size()) +
                                            " bytes; it has " + std::to_string(kHelloBytes)};
   }
-  const Hello hello = read_fields<WireHello>(frame.payload.bytes).fields;
+  Hello hello = read_fields<WireHello>(frame.payload.bytes).fields;
+  hello.shards = frame.header.samples;
   if (!std::isfinite(hello.examples) || hello.examples < 0) {
     return Fault{FaultKind::malformed, "hello: examples is not a finite number of at least 0"};
   }

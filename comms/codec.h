@@ -20,6 +20,7 @@ struct Hello {
   std::uint64_t layout_fingerprint = 0;  // ParameterLayout::fingerprint()
   double examples = 0;                   // how many examples the client holds; finite, at least 0
   std::uint32_t version = 0;             // of the program, for messages
+  std::int64_t shards = 1;               // that it takes the server to have; in the header
 
   bool operator==(const Hello&) const = default;
 };
@@ -58,7 +59,7 @@ Fault unexpected(FrameType type);
 // decoded like any other, checks included. The payload's storage is shared.
 Result<Frame> pass_through(const Frame& frame);
 
-// heartbeat, cancel, ready, grant, show, lost: a header says it all.
+// heartbeat, cancel, ready, grant, show, lost, linked: a header says it all.
 Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round round = 0,
                     std::uint64_t sequence = 0);
 

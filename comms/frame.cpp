@@ -9,6 +9,7 @@
 
 #include "comms/memory_archive.h"
 #include "core/checksum.h"
+#include "core/shard_plan.h"
 
 namespace gossamer {
 namespace {
@@ -73,6 +74,10 @@ bool is_from_member(FrameType type) noexcept {
     case FrameType::share:
     case FrameType::difference:
     case FrameType::lost:
+    case FrameType::order:
+    case FrameType::section:
+    case FrameType::part:
+    case FrameType::linked:
       return false;
   }
   return false;
@@ -139,8 +144,11 @@ Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_
     return malformed("weight is not a finite number of at least 0");
   }
   if (!std::isfinite(header.train_loss)) return malformed("train_loss is not finite");
-  if (header.metadata != 0 &&
-      (header.type != FrameType::update || header.payload_bytes < header.metadata * sizeof(double))) {
+  const bool metadata_fits =
+      header.type == FrameType::model
+          ? header.metadata < kMostShards
+          : header.type == FrameType::update && header.payload_bytes >= header.metadata * sizeof(double);
+  if (header.metadata != 0 && !metadata_fits) {
     return malformed("metadata that the frame cannot have");
   }
   if (header.payload_bytes > max_payload_bytes) {

@@ -35,9 +35,15 @@ enum class FrameType : std::uint8_t {  // numbered without gaps, up to kLastFram
   show = 16,        // recorder -> peer: your state, please
   share = 17,       // peer `client` -> peer `sequence`: my model; payload: the compressed model
   difference = 18,  // the answer: what my model has taken from yours; payload: like a model
-  lost = 19,        // recorder -> peer: `client` is not among us any more
+  lost = 19,        // recorder -> peer: `client` is not among us any more;
+                    // shard -> shard 0: I have lost `client`
+  // Between the shards of a server (shard_codec.h):
+  order = 20,    // shard 0 -> shard: do this; payload: orders
+  section = 21,  // either way: one of the vectors that a shard holds; payload: its floats
+  part = 22,     // shard -> shard 0: `client`'s part of its update of `round` is here
+  linked = 23,   // shard -> shard 0: `client` has a connection to me
 };
-inline constexpr FrameType kLastFrameType = FrameType::lost;
+inline constexpr FrameType kLastFrameType = FrameType::linked;
 
 // What a client that has been admitted says to its server. A driver asks this of every frame, so that a new
 // type is let through or dropped in one place.
@@ -56,7 +62,8 @@ struct FrameHeader {
   std::uint64_t elements = 0;          // floats that the payload stands for
   std::uint64_t payload_bytes = 0;     // set by make_frame()
   std::uint64_t payload_checksum = 0;  // XXH3-64 of the payload; set by make_frame()
-  std::uint8_t metadata = 0;           // of an update: doubles that follow its content in the payload
+  std::uint8_t metadata = 0;           // of an update: doubles that follow its content in the payload;
+                                       // of a model: the shard whose range it is
 
   bool operator==(const FrameHeader&) const = default;
 };

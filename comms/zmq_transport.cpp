@@ -38,9 +38,11 @@ class ZmqTransport final : public Transport {
  public:
   using MakeWire = std::function<std::unique_ptr<Wire>(zmq::context_t&)>;
 
-  ZmqTransport(const ZmqLimits& limits, std::chrono::milliseconds keep_alive, const MakeWire& make_wire)
+  ZmqTransport(const ZmqLimits& limits, std::chrono::milliseconds keep_alive,
+               std::shared_ptr<Arrivals> arrivals, const MakeWire& make_wire)
       : limits_(limits),
         keep_alive_(keep_alive),
+        arrivals_(std::move(arrivals)),
         wire_(make_wire(context_)),
         self_(wire_->self()),
         endpoint_(wire_->endpoint()) {
@@ -111,7 +113,7 @@ class ZmqTransport final : public Transport {
     return std::monostate{};
   }
 
-  // Callers of the next two hold mutex_.
+  // Callers of the next three hold mutex_.
   bool inbox_full() const noexcept {
     return inbox_.size() >= limits_.queue_frames || inbox_bytes_ >= limits_.queue_bytes;
   }
@@ -119,7 +121,12 @@ class ZmqTransport final : public Transport {
   void deliver(Result<Message> item) {
     if (item) inbox_bytes_ += item.value().frame.wire_bytes();
     inbox_.push_back(std::move(item));
+    tell_receiver();
+  }
+
+  void tell_receiver() {
     arrived_.notify_one();
+    if (arrivals_) arrivals_->note();
   }
 
   // Everything below runs on the I/O thread.
@@ -137,7 +144,7 @@ class ZmqTransport final : public Transport {
   void fail(std::exception_ptr failure) {
     const std::lock_guard lock(mutex_);
     failure_ = std::move(failure);
-    arrived_.notify_one();
+    tell_receiver();
   }
 
   // Writes what can be written, reads what can be read, waits for more of either. False at the end.
@@ -260,6 +267,7 @@ class ZmqTransport final : public Transport {
 
   const ZmqLimits limits_;
   const std::chrono::milliseconds keep_alive_;
+  const std::shared_ptr<Arrivals> arrivals_;
   const std::shared_ptr<Departures> departures_ = std::make_shared<Departures>();
   Bell bell_;
   zmq::context_t context_;
@@ -288,14 +296,14 @@ class ZmqTransport final : public Transport {
 }  // namespace
 
 std::unique_ptr<Transport> make_zmq_server(const ZmqServerSettings& settings) {
-  return std::make_unique<ZmqTransport>(settings.limits, settings.keep_alive, [&](zmq::context_t& context) {
-    return make_router_wire(context, settings);
-  });
+  return std::make_unique<ZmqTransport>(
+      settings.limits, settings.keep_alive, settings.arrivals,
+      [&](zmq::context_t& context) { return make_router_wire(context, settings); });
 }
 
 std::unique_ptr<Transport> make_zmq_client(const ZmqClientSettings& settings) {
   return std::make_unique<ZmqTransport>(
-      settings.limits, std::chrono::milliseconds{0},
+      settings.limits, std::chrono::milliseconds{0}, settings.arrivals,
       [&](zmq::context_t& context) { return make_dealer_wire(context, settings); });
 }
 

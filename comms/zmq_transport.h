@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "comms/arrivals.h"
 #include "comms/transport.h"
 
 namespace gossamer {
@@ -31,6 +32,7 @@ struct ZmqServerSettings {
   // peer that is gone comes back as `disconnected`.
   std::chrono::milliseconds keep_alive{0};
   ZmqLimits limits;
+  std::shared_ptr<Arrivals> arrivals{};  // told of everything that receive() can give out
 };
 
 struct ZmqClientSettings {
@@ -40,6 +42,7 @@ struct ZmqClientSettings {
   std::chrono::milliseconds reconnect_min{100};  // back-off between attempts, doubling
   std::chrono::milliseconds reconnect_max{5'000};
   ZmqLimits limits;
+  std::shared_ptr<Arrivals> arrivals{};
 };
 
 // The coordinator's end: rank 0. Clients get ranks 1, 2, ... in the order of their first well-formed frame;

@@ -9,6 +9,7 @@
 #include "core/registry.h"
 #include "core/result.h"
 #include "core/rng.h"
+#include "core/shard_plan.h"
 #include "core/update.h"
 
 namespace gossamer {
@@ -42,8 +43,9 @@ class Compressor {
   virtual Result<std::monostate> decompress(const Compressed& content, std::span<float> values) const = 0;
 };
 
-// The one way from a PrivateUpdate to bytes.
-CompressedUpdate compress(Compressor& compressor, PrivateUpdate update, Rng& rng);
+// The one way from a PrivateUpdate to bytes: a range for each shard of the server, by a compressor each.
+CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
+                          PrivateUpdate update, Rng& rng);
 
 // Methods for updates (compression.up) and for models (compression.down).
 const Registry<Compressor>& up_compressors();

@@ -23,8 +23,15 @@ const Registry<Compressor>& down_compressors() {
   return table;
 }
 
-CompressedUpdate compress(Compressor& compressor, PrivateUpdate update, Rng& rng) {
-  return {update.info, compressor.compress(SharedFloats::of(std::move(update.values)), rng)};
+CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
+                          PrivateUpdate update, Rng& rng) {
+  const SharedFloats values = SharedFloats::of(std::move(update.values));
+  const auto range = [&](std::size_t shard) {
+    return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, rng);
+  };
+  CompressedUpdate compressed{update.info, range(0), {}};
+  for (std::size_t s = 1; s < plan.shards(); ++s) compressed.more.push_back(range(s));
+  return compressed;
 }
 
 }  // namespace gossamer

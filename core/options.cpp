@@ -17,7 +17,7 @@ namespace gossamer {
 namespace {
 
 // Keys that say where and how a run happens, not what it trains: peers may differ in them.
-constexpr std::array<std::string_view, 18> kLocalKeys{"run.out",
+constexpr std::array<std::string_view, 19> kLocalKeys{"run.out",
                                                       "run.name",
                                                       "run.threads",
                                                       "run.overwrite",
@@ -30,6 +30,7 @@ constexpr std::array<std::string_view, 18> kLocalKeys{"run.out",
                                                       "server.id",
                                                       "server.listen",
                                                       "server.connect",
+                                                      "server.shards",
                                                       "server.checkpoint_every",
                                                       "server.client_timeout_s",
                                                       "data.path",

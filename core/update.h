@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "core/buffers.h"
 #include "core/subtree_report.h"
@@ -62,6 +63,7 @@ struct Compressed {
 struct CompressedUpdate {
   UpdateInfo info;
   Compressed content;
+  std::vector<Compressed> more{};  // the ranges of a server's further shards, where they are here
 };
 
 }  // namespace gossamer

@@ -15,7 +15,8 @@ class VersionedModel {
   virtual ~VersionedModel() = default;
   // Model versions made so far.
   virtual Round version() const noexcept = 0;
-  virtual const std::shared_ptr<const Parameters>& model() const noexcept = 0;
+  // Throws RunError where its parts lie elsewhere and cannot be had.
+  virtual const std::shared_ptr<const Parameters>& model() const = 0;
   // Between versions, where can_save(); nothing of the way to the next one is kept. restore() throws
   // FileError on what does not fit.
   virtual bool can_save() const noexcept { return true; }

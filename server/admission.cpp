@@ -8,6 +8,9 @@ std::optional<std::string> refusal_of(const Hello& hello, const Options& options
     return "its model differs from the server's; start both with the same configuration";
   if (hello.config_digest != options.digest())
     return "its configuration differs from the server's; start both with the same file and flags";
+  if (const std::int64_t shards = options.integer("server.shards"); hello.shards != shards)
+    return "it takes the server to have " + std::to_string(hello.shards) + " shards, and it has " +
+           std::to_string(shards) + "; start both with the same server.shards";
   return std::nullopt;
 }
 

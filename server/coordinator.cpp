@@ -83,7 +83,7 @@ Commit Coordinator::close_round(Seconds now) {
   metrics_.time_s = now;
   if (metrics_.samples > 0) metrics_.train_loss = loss_sum_ / static_cast<double>(metrics_.samples);
   if (updates_ > 0) metrics_.staleness_mean = staleness_sum_ / static_cast<double>(updates_);
-  return {metrics_, server_.model(), false, weight_sum_};
+  return {metrics_, false, weight_sum_};
 }
 
 void Coordinator::save(CheckpointWriter& writer) {

@@ -24,9 +24,10 @@ struct SendModel {
   std::vector<ClientId> clients;  // ascending
   Compressed model;               // encoded once, for all of them
   std::optional<Seconds> deadline;
-  Seconds since = 0;       // when this work began
-  bool again = false;      // the same work on the same model as before, for one who may have lost it
-  std::int64_t steps = 0;  // local steps; 0: as configured
+  Seconds since = 0;               // when this work began
+  bool again = false;              // the same work on the same model as before, for one who may have lost it
+  std::int64_t steps = 0;          // local steps; 0: as configured
+  std::vector<Compressed> more{};  // the ranges of a server's further shards, where they are in this process
 };
 // These clients need not finish this round's work: nobody waits for it any more.
 struct Abandon {
@@ -37,7 +38,6 @@ struct Abandon {
 // committed().
 struct Commit {
   RoundMetrics metrics;
-  std::shared_ptr<const Parameters> model;
   bool last = false;  // the run ends with it, and it is evaluated whatever run.eval_every says
   double weight = 0;  // of the updates that went into the round, together
 };
@@ -86,6 +86,15 @@ class Coordination : public VersionedModel {
   virtual const Children& children() const noexcept = 0;
   virtual std::int64_t population() const noexcept = 0;
   virtual bool is_present(ClientId client) const = 0;
+  virtual const ParameterLayout& layout() const { return *model()->layout; }
+};
+
+// A round of work that a client is at, and which version of the model it was given, versions being numbered
+// from 0 in the order in which they first appear: as a checkpoint numbers them.
+struct HeldWork {
+  ClientId client;
+  Round round;
+  std::uint64_t base;
 };
 
 // The state machine of a run, or of an aggregator and its children: membership, who works on what, when
@@ -101,6 +110,13 @@ class Coordinator : public Coordination {
   virtual void rebase(std::shared_ptr<const Parameters> model, Round version);
   // The children's updates are encoded otherwise than compression.up says.
   void read_updates_with(std::unique_ptr<Compressor> codec) { server_.read_updates_with(std::move(codec)); }
+
+  // Of a server in several shards: what it does to its range from now on, for those that hold the others
+  // (Server::take_notes()).
+  void take_notes() { server_.take_notes(); }
+  std::vector<ShardOrder> notes() { return server_.notes(); }
+  // Empty where a checkpoint has no work in it.
+  virtual std::vector<HeldWork> held_work() const { return {}; }
 
   const Progress& progress() const noexcept override { return progress_; }
   // Rounds completed so far.

@@ -61,6 +61,7 @@ Actions FlowCoordinator::left(ClientId client, const std::string& reason, Second
   count_lap(clock_of(client), -1);
   std::erase(idle_, client);
   if (remove_task(client)) {
+    server_.forget(client);
     ++metrics_.dropped;
     ++progress_.lost;
   }
@@ -71,6 +72,7 @@ Actions FlowCoordinator::dropped(ClientId client, Round round, Seconds now) {
   if (finished_ || task_of(client) == nullptr || round != clock_of(client) + 1) return {};
   at_commit_ = false;
   ++metrics_.dropped;
+  server_.forget(client);
   // It is not asked for the same work again, so that others do not wait for it for ever.
   end_task(client);
   return start_work(now);
@@ -93,6 +95,7 @@ Actions FlowCoordinator::arrived(const CompressedUpdate& update, Seconds now) {
     ++progress_.pending;
     count_update(update.info, staleness);
   } else {
+    server_.forget(client);
     ++metrics_.rejected;
   }
   if (sync_->apply(progress_)) {
@@ -235,13 +238,24 @@ void FlowCoordinator::save(CheckpointWriter& writer) {
   add("clocks", clocks_);
   add("idle", idle_);
   std::vector<SavedTask> saved;
-  std::map<const Parameters*, std::uint64_t> bases;
-  for (const Task& task : tasks_) {
-    const auto [base, is_new] = bases.try_emplace(task.base.get(), bases.size());
-    if (is_new) writer.add_floats("base " + std::to_string(base->second), task.base->values);
-    saved.push_back({task.client, task.version, task.order, base->second, task.since});
+  std::uint64_t bases = 0;
+  const std::vector<HeldWork> held = held_work();
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    const Task& task = tasks_[i];
+    if (held[i].base == bases) writer.add_floats("base " + std::to_string(bases++), task.base->values);
+    saved.push_back({task.client, task.version, task.order, held[i].base, task.since});
   }
   add("tasks", saved);
+}
+
+std::vector<HeldWork> FlowCoordinator::held_work() const {
+  std::vector<HeldWork> held;
+  std::map<const Parameters*, std::uint64_t> bases;
+  for (const Task& task : tasks_) {
+    const std::uint64_t base = bases.try_emplace(task.base.get(), bases.size()).first->second;
+    held.push_back({task.client, clocks_[members_.index_of(task.client)] + 1, base});
+  }
+  return held;
 }
 
 void FlowCoordinator::restore(const CheckpointReader& reader) {

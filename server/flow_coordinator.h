@@ -24,6 +24,7 @@ class FlowCoordinator final : public Coordinator {
   Actions deadline(Round round, Seconds now) override;
   Actions ready(ClientId client, Seconds now) override;
 
+  std::vector<HeldWork> held_work() const override;
   bool can_save() const noexcept override { return at_commit_; }
   void save(CheckpointWriter& writer) override;
   void restore(const CheckpointReader& reader) override;

@@ -5,11 +5,11 @@
 #include "comms/codec.h"
 #include "core/error.h"
 #include "core/logging.h"
+#include "server/intervals.h"
 
 namespace gossamer {
 namespace {
 
-constexpr std::chrono::seconds kRegistrationInterval{1};
 constexpr std::chrono::seconds kFarewellTime{5};
 
 }  // namespace
@@ -31,7 +31,7 @@ Actions ParentLink::listen(Clock::time_point deadline, Seconds now) {
                               std::to_string(std::chrono::ceil<std::chrono::seconds>(patience_).count()) +
                               " s"}};
   }
-  if (!welcome_ && start - last_hello_ > kRegistrationInterval) {
+  if (!welcome_ && start - last_hello_ > kDriverRegistration) {
     const Hello hello{options_.digest(), aggregator_.model()->layout->fingerprint(), 0, kWireVersion};
     static_cast<void>(transport_.send(0, encode_hello(0, self_, hello, attempt_)));
     last_hello_ = start;

@@ -176,7 +176,7 @@ PeerActions PeerCoordinator::close(Seconds now) {
     states_round_ = version_;
     metrics.consensus_distance = take_mean();
   }
-  return {Commit{metrics, model_}};
+  return {Commit{metrics}};
 }
 
 // The model becomes the mean of the states; returns the root of the mean square distance from it.

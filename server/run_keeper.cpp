@@ -32,7 +32,7 @@ std::optional<double> RunKeeper::commit(const Commit& commit, VersionedModel& su
   metrics.bytes_down += std::exchange(bytes_down_, 0);
   metrics.bytes_control = std::exchange(bytes_control_, 0);
   if (metrics.round % eval_every_ == 0 || metrics.round == rounds_ || commit.last) {
-    const Evaluation evaluation = services_.evaluate(*commit.model);
+    const Evaluation evaluation = services_.evaluate(*subject.model());
     metrics.test_accuracy = evaluation.accuracy();
     metrics.test_loss = evaluation.loss();
   }

@@ -24,6 +24,11 @@ Compressed Server::encode(const std::shared_ptr<const Parameters>& version) {
 }
 
 void Server::begin() {
+  note(ShardOrder::Kind::begin);
+  clear();
+}
+
+void Server::clear() {
   if (received_ == 0) return;
   aggregator_->begin(model_->layout->size());
   received_ = 0;
@@ -32,18 +37,32 @@ void Server::begin() {
 Result<std::monostate> Server::receive(const CompressedUpdate& update) {
   const double weight = weight_of(update.info);
   if (weight <= 0) return Fault{FaultKind::malformed, "an update that stands for nothing"};
-  return accumulate(update, weight);
+  return receive(update, weight);
+}
+
+Result<std::monostate> Server::receive(const CompressedUpdate& update, double weight) {
+  auto accumulated = accumulate(update, weight);
+  if (accumulated) note(ShardOrder::Kind::add, update.info.client, update.info.round, weight);
+  return accumulated;
 }
 
 Result<std::monostate> Server::receive_stale(const CompressedUpdate& update, double weight,
                                              const Parameters& base) {
-  if (!correction_) return accumulate(update, weight);
-  corrected_.resize(model_->values.size());
-  if (auto decompressed = up_->decompress(update.content, corrected_); !decompressed) return decompressed;
-  correction_->correct(corrected_, model_->values, base.values);
-  aggregator_->accumulate(corrected_, weight);
-  ++received_;
+  if (!correction_) {
+    if (auto accumulated = accumulate(update, weight); !accumulated) return accumulated;
+  } else {
+    if (auto decoded = decode(update.content); !decoded) return decoded;
+    correction_->correct(decoded_, model_->values, base.values);
+    aggregator_->accumulate(decoded_, weight);
+    ++received_;
+  }
+  note(ShardOrder::Kind::add_stale, update.info.client, update.info.round, weight);
   return std::monostate{};
+}
+
+Result<std::monostate> Server::decode(const Compressed& update) {
+  decoded_.resize(model_->values.size());
+  return up_->decompress(update, decoded_);
 }
 
 Result<std::monostate> Server::accumulate(const CompressedUpdate& update, double weight) {
@@ -54,6 +73,7 @@ Result<std::monostate> Server::accumulate(const CompressedUpdate& update, double
 
 void Server::commit(std::optional<double> denominator) {
   if (received_ == 0) return;
+  note(denominator ? ShardOrder::Kind::commit_over : ShardOrder::Kind::commit, 0, 0, denominator.value_or(0));
   aggregator_->finish(pseudo_gradient_, denominator);
 
   auto next = std::make_shared<Parameters>(*model_);
@@ -64,12 +84,12 @@ void Server::commit(std::optional<double> denominator) {
   for (std::size_t i = trained; i < values.size(); ++i)
     values[i] += direction[i];  // statistics: the plain mean
   model_ = std::move(next);
-  begin();
+  clear();
 }
 
 void Server::go_back_to(std::shared_ptr<const Parameters> version) {
   model_ = std::move(version);
-  begin();
+  clear();
 }
 
 void Server::save(CheckpointWriter& writer) {

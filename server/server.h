@@ -2,7 +2,10 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
+#include "comms/shard_codec.h"
 #include "compression/compressor.h"
 #include "core/checkpoint.h"
 #include "core/layout.h"
@@ -26,6 +29,7 @@ class Server {
   // Takes in an update: of this round's model, weighted by its examples; or of the older version `base`, with
   // the weight of its staleness. A malformed one changes nothing.
   Result<std::monostate> receive(const CompressedUpdate& update);
+  Result<std::monostate> receive(const CompressedUpdate& update, double weight);
   Result<std::monostate> receive_stale(const CompressedUpdate& update, double weight, const Parameters& base);
   // Makes the next model version of what was received. Without a single update the model stays as it is.
   // `denominator`: what a mean divides by, if not by the sum of the weights.
@@ -33,6 +37,15 @@ class Server {
 
   // Goes back to an earlier version of the model; what was received since the last commit() is forgotten.
   void go_back_to(std::shared_ptr<const Parameters> version);
+
+  // Whether an update describes a change of this model.
+  Result<std::monostate> check(const Compressed& update) { return decode(update); }
+  // A server's ranges may lie on several shards, of which only one decides. Its Server notes down what it is
+  // told, for those that hold the other ranges: begin(), an update that was taken in, commit(), and forget().
+  void take_notes() { takes_notes_ = true; }
+  std::vector<ShardOrder> notes() { return std::exchange(notes_, {}); }
+  // Nobody waits for this client's work any more. Of no consequence here, but the others may hold a part.
+  void forget(ClientId client) { note(ShardOrder::Kind::forget, client); }
 
   // How much an update counts in a mean.
   double weight_of(const UpdateInfo& info) const;
@@ -46,6 +59,11 @@ class Server {
 
  private:
   Result<std::monostate> accumulate(const CompressedUpdate& update, double weight);
+  Result<std::monostate> decode(const Compressed& update);
+  void clear();
+  void note(ShardOrder::Kind kind, ClientId client = 0, Round round = 0, double value = 0) {
+    if (takes_notes_) notes_.push_back({kind, client, round, value});
+  }
 
   std::uint64_t seed_;
   bool uniform_weights_;
@@ -56,8 +74,10 @@ class Server {
   std::unique_ptr<Correction> correction_;  // null: none
   std::unique_ptr<ServerOptimizer> optimizer_;
   FloatBuffer pseudo_gradient_;
-  FloatBuffer corrected_;
+  FloatBuffer decoded_;  // an update
   std::int64_t received_ = 0;
+  bool takes_notes_ = false;
+  std::vector<ShardOrder> notes_;
 };
 
 }  // namespace gossamer

@@ -1,5 +1,6 @@
 #include "server/server_options.h"
 
+#include "core/shard_plan.h"
 #include "server/aggregators/aggregator.h"
 #include "server/cohort/cohort_sampler.h"
 #include "server/optimizers/server_optimizer.h"
@@ -22,6 +23,10 @@ void add_server_options(OptionSchema& schema) {
   add_methods(schema, aggregators().describe());
   schema.add(text_option("server.weighting", "examples", "weight of an update: its number of examples, or 1")
                  .one_of({"examples", "uniform"}));
+  schema.add(integer_option("server.shards", 1,
+                            "topology.name = parameter_server: servers that hold a range of the model each")
+                 .at_least(1)
+                 .at_most(kMostShards));
   schema.add(text_option("server.listen", "tcp://127.0.0.1:5555", "where `gossamer server` binds"));
   schema.add(
       text_option("server.connect", "tcp://127.0.0.1:5555", "where `gossamer client` finds its server"));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "comms/codec.h"
+#include "comms/peer_codec.h"
 #include "core/error.h"
 #include "core/logging.h"
 #include "server/admission.h"
@@ -24,7 +25,10 @@ TransportDriver::TransportDriver(const Options& options, Transport& transport, L
       transport_(transport),
       local_(std::move(local)),
       settings_(std::move(settings)),
-      run_id_(options.digest()) {}
+      run_id_(options.digest()),
+      local_models_(static_cast<std::size_t>(options.integer("server.shards"))) {
+  if (settings_.shards != nullptr) gate_.emplace(static_cast<std::size_t>(options.integer("server.shards")));
+}
 
 std::string TransportDriver::run(Coordination& coordinator, RunKeeper& keeper,
                                  const std::function<bool()>& stop_requested) {
@@ -32,9 +36,9 @@ std::string TransportDriver::run(Coordination& coordinator, RunKeeper& keeper,
   keeper_ = &keeper;
   start_ = Clock::now();
   time_offset_ = keeper.time_offset();
-  for (const ClientId client : local_.clients) perform(coordinator.joined(client, now()));
+  for (const ClientId client : local_.clients) join(client);
   for (const ClientId client : local_.clients) {
-    if (local_.go_on) perform(coordinator.ready(client, now()));
+    if (local_.go_on && !gate_) perform(coordinator.ready(client, now()));
   }
   return drive(stop_requested);
 }
@@ -48,6 +52,15 @@ std::string TransportDriver::run(EdgeAggregator& aggregator, ParentLink& parent,
 }
 
 std::string TransportDriver::drive(const std::function<bool()>& stop_requested) {
+  try {
+    return drive_to_end(stop_requested);
+  } catch (const RunError& error) {
+    if (!finish_) say_goodbye(error.what());  // a shard was lost in the middle of something
+    throw;
+  }
+}
+
+std::string TransportDriver::drive_to_end(const std::function<bool()>& stop_requested) {
   while (!finish_) {
     if (stop_requested()) {
       say_goodbye({true, "signal"});
@@ -67,7 +80,7 @@ std::string TransportDriver::drive(const std::function<bool()>& stop_requested) 
       listen_to_parent(wake);
       if (finish_) break;
     }
-    auto message = transport_.receive(wake);
+    auto message = settings_.shards != nullptr ? settings_.shards->receive(wake) : transport_.receive(wake);
     count_control();
     if (message) {
       handle(message.value());
@@ -120,8 +133,8 @@ void TransportDriver::start(const SendModel& send) {
     if (keeper_ != nullptr) keeper_->count_down(frame.wire_bytes());
     if (const auto peer = peers_.find(client); peer != peers_.end()) {
       static_cast<void>(transport_.send(peer->second.rank, frame));  // a lost peer is reported by receive()
-    } else {
-      local_work_.push_back(frame);
+    } else if (auto models = local_models_.add(0, frame)) {
+      local_work_.push_back(std::move(*models));
     }
   }
   // Before this process trains: a transport without a thread of its own sends only while it is called.
@@ -130,9 +143,10 @@ void TransportDriver::start(const SendModel& send) {
 
 void TransportDriver::call_off(const Abandon& abandon) {
   for (const ClientId client : abandon.clients) {
-    std::erase_if(local_work_, [&](const Frame& work) {
-      return work.header.client == client && work.header.round == abandon.round;
+    std::erase_if(local_work_, [&](const Parcel& work) {
+      return work.header().client == client && work.header().round == abandon.round;
     });
+    local_models_.drop(client, abandon.round);
     if (const auto peer = peers_.find(client); peer != peers_.end()) {
       static_cast<void>(transport_.send(peer->second.rank,
                                         encode_signal(FrameType::cancel, run_id_, client, abandon.round)));
@@ -147,25 +161,31 @@ void TransportDriver::do_local_work() {
     const FrameHeader model = local_training_.front();
     local_training_.pop_front();
     local_.go_on(model);
-    return perform(coordinator_->ready(model.client, now()));
+    return ready(model.client);
   }
-  const Frame frame = std::move(local_work_.front());
+  const Parcel models = std::move(local_work_.front());
   local_work_.erase(local_work_.begin());
-  auto received = pass_through(frame);
+  auto received = pass_through(models);
   auto update = received ? local_.answer(received.value()) : std::move(received);
   if (update) update = pass_through(update.value());
-  if (!update) {
-    perform(coordinator_->left(frame.header.client, update.fault().reason, now()));
-  } else {
-    if (local_.go_on) local_training_.push_back(frame.header);
-    handle_update(update.value());
-  }
+  if (!update) return leave(models.header().client, update.fault().reason);
+  if (local_.go_on) local_training_.push_back(models.header());
+  for (std::size_t s = 1; s < update.value().frames(); ++s)
+    static_cast<void>(transport_.send(settings_.shards->rank_of(s), update.value()[s]));
+  handle_update(update.value().first);
 }
 
 void TransportDriver::handle(const Message& message) {
   const FrameHeader& header = message.frame.header;
-  if (keeper_ != nullptr && header.type != FrameType::update)
+  if (keeper_ != nullptr && header.type != FrameType::update && header.type != FrameType::model)
     keeper_->count_control(message.frame.wire_bytes());
+  if (settings_.shards != nullptr) {
+    if (const auto shard = settings_.shards->shard_at(message.from)) return handle_shard(*shard, message);
+    if (header.type == FrameType::hello && settings_.shards->is_id(header.client)) {
+      settings_.shards->admit(message);
+      return;
+    }
+  }
   if (header.type == FrameType::hello) return admit(message);
   if (!is_from_member(header.type)) {
     log_warning("dropped a frame of type " + std::to_string(static_cast<int>(header.type)) +
@@ -179,12 +199,12 @@ void TransportDriver::handle(const Message& message) {
     return;
   }
   if (header.type == FrameType::update) handle_update(message.frame);
-  if (header.type == FrameType::ready) perform(coordinator_->ready(header.client, now()));
+  if (header.type == FrameType::ready) ready(header.client);
   if (header.type == FrameType::leave) {
     const std::string reason = decode_text(message.frame).value_or("no reason given");
     log_warning(coordinator_->children().name_of(header.client) + " leaves: " + reason);
     peers_.erase(sender);
-    perform(coordinator_->left(header.client, reason, now()));
+    leave(header.client, reason);
   }
 }
 
@@ -195,8 +215,7 @@ void TransportDriver::admit(const Message& message) {
   };
   const auto hello = decode_hello(message.frame);
   if (!hello) return refuse(hello.fault().reason);
-  if (const auto reason = refusal_of(hello.value(), options_, *coordinator_->model()->layout))
-    return refuse(*reason);
+  if (const auto reason = refusal_of(hello.value(), options_, coordinator_->layout())) return refuse(*reason);
   ClientId client = message.frame.header.client;
   if (client == kUnassignedClient) {
     // A client that asks again has its number already.
@@ -209,7 +228,9 @@ void TransportDriver::admit(const Message& message) {
   if (const auto reason = refusal_of_id(client, coordinator_->population(), coordinator_->children()))
     return refuse(*reason);
   const auto taken = peers_.find(client);
-  if (taken != peers_.end() && taken->second.rank != message.from && coordinator_->is_present(client)) {
+  // It may still be waiting for connections to other shards.
+  const bool is_here = gate_ ? gate_->has_link(client, 0) : coordinator_->is_present(client);
+  if (taken != peers_.end() && taken->second.rank != message.from && is_here) {
     return refuse("client.id = " + std::to_string(client) + " is taken by another client");
   }
   const std::uint64_t attempt = message.frame.header.sequence;
@@ -222,23 +243,53 @@ void TransportDriver::admit(const Message& message) {
   static_cast<void>(transport_.send(message.from, welcome));
   if (again) return;
   log_debug(coordinator_->children().name_of(client) + " has joined");
-  perform(coordinator_->joined(client, now()));
+  join(client);
+}
+
+// Of a server in several shards a client takes part once it has a connection to each.
+void TransportDriver::join(ClientId client) {
+  if (!gate_) return perform(coordinator_->joined(client, now()));
+  if (const auto peer = peers_.find(client); peer != peers_.end() && settings_.shards->are_complete())
+    static_cast<void>(
+        transport_.send(peer->second.rank, encode_roster(run_id_, client, settings_.shards->addresses())));
+  if (gate_->link(client, 0)) begin(client);
+}
+
+void TransportDriver::leave(ClientId client, const std::string& reason) {
+  if (gate_) gate_->unlink(client, 0);
+  perform(coordinator_->left(client, reason, now()));
 }
 
 void TransportDriver::handle_update(const Frame& frame) {
   if (keeper_ != nullptr) keeper_->count_up(frame.wire_bytes());
   ++updates_[frame.header.client];
   const auto update = decode_update(frame);
-  if (!update) {
-    perform(coordinator_->left(frame.header.client, update.fault().reason, now()));
-    return;
-  }
-  const Actions actions = coordinator_->arrived(update.value(), now());
+  if (!update) return leave(frame.header.client, update.fault().reason);
+  if (!gate_) return take_in(update.value());
+  if (const auto whole = gate_->part(update.value())) take_in(*whole);
+}
+
+void TransportDriver::take_in(const CompressedUpdate& update) {
+  const Actions actions = coordinator_->arrived(update, now());
   if (keeper_ != nullptr) keeper_->show(coordinator_->progress());
   perform(actions);
+  if (asked_.erase(update.info.client) > 0) ready(update.info.client);
+}
+
+// Where parts of its update are still on their way, it asks once they are here.
+void TransportDriver::ready(ClientId client) {
+  if (gate_ && gate_->is_open(client)) {
+    asked_.insert(client);
+  } else {
+    perform(coordinator_->ready(client, now()));
+  }
 }
 
 void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
+  if (settings_.shards != nullptr) {
+    if (const auto shard = settings_.shards->shard_at(rank))
+      throw RunError(settings_.shards->lost(*shard, reason));
+  }
   std::vector<ClientId> lost;
   for (const auto& [client, peer] : peers_) {
     if (peer.rank == rank) lost.push_back(client);
@@ -246,7 +297,73 @@ void TransportDriver::lose_rank(Rank rank, const std::string& reason) {
   for (const ClientId client : lost) {
     log_warning(coordinator_->children().name_of(client) + " is lost: " + reason);
     peers_.erase(client);
-    perform(coordinator_->left(client, reason, now()));
+    leave(client, reason);
+  }
+}
+
+// What another shard says of itself and of the clients; or its range of a model, for a client of this
+// process.
+void TransportDriver::handle_shard(std::size_t shard, const Message& message) {
+  RemoteShards& shards = *settings_.shards;
+  const FrameHeader& header = message.frame.header;
+  const ClientId client = header.client;
+  if (header.type == FrameType::hello) {
+    shards.admit(message);
+    return;
+  }
+  if (header.type == FrameType::leave)
+    throw RunError(shards.lost(shard, decode_text(message.frame).value_or("no reason given")));
+  if (header.type == FrameType::address) {
+    shards.meet(shard, decode_text(message.frame).value_or(""));
+    if (shards.are_complete()) introduce();
+    return;
+  }
+  if (client >= coordinator_->population()) return;
+  switch (header.type) {
+    case FrameType::linked:
+      if (gate_->link(client, shard)) begin(client);
+      break;
+    case FrameType::lost:
+      if (gate_->unlink(client, shard))
+        perform(coordinator_->left(client, "shard " + std::to_string(shard) + " has lost it", now()));
+      break;
+    case FrameType::part: {
+      const auto notice = decode_part(message.frame);
+      if (!notice) break;
+      const RemoteShards::Moved moved = shards.count(shard, notice.value());
+      keeper_->count_down(moved.down);
+      keeper_->count_up(moved.up);
+      if (!shards.is_current(notice.value())) break;
+      if (const auto whole = gate_->part(shard, client, header.round, notice.value().well)) take_in(*whole);
+      break;
+    }
+    case FrameType::model:
+      if (std::ranges::find(local_.clients, client) == local_.clients.end()) break;
+      if (auto models = local_models_.add(shard, message.frame)) local_work_.push_back(std::move(*models));
+      break;
+    default:
+      break;
+  }
+}
+
+// It has connections to all shards, and perhaps lost what it had.
+void TransportDriver::begin(ClientId client) {
+  gate_->forget(client);
+  asked_.erase(client);
+  perform(coordinator_->joined(client, now()));
+  if (options_.text("sync.pull") == "on_request") perform(coordinator_->ready(client, now()));
+}
+
+// All shards are here: clients are told where.
+void TransportDriver::introduce() {
+  for (const auto& [client, peer] : peers_)
+    static_cast<void>(
+        transport_.send(peer.rank, encode_roster(run_id_, client, settings_.shards->addresses())));
+  const std::int64_t count = options_.integer("server.shards");
+  const Hello hello{options_.digest(), coordinator_->layout().fingerprint(), 0, kWireVersion, count};
+  for (const ClientId client : local_.clients) {
+    for (std::size_t s = 1; s < static_cast<std::size_t>(count); ++s)
+      static_cast<void>(transport_.send(settings_.shards->rank_of(s), encode_hello(run_id_, client, hello)));
   }
 }
 

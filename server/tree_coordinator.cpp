@@ -5,6 +5,7 @@
 
 #include "comms/codec.h"
 #include "comms/topologies/topology.h"
+#include "server/sharded_coordinator.h"
 
 namespace gossamer {
 
@@ -123,6 +124,7 @@ std::unique_ptr<Coordination> make_coordination(const Options& options,
                                                 std::shared_ptr<const Parameters> initial, LinkTimes times) {
   if (options.text("topology.name") == "tree")
     return std::make_unique<TreeCoordinator>(options, std::move(initial), std::move(times));
+  if (options.integer("server.shards") > 1) return make_sharded_coordinator(options, std::move(initial));
   return make_coordinator(options, std::move(initial));
 }
 

@@ -77,7 +77,8 @@ class TreeCoordinator final : public Coordination {
   std::uint64_t bytes_up_ = 0, bytes_down_ = 0;  // between aggregators and root, since the last commit
 };
 
-// What drives a run whose clients talk to this process alone: a tree as a whole, or a server's coordinator.
+// What drives a run whose clients talk to this process alone: a tree as a whole, all shards of a server, or a
+// server's coordinator.
 std::unique_ptr<Coordination> make_coordination(const Options& options,
                                                 std::shared_ptr<const Parameters> initial,
                                                 LinkTimes times = {});

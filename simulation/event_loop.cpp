@@ -1,6 +1,8 @@
 #include "simulation/event_loop.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -9,12 +11,14 @@
 
 namespace gossamer {
 
-EventLoop::EventLoop(const Options& options, VirtualClients& clients, std::optional<std::size_t> update_bytes)
+EventLoop::EventLoop(const Options& options, VirtualClients& clients, Lengths update_lengths)
     : clients_(clients),
       devices_(options),
       run_id_(options.digest()),
       on_request_(options.text("sync.pull") == "on_request"),
-      update_bytes_(update_bytes),
+      update_lengths_(std::move(update_lengths)),
+      update_bytes_(std::accumulate(update_lengths_.begin(), update_lengths_.end(), std::size_t{0})),
+      divided_(options.integer("server.shards") > 1),
       lines_(options) {
   if (sync_policies().make(options)->lockstep() && options.text("sync.late") == "finish")
     busy_until_.emplace();
@@ -64,19 +68,17 @@ void EventLoop::remind(Round token, Seconds at) {
 
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
   if (send.deadline) remind(send.round, *send.deadline);
-  const auto sequence = static_cast<std::uint64_t>(send.round);
-  const Frame model =
-      encode_model(run_id_, send.round, send.clients.front(), sequence, send.model, send.steps);
+  const Parcel model =
+      encode_model_parcel(run_id_, send.round, send.clients.front(), send.model, send.more, send.steps);
   for (const ClientId client : send.clients) {
-    const Frame frame = readdress(model, client, sequence);
-    if (!send.again) keeper.count_down(frame.wire_bytes());  // a resumed run has counted it
-    give(send, frame);
+    if (!send.again) keeper.count_down(model.wire_bytes());  // a resumed run has counted it
+    give(send, readdress(model, client));
   }
   train_ahead();
 }
 
-void EventLoop::give(const SendModel& send, const Frame& model) {
-  const ClientId client = model.header.client;
+void EventLoop::give(const SendModel& send, const Parcel& model) {
+  const ClientId client = model.header().client;
   Seconds begin = send.since;
   if (busy_until_) begin = std::max(begin, (*busy_until_)[client]);
   begin += devices_.waiting_seconds(client, begin);
@@ -92,12 +94,9 @@ void EventLoop::give(const SendModel& send, const Frame& model) {
 // The model leaves for its client, at `begin`.
 void EventLoop::pull(Work work, Seconds begin) {
   Slot& slot = slots_[work];
-  const ClientId client = slot.model.header.client;
-  const Round round = slot.model.header.round;
-  const std::size_t bytes = slot.model.wire_bytes();
-  const SharedLine::Turn turn = lines_.above(client).send(bytes, begin);
-  const Seconds here =
-      std::max(turn.begin + devices_.download_seconds(bytes, client, round), turn.end + devices_.latency());
+  const ClientId client = slot.model.header().client;
+  const Round round = slot.model.header().round;
+  const Seconds here = deliver(slot.model, begin);
   const Seconds training = devices_.training_seconds(clients_.examples(client), client, round, slot.steps);
   if (devices_.drops_out(client, round)) {
     schedule(here + devices_.dropout_point(client, round) * training, EventKind::gave_up, work);
@@ -107,13 +106,47 @@ void EventLoop::pull(Work work, Seconds begin) {
   if (busy_until_) (*busy_until_)[client] = slot.ready;
   // What is exchanged on request goes out before the training.
   const Seconds leaves = on_request_ ? here : slot.ready;
-  planned_.push(update_bytes_ ? push(work, *update_bytes_, leaves)
-                              : schedule(leaves, EventKind::trained, work));
+  planned_.push(!update_lengths_.empty() ? push(work, update_bytes_, leaves)
+                                         : schedule(leaves, EventKind::trained, work));
+}
+
+// When the last of a model is with its client. Frames of several shards leave by a line each, and share the
+// client's link: it has them when the last one has left its shard, and when its link has had time for all.
+Seconds EventLoop::deliver(const Parcel& model, Seconds begin) {
+  const ClientId client = model.header().client;
+  const Round round = model.header().round;
+  if (!divided_) {
+    const std::size_t bytes = model.wire_bytes();
+    const SharedLine::Turn turn = lines_.above(client).send(bytes, begin);
+    return std::max(turn.begin + devices_.download_seconds(bytes, client, round),
+                    turn.end + devices_.latency());
+  }
+  Seconds first = INFINITY, here = 0;
+  for (std::size_t s = 0; s < model.frames(); ++s) {
+    const std::size_t bytes = model[s].wire_bytes();
+    const SharedLine::Turn turn = lines_.of_shard(s).send(bytes, begin);
+    first = std::min(first, turn.begin);
+    here = std::max(
+        {here, turn.begin + devices_.download_seconds(bytes, client, round), turn.end + devices_.latency()});
+  }
+  return std::max(here, first + devices_.download_seconds(model.wire_bytes(), client, round));
+}
+
+// When the last of an update, which begins to come in now, has passed the server's lines.
+Seconds EventLoop::take_in(const Slot& slot, ClientId client, Seconds begin) {
+  const auto length = [&](std::size_t s) {
+    return update_lengths_.empty() ? slot.update[s].wire_bytes() : update_lengths_[s];
+  };
+  if (!divided_) return lines_.above(client).receive(length(0), begin).end;
+  Seconds last = begin;
+  for (std::size_t s = 0; s < slot.model.frames(); ++s)
+    last = std::max(last, lines_.of_shard(s).receive(length(s), begin).end);
+  return last;
 }
 
 // An update of so many bytes leaves its client.
 EventLoop::Event EventLoop::push(Work work, std::size_t bytes, Seconds leaves) {
-  const FrameHeader& model = slots_[work].model.header;
+  const FrameHeader& model = slots_[work].model.header();
   const Seconds last_byte = leaves + devices_.upload_seconds(bytes, model.client, model.round);
   if (!lines_.limited()) return schedule(last_byte, EventKind::arrived, work);
   slots_[work].last_byte = last_byte;
@@ -123,8 +156,8 @@ EventLoop::Event EventLoop::push(Work work, std::size_t bytes, Seconds leaves) {
 void EventLoop::call_off(const Abandon& abandon) {
   for (Work work = 0; work < slots_.size(); ++work) {
     const Slot& slot = slots_[work];
-    if (slot.due == Slot::kNothing || slot.model.header.round != abandon.round ||
-        !std::ranges::binary_search(abandon.clients, slot.model.header.client))
+    if (slot.due == Slot::kNothing || slot.model.header().round != abandon.round ||
+        !std::ranges::binary_search(abandon.clients, slot.model.header().client))
       continue;
     if (slot.begun) {
       clients_.forget(work);  // what has begun ends for nobody
@@ -142,7 +175,7 @@ EventLoop::Event EventLoop::schedule(Seconds time, EventKind kind, Work work) {
   return event;
 }
 
-EventLoop::Work EventLoop::take_slot(const Frame& model) {
+EventLoop::Work EventLoop::take_slot(const Parcel& model) {
   if (free_.empty()) {
     free_.push_back(static_cast<Work>(slots_.size()));
     slots_.emplace_back();
@@ -174,9 +207,9 @@ void EventLoop::train_ahead() {
 }
 
 // Waits for the real training behind an event.
-Result<Frame> EventLoop::outcome_of(Work work) {
+Result<Parcel> EventLoop::outcome_of(Work work) {
   if (!slots_[work].begun) begin(work);  // those begun ahead may all be due later
-  Result<Frame> outcome = clients_.outcome(work);
+  Result<Parcel> outcome = clients_.outcome(work);
   slots_[work].begun = false;
   --begun_;
   train_ahead();
@@ -188,8 +221,8 @@ Actions EventLoop::handle(const Event& event, Coordination& coordinator, RunKeep
   Slot& slot = slots_[event.work];
   if (slot.due != event.order) return {};  // called off
   ++handled_;
-  const ClientId client = slot.model.header.client;
-  const Round round = slot.model.header.round;
+  const ClientId client = slot.model.header().client;
+  const Round round = slot.model.header().round;
   switch (slot.kind) {
     case EventKind::pulled: {
       // Of a resumed run, events may lie in the past.
@@ -211,7 +244,7 @@ Actions EventLoop::handle(const Event& event, Coordination& coordinator, RunKeep
     }
     case EventKind::trained: {
       slot.due = Slot::kNothing;
-      Result<Frame> update = outcome_of(event.work);
+      Result<Parcel> update = outcome_of(event.work);
       if (!update) {
         release(event.work);
         return coordinator.left(client, update.fault().reason, now_);
@@ -221,10 +254,9 @@ Actions EventLoop::handle(const Event& event, Coordination& coordinator, RunKeep
       return {};
     }
     case EventKind::pushed: {
-      const std::size_t bytes = update_bytes_.value_or(slot.update.wire_bytes());
-      const Seconds last_byte = std::max(slot.last_byte, lines_.above(client).receive(bytes, event.time).end);
+      const Seconds last_byte = std::max(slot.last_byte, take_in(slot, client, event.time));
       const Event arrival = schedule(last_byte, EventKind::arrived, event.work);
-      if (update_bytes_) planned_.push(arrival);
+      if (!update_lengths_.empty()) planned_.push(arrival);
       return {};
     }
     case EventKind::ready:
@@ -240,19 +272,20 @@ Actions EventLoop::handle(const Event& event, Coordination& coordinator, RunKeep
 Actions EventLoop::arrive(const Event& event, Coordination& coordinator, RunKeeper& keeper) {
   const Work work = event.work;
   slots_[work].due = Slot::kNothing;
-  const FrameHeader model = slots_[work].model.header;
-  const Result<Frame> outcome =
-      update_bytes_ ? outcome_of(work) : Result<Frame>(std::move(slots_[work].update));
+  const FrameHeader model = slots_[work].model.header();
+  const bool length_known = !update_lengths_.empty();
+  const Result<Parcel> outcome =
+      length_known ? outcome_of(work) : Result<Parcel>(std::move(slots_[work].update));
   const auto lose = [&](const std::string& reason) {
     release(work);
     return coordinator.left(model.client, reason, now_);
   };
   if (!outcome) return lose(outcome.fault().reason);
-  const Frame& frame = outcome.value();
-  if (update_bytes_ && frame.wire_bytes() != *update_bytes_)
+  const std::size_t bytes = outcome.value().wire_bytes();
+  if (length_known && bytes != update_bytes_)
     throw std::logic_error("simulation: an update is not as long as its compressor says");
-  keeper.count_up(frame.wire_bytes());
-  const auto received = pass_through(frame);
+  keeper.count_up(bytes);
+  const auto received = pass_through(outcome.value());
   if (!received) return lose(received.fault().reason);
   auto decoded = decode_update(received.value());
   if (!decoded) return lose(decoded.fault().reason);

@@ -23,9 +23,10 @@ namespace gossamer {
 // updates wait for one another.)
 class EventLoop {
  public:
-  // All references outlive the loop. `update_bytes`: of every update frame, where that is known before
-  // training.
-  EventLoop(const Options& options, VirtualClients& clients, std::optional<std::size_t> update_bytes);
+  // How long each frame of an update is, one a shard; empty: that is not known before training.
+  using Lengths = std::vector<std::size_t>;
+  // All references outlive the loop.
+  EventLoop(const Options& options, VirtualClients& clients, Lengths update_lengths);
 
   // Runs to the end. `stop_requested` is asked between events; when it says yes, the round under way is
   // abandoned. Returns what ended the run, as summary.json's stopped_by says it. Throws RunError where the
@@ -53,8 +54,8 @@ class EventLoop {
   struct Slot {
     static constexpr std::uint64_t kNothing = UINT64_MAX;
     std::uint64_t due = kNothing;  // the event that it waits for; any other is one that was called off
-    Frame model;
-    Frame update;                         // on its way
+    Parcel model;
+    Parcel update;                        // on its way
     Seconds ready = 0;                    // on_request: when local training ends
     Seconds last_byte = 0;                // pushed: when the client's own link is done with it
     std::int64_t steps = 0;               // SendModel::steps
@@ -68,22 +69,26 @@ class EventLoop {
   Actions handle(const Event& event, Coordination& coordinator, RunKeeper& keeper);
   Actions arrive(const Event& event, Coordination& coordinator, RunKeeper& keeper);
   void remind(Round token, Seconds at);
-  void give(const SendModel& send, const Frame& model);
+  void give(const SendModel& send, const Parcel& model);
   void pull(Work work, Seconds begin);
   Event push(Work work, std::size_t bytes, Seconds leaves);
   void call_off(const Abandon& abandon);
   Event schedule(Seconds time, EventKind kind, Work work);
   void begin(Work work);
   void train_ahead();
-  Result<Frame> outcome_of(Work work);
-  Work take_slot(const Frame& model);
+  Seconds deliver(const Parcel& model, Seconds begin);
+  Seconds take_in(const Slot& slot, ClientId client, Seconds begin);
+  Result<Parcel> outcome_of(Work work);
+  Work take_slot(const Parcel& model);
   void release(Work work);
 
   VirtualClients& clients_;
   const DeviceModel devices_;
   const std::uint64_t run_id_;
   const bool on_request_;
-  const std::optional<std::size_t> update_bytes_;
+  const Lengths update_lengths_;
+  const std::size_t update_bytes_;  // all of them
+  const bool divided_;              // the server, in several shards
   SharedLines lines_;
 
   Seconds now_ = 0;

@@ -126,8 +126,8 @@ void PeerSimulation::begin_training(ClientId client) {
   // Not always on the same thread, but never on two at once.
   GradientExchange* exchange =
       exchanges_.empty() ? nullptr : exchanges_[static_cast<std::size_t>(client)].get();
-  one.training = pool_.submit([this, model, exchange](Client& worker) -> Result<Frame> {
-    auto received = pass_through(model);
+  one.training = pool_.submit([this, model, exchange](Client& worker) -> Result<Parcel> {
+    auto received = pass_through(Parcel{model, {}});
     if (!received) return received;
     try {
       return worker.take_part(received.value(), nullptr, {}, exchange);

@@ -56,7 +56,7 @@ class PeerSimulation {
     bool is_lost = false;
     std::uint64_t sent = 0, received = 0;  // since the last report
     UpdateInfo info;                       // of the round under way, once trained
-    std::future<Result<Frame>> training;
+    std::future<Result<Parcel>> training;
   };
   enum class EventKind { trained, share, difference };
   struct Event {

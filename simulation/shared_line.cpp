@@ -7,7 +7,7 @@ namespace gossamer {
 
 SharedLines::SharedLines(const Options& options)
     : plan_(topologies().make(options)->tree_plan(options.integer("data.clients"))) {
-  lines_.resize(plan_ ? static_cast<std::size_t>(plan_->aggregators()) + 1 : 1,
+  lines_.resize(static_cast<std::size_t>(plan_ ? plan_->aggregators() + 1 : options.integer("server.shards")),
                 SharedLine(DeviceModel(options).server_rate()));
 }
 

@@ -40,7 +40,7 @@ class SharedLine {
   Seconds out_free_ = 0, in_free_ = 0;
 };
 
-// The lines of a run: the server's, or that of each inner node of a tree.
+// The lines of a run: the server's, or that of each of its shards, or that of each inner node of a tree.
 class SharedLines {
  public:
   explicit SharedLines(const Options& options);
@@ -48,10 +48,12 @@ class SharedLines {
   bool limited() const noexcept { return lines_.front().limited(); }
   // That of the parent of a client, or of an aggregator.
   SharedLine& above(ClientId child);
+  // Where clients are right below a server.
+  SharedLine& of_shard(std::size_t shard) { return lines_[shard]; }
 
  private:
   std::unique_ptr<TreePlan> plan_;  // null: one server
-  std::vector<SharedLine> lines_;   // the root's, then those of the aggregators
+  std::vector<SharedLine> lines_;   // the root's, then those of the aggregators; or the shards'
 };
 
 // What the links between the aggregators of a tree take: that of an aggregator is like a client's with its

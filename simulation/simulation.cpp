@@ -7,6 +7,22 @@
 #include "comms/codec.h"
 
 namespace gossamer {
+namespace {
+
+// Of the frames of every update, where all of them are known before training.
+EventLoop::Lengths update_lengths(const Options& options, const ShardPlan& plan) {
+  EventLoop::Lengths lengths;
+  const auto up = up_compressors().make(options);
+  for (std::size_t s = 0; s < plan.shards(); ++s) {
+    const auto payload = up->payload_bytes(plan.range(s).size);
+    if (!payload) return {};
+    lengths.push_back(kFrameHeaderBytes + *payload);
+  }
+  if (algorithms().make(options)->reports_on_tau()) lengths.front() += sizeof(TauReport);
+  return lengths;
+}
+
+}  // namespace
 
 // Clients whose work is done on the pool's threads.
 class PooledClients final : public VirtualClients {
@@ -31,18 +47,19 @@ class PooledClients final : public VirtualClients {
   // One more than there are threads: who ends early has a next one.
   std::size_t ahead() const override { return static_cast<std::size_t>(pool_.threads()) + 1; }
 
-  void begin(Work work, const Frame& model) override {
+  void begin(Work work, const Parcel& model) override {
     if (work >= training_.size()) {
       training_.resize(work + 1);
       going_on_.resize(work + 1);
     }
-    training_[work] = pool_.submit([model, state = state_of(model.header)](Client& worker) -> Result<Frame> {
-      auto received = pass_through(model);
-      if (!received) return received;
-      return worker.take_part(received.value(), state);
-    });
+    training_[work] =
+        pool_.submit([model, state = state_of(model.header())](Client& worker) -> Result<Parcel> {
+          auto received = pass_through(model);
+          if (!received) return received;
+          return worker.take_part(received.value(), state);
+        });
   }
-  Result<Frame> outcome(Work work) override { return training_[work].get(); }
+  Result<Parcel> outcome(Work work) override { return training_[work].get(); }
   void forget(Work work) override { training_[work] = {}; }
 
   void go_on(Work work, const FrameHeader& model) override {
@@ -60,7 +77,7 @@ class PooledClients final : public VirtualClients {
   TrainerPool& pool_;
   const bool keeps_state_;
   ClientStates states_;
-  std::vector<std::future<Result<Frame>>> training_;  // by work
+  std::vector<std::future<Result<Parcel>>> training_;  // by work
   std::vector<std::future<void>> going_on_;
 };
 
@@ -68,18 +85,14 @@ Simulation::Simulation(const Options& options, const FederatedData& data, Traine
     : options_(options),
       clients_(std::make_unique<PooledClients>(options, data, pool)),
       evaluator_(pool, data.test()) {
-  const std::size_t floats = pool.clients().front()->model().layout()->size();
-  std::optional<std::size_t> update_bytes;
-  if (const auto payload = up_compressors().make(options)->payload_bytes(floats))
-    update_bytes =
-        kFrameHeaderBytes + *payload + (algorithms().make(options)->reports_on_tau() ? sizeof(TauReport) : 0);
-  loop_ = std::make_unique<EventLoop>(options, *clients_, update_bytes);
+  loop_ = std::make_unique<EventLoop>(options, *clients_,
+                                      update_lengths(options, pool.clients().front()->shards()));
 }
 
 Simulation::~Simulation() = default;
 
 void Simulation::expect_any_length() {
-  loop_ = std::make_unique<EventLoop>(options_, *clients_, std::nullopt);
+  loop_ = std::make_unique<EventLoop>(options_, *clients_, EventLoop::Lengths{});
 }
 
 ClientStates& Simulation::states() noexcept { return clients_->states(); }

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "comms/frame.h"
+#include "comms/parcel.h"
 #include "core/result.h"
 #include "core/types.h"
 
@@ -21,9 +21,9 @@ class VirtualClients {
   virtual std::int64_t examples(ClientId client) const = 0;
   // How many rounds of work are worth beginning before they are due.
   virtual std::size_t ahead() const = 0;
-  virtual void begin(Work work, const Frame& model) = 0;
+  virtual void begin(Work work, const Parcel& model) = 0;
   // Waits for the update.
-  virtual Result<Frame> outcome(Work work) = 0;
+  virtual Result<Parcel> outcome(Work work) = 0;
   virtual void forget(Work work) = 0;
   // sync.pull = on_request: the local training that follows the outcome; and waiting for it.
   virtual void go_on(Work work, const FrameHeader& model) = 0;

@@ -13,6 +13,9 @@ namespace gossamer {
 class Aggregator {
  public:
   virtual ~Aggregator() = default;
+  // Whether each float of the result follows from the same float of what goes in, so that shards of a server
+  // can work on ranges. Says no where nobody thought of it.
+  virtual bool is_elementwise() const noexcept { return false; }
   virtual void begin(std::size_t size) = 0;  // floats an update has
   // Decodes and takes in one update with the given weight (> 0). A malformed one changes nothing.
   virtual Result<std::monostate> accumulate(const Compressed& update, double weight,

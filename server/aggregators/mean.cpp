@@ -9,6 +9,7 @@ namespace {
 
 class Mean final : public Aggregator {
  public:
+  bool is_elementwise() const noexcept override { return true; }
   void begin(std::size_t size) override {
     sum_.resize(size);
     std::ranges::fill(sum_, 0.0F);

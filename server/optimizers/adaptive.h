@@ -43,6 +43,7 @@ class AdaptiveOptimizer final : public ServerOptimizer {
       model[i] += lr * first[i] / (std::sqrt(second[i] * unbias) + tau_);
     }
   }
+  bool is_elementwise() const noexcept override { return true; }
   std::vector<FloatBuffer>& state() override { return state_; }
 
  private:

@@ -19,6 +19,7 @@ class Momentum final : public ServerOptimizer {
       model[i] += lr_ * (nesterov_ ? pseudo_gradient[i] + beta_ * velocity[i] : velocity[i]);
     }
   }
+  bool is_elementwise() const noexcept override { return true; }
   std::vector<FloatBuffer>& state() override { return state_; }
 
  private:

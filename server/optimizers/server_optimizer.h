@@ -14,9 +14,13 @@ namespace gossamer {
 class ServerOptimizer {
  public:
   virtual ~ServerOptimizer() = default;
+  // Whether each float of the result follows from the same float of what goes in, so that shards of a server
+  // can work on ranges. Says no where nobody thought of it.
+  virtual bool is_elementwise() const noexcept { return false; }
   // model.size() == pseudo_gradient.size(), the same at every call.
   virtual void step(std::span<float> model, std::span<const float> pseudo_gradient) = 0;
-  // The moments, in a fixed order, for checkpoints. Empty before the first step of a stateful optimizer.
+  // The moments, in a fixed order, for checkpoints: a float for each parameter, or a single one for all.
+  // Empty before the first step of a stateful optimizer.
   virtual std::vector<FloatBuffer>& state() = 0;
 };
 

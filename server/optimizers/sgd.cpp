@@ -10,6 +10,7 @@ class Sgd final : public ServerOptimizer {
   void step(std::span<float> model, std::span<const float> pseudo_gradient) override {
     for (std::size_t i = 0; i < model.size(); ++i) model[i] += lr_ * pseudo_gradient[i];
   }
+  bool is_elementwise() const noexcept override { return true; }
   std::vector<FloatBuffer>& state() override { return none_; }
 
  private:

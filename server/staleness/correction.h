@@ -12,6 +12,9 @@ namespace gossamer {
 class Correction {
  public:
   virtual ~Correction() = default;
+  // Whether each float of the result follows from the same float of what goes in, so that shards of a server
+  // can work on ranges. Says no where nobody thought of it.
+  virtual bool is_elementwise() const noexcept { return false; }
   // Changes `update` in place. All three have the same size; none overlap.
   virtual void correct(std::span<float> update, std::span<const float> current,
                        std::span<const float> base) = 0;

@@ -17,6 +17,7 @@ class DelayCompensation final : public Correction {
         adaptive_(options.flag("sync.correction.delay_compensation.adaptive")),
         lr_(static_cast<float>(options.real("client.lr"))) {}
 
+  bool is_elementwise() const noexcept override { return true; }
   void correct(std::span<float> update, std::span<const float> current,
                std::span<const float> base) override {
     constexpr float kMemory = 0.95F;

@@ -10,6 +10,7 @@ class Mixing final : public Correction {
  public:
   explicit Mixing(float alpha) : alpha_(alpha) {}
 
+  bool is_elementwise() const noexcept override { return true; }
   void correct(std::span<float> update, std::span<const float> current,
                std::span<const float> base) override {
     for (std::size_t i = 0; i < update.size(); ++i) {

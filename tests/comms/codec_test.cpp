@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/shard_plan.h"
 #include "tests/comms/travel.h"
 
 namespace gossamer {
@@ -96,8 +97,13 @@ TEST(Codec, AReportTravelsBehindTheContent) {
   header.payload_bytes = 132 * 8 - 1;
   EXPECT_FALSE(decode_header(encode_header(header), 10'000).ok()) << "longer than the payload";
   header = frame.header;
+  header.type = FrameType::finish;
+  EXPECT_FALSE(decode_header(encode_header(header), 10'000).ok()) << "only updates and models have metadata";
   header.type = FrameType::model;
-  EXPECT_FALSE(decode_header(encode_header(header), 10'000).ok()) << "only an update has metadata";
+  header.metadata = kMostShards - 1;
+  EXPECT_TRUE(decode_header(encode_header(header), 10'000).ok());
+  header.metadata = kMostShards;
+  EXPECT_FALSE(decode_header(encode_header(header), 10'000).ok()) << "there are not so many shards";
 }
 
 TEST(Codec, AnAggregatorsReportTravelsToo) {

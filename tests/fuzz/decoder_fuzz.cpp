@@ -11,6 +11,7 @@
 
 #include "comms/codec.h"
 #include "comms/peer_codec.h"
+#include "comms/shard_codec.h"
 #include "server/filters/methods.h"
 
 namespace {
@@ -52,6 +53,18 @@ void decode_payload(const Frame& frame) {
     const Frame again = encode_roster(frame.header.run_id, frame.header.client, roster.value());
     require(again.header.payload_checksum == frame.header.payload_checksum);
   }
+  if (const auto orders = decode_orders(frame)) {
+    require(orders.value().size() <= kOrdersPerFrame);
+    for (const ShardOrder& order : orders.value()) require(order.client >= 0 && order.round >= 0);
+    const Frame again = encode_orders(frame.header.run_id, orders.value());
+    require(again.header.payload_checksum == frame.header.payload_checksum);
+  }
+  if (auto section = decode_section(frame)) {
+    require(section.value().values.size() * sizeof(float) == frame.payload.size());
+    const Frame again = encode_section(frame.header.run_id, std::move(section).value());
+    require(again.header.payload_checksum == frame.header.payload_checksum);
+  }
+  if (const auto part = decode_part(frame)) require(part.value().client >= 0 && part.value().round >= 0);
   if (frame.header.elements <= kMaxPayloadBytes) {
     std::vector<float> values(frame.header.elements);
     if (read_floats(frame, values)) {

@@ -106,7 +106,7 @@ TEST_F(Peers, GoTwoRoundsAheadAtMostAndShowTheirModels) {
   EXPECT_EQ(metrics.bytes_up, 300U);
   EXPECT_EQ(metrics.bytes_down, 150U);
   EXPECT_EQ(metrics.rejected, 1);
-  EXPECT_EQ(commits_[0].model->values, FloatBuffer(kFloats, 3.0F));  // the mean of 1, 2, 6
+  EXPECT_EQ(coordinator().model()->values, FloatBuffer(kFloats, 3.0F));  // the mean of 1, 2, 6
   // Squares of -2, -1, 3, in three elements each.
   EXPECT_NEAR(*metrics.consensus_distance, std::sqrt(3 * 14 / 3.0), 1e-6);
 }
@@ -137,7 +137,7 @@ TEST_F(Peers, OfASumShowOneModel) {
   EXPECT_TRUE(commits_.empty());
   show(0, 1, 4);
   ASSERT_EQ(commits_.size(), 1U);
-  EXPECT_EQ(commits_[0].model->values[0], 4);
+  EXPECT_EQ(coordinator().model()->values[0], 4);
   EXPECT_EQ(commits_[0].metrics.consensus_distance, std::nullopt);
 }
 
@@ -159,7 +159,7 @@ TEST_F(Peers, OfGossipGoOnWithoutOne) {
   ASSERT_EQ(commits_.size(), 1U);
   EXPECT_EQ(commits_[0].metrics.clients, 2);
   EXPECT_EQ(commits_[0].metrics.dropped, 1);
-  EXPECT_EQ(commits_[0].model->values[0], 1);
+  EXPECT_EQ(coordinator().model()->values[0], 1);
   take(coordinator().left(0, "gone too", 1));
   ASSERT_TRUE(finish_);
   EXPECT_FALSE(finish_->success);
@@ -203,7 +203,7 @@ TEST_F(Peers, WithoutCommonRoundsEndOneWithAsManyReportsAsThereArePeers) {
   for (ClientId client = 0; client < 3; ++client) show(client, 9, static_cast<float>(client));
   ASSERT_EQ(commits_.size(), 2U);
   EXPECT_EQ(commits_[1].metrics.clients, 3);
-  EXPECT_EQ(commits_[1].model->values[0], 1);
+  EXPECT_EQ(coordinator().model()->values[0], 1);
   report(0, 1);
   EXPECT_EQ(commits_.size(), 2U);
   report(0, 2);

@@ -27,8 +27,8 @@ class QuadraticClients final : public VirtualClients {
 
   std::int64_t examples(ClientId) const override { return 1; }
   std::size_t ahead() const override { return 1; }
-  void begin(Work work, const Frame& model) override { models_[work] = model; }
-  Result<Frame> outcome(Work work) override {
+  void begin(Work work, const Parcel& model) override { models_[work] = model.first; }
+  Result<Parcel> outcome(Work work) override {
     const Frame& model = models_.at(work);
     float centre = 0;
     std::memcpy(&centre, decode_model(model).value().payload.bytes.data(), sizeof centre);
@@ -36,7 +36,7 @@ class QuadraticClients final : public VirtualClients {
     update.info.client = model.header.client;
     update.info.round = model.header.round;
     const SharedFloats floats = SharedFloats::of(std::move(update.values));
-    return encode_update(0, {update.info, {1, {floats.owner, std::as_bytes(floats.values)}}});
+    return Parcel{encode_update(0, {update.info, {1, {floats.owner, std::as_bytes(floats.values)}}}), {}};
   }
   void forget(Work work) override { models_.erase(work); }
   void go_on(Work, const FrameHeader& model) override { trainer_->go_on(task_of(model)); }
@@ -89,7 +89,7 @@ TEST(ElasticAsynchronous, FollowsItsRuleInTheOrderOfVirtualTime) {
     return Evaluation{};
   };
   keeper.set_services(std::move(services));
-  EventLoop loop(options, clients, kFrameHeaderBytes + sizeof(float));
+  EventLoop loop(options, clients, {kFrameHeaderBytes + sizeof(float)});
   EXPECT_EQ(loop.run(*coordinator, keeper, [] { return false; }), "rounds");
 
   const std::array<std::size_t, 7> order{0, 1, 0, 0, 1, 0, 0};

@@ -1,0 +1,94 @@
+#include "comms/parcel.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "comms/codec.h"
+
+namespace gossamer {
+
+std::size_t Parcel::wire_bytes() const noexcept {
+  std::size_t bytes = first.wire_bytes();
+  for (const Frame& frame : more) bytes += frame.wire_bytes();
+  return bytes;
+}
+
+Parcel encode_model_parcel(std::uint64_t run_id, Round round, ClientId client, const Compressed& first,
+                           std::span<const Compressed> more, std::int64_t steps) {
+  const auto sequence = static_cast<std::uint64_t>(round);
+  Parcel models{encode_model(run_id, round, client, sequence, first, steps), {}};
+  models.more.reserve(more.size());
+  for (const Compressed& range : more) {
+    models.more.push_back(encode_model(run_id, round, client, sequence, range, steps));
+    models.more.back().header.metadata = static_cast<std::uint8_t>(models.more.size());
+  }
+  return models;
+}
+
+Parcel readdress(const Parcel& models, ClientId client) {
+  Parcel parcel = models;
+  parcel.first.header.client = client;
+  for (Frame& frame : parcel.more) frame.header.client = client;
+  return parcel;
+}
+
+Parcel encode_update_parcel(std::uint64_t run_id, const CompressedUpdate& update) {
+  Parcel parcel{encode_update(run_id, update), {}};
+  parcel.more.reserve(update.more.size());
+  for (const Compressed& range : update.more) {
+    CompressedUpdate part{update.info, range, {}};
+    part.info.tau = nullptr;  // said once
+    parcel.more.push_back(encode_update(run_id, part));
+  }
+  return parcel;
+}
+
+Result<CompressedUpdate> decode_update(const Parcel& parcel) {
+  auto update = decode_update(parcel.first);
+  if (!update) return update;
+  CompressedUpdate whole = std::move(update).value();
+  whole.more.reserve(parcel.more.size());
+  for (const Frame& frame : parcel.more) {
+    auto part = decode_update(frame);
+    if (!part) return part;
+    whole.more.push_back(std::move(part.value().content));
+  }
+  return whole;
+}
+
+Result<Parcel> pass_through(const Parcel& parcel) {
+  auto first = pass_through(parcel.first);
+  if (!first) return first.fault();
+  Parcel passed{std::move(first).value(), {}};
+  passed.more.reserve(parcel.more.size());
+  for (const Frame& frame : parcel.more) {
+    auto more = pass_through(frame);
+    if (!more) return more.fault();
+    passed.more.push_back(std::move(more).value());
+  }
+  return passed;
+}
+
+std::optional<Parcel> ParcelAssembly::add(std::size_t shard, Frame frame) {
+  if (shards_ == 1) return Parcel{std::move(frame), {}};
+  const ClientId client = frame.header.client;
+  Open& open = open_[client];
+  if (frame.header.round < open.round) return std::nullopt;
+  if (frame.header.round > open.round || open.frames.empty()) {
+    open.round = frame.header.round;
+    open.frames.assign(shards_, std::nullopt);
+  }
+  open.frames.at(shard) = std::move(frame);
+  if (std::ranges::any_of(open.frames, [](const auto& part) { return !part; })) return std::nullopt;
+  Parcel parcel{std::move(*open.frames[0]), {}};
+  for (std::size_t s = 1; s < shards_; ++s) parcel.more.push_back(std::move(*open.frames[s]));
+  open_.erase(client);
+  return parcel;
+}
+
+void ParcelAssembly::drop(ClientId client, Round round) {
+  const auto open = open_.find(client);
+  if (open != open_.end() && open->second.round == round) open_.erase(open);
+}
+
+}  // namespace gossamer

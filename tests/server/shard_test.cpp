@@ -181,7 +181,7 @@ std::vector<Given> configurations() {
                    {"sync.correction.delay_compensation.adaptive", "true"}});
   }
   all.push_back({{"sync.mode", "bsp"}, {"cohort.size", "2"}, {"sync.backup_workers", "1"}});
-  all.push_back({{"sync.mode", "bsp"}, {"cohort.min_size", "4"}, {"server.weighting", "uniform"}});
+  all.push_back({{"sync.mode", "bsp"}, {"cohort.min_size", "3"}, {"server.weighting", "uniform"}});
   all.push_back({{"sync.mode", "async"}, {"cohort.size", "2"}});
   return all;
 }

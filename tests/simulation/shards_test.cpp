@@ -34,8 +34,14 @@ TEST(SimulatedShards, InLockstepAreASingleServerButForTheirHeaders) {
 
 TEST(SimulatedShards, MakeTheSingleServersModelWithEveryModeAndAlgorithm) {
   const std::vector<Keys> ways{
-      {{"sync.mode", "bsp"}, {"cohort.size", "2"}, {"sync.backup_workers", "1"}, {"sync.late", "finish"}},
-      {{"sync.mode", "bsp"}, {"sync.backup_workers", "1"}, {"cohort.size", "3"}, {"devices.dropout", "0.2"}},
+      {{"sync.mode", "bsp"},
+       {"cohort.fraction", "0.5"},
+       {"sync.backup_workers", "1"},
+       {"sync.late", "finish"}},
+      {{"sync.mode", "bsp"},
+       {"sync.backup_workers", "1"},
+       {"cohort.fraction", "0.75"},
+       {"devices.dropout", "0.2"}},
       {{"sync.mode", "ssp"}, {"sync.staleness", "1"}},
       {{"sync.mode", "async"}, {"sync.staleness_weight", "hinge"}, {"devices.dropout", "0.2"}},
       {{"sync.mode", "buffered"}, {"sync.buffer", "2"}},

@@ -55,7 +55,7 @@ std::string TransportDriver::drive(const std::function<bool()>& stop_requested) 
   try {
     return drive_to_end(stop_requested);
   } catch (const RunError& error) {
-    if (!finish_) say_goodbye(error.what());  // a shard was lost in the middle of something
+    if (!finish_) say_goodbye({false, error.what()});  // a shard was lost in the middle of something
     throw;
   }
 }

@@ -7,9 +7,9 @@
 #include "comms/codec.h"
 #include "coordinator_support.h"
 #include "core/error.h"
-#include "scripted_transport.h"
 #include "server/remote_shards.h"
 #include "server/shard_gate.h"
+#include "tests/comms/scripted_transport.h"
 
 namespace gossamer {
 namespace {

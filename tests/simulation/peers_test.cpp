@@ -103,10 +103,10 @@ TEST(PeerSimulation, SyncSgdOfOneStepIsFederatedAveraging) {
 TEST(PeerSimulation, SyncSgdSumsInEveryStep) {
   const Keys ring{{"topology.name", "ring"}};
   const Keys keys = ring + Keys{{"algorithm.name", "sync_sgd"}, {"client.local_steps", "3"}};
-  // Weights and biases in every step, and how large the round's three batches are: these and the biases are
-  // short enough for an exchange.
+  // Weights and biases in every step, and how large the round's three batches are, with a mark of the
+  // weights: these and the biases are short enough for an exchange.
   EXPECT_EQ(simulate_peers(keys).rounds[1].bytes_up,
-            3 * (2 * 5 * 7840 * 4U + 6 * 5 * 10 * 4U) + 6 * 5 * 3 * 4U);
+            3 * (2 * 5 * 7840 * 4U + 6 * 5 * 10 * 4U) + 6 * 5 * (3 + 1) * 4U);
   // The virtual time of its sums is three times that of one a round.
   const Keys slow{{"network.up_mbps", "8"}, {"network.latency_ms", "10"}, {"devices.speed", "1e12"}};
   EXPECT_NEAR(simulate_peers(keys + slow).rounds[0].time_s, 3 * simulate_peers(ring + slow).rounds[0].time_s,

@@ -226,10 +226,10 @@ TEST_F(Buckets, CarryFactorsWhereTheseAreShorter) {
     exchange.leave();
     EXPECT_EQ(sum_.all.back().size(), 4U * (20 + 10));
     EXPECT_EQ(multiplied, (std::vector<std::size_t>{30, 4, 80, 40}));
+    EXPECT_THROW(exchange.factors(wide), std::logic_error) << "not the next of the parameters";
     EXPECT_FALSE(exchange.factors(narrow));
     give(exchange, 0, 30);
   }
-  EXPECT_THROW(exchange.factors({"before", {20, 10}, 0, 200, TensorRole::parameter}), std::logic_error);
   exchange.close();
 }
 

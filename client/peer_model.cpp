@@ -1,7 +1,6 @@
 #include "client/peer_model.h"
 
 #include <algorithm>
-#include <atomic>
 #include <utility>
 
 namespace gossamer {
@@ -83,9 +82,10 @@ Result<std::monostate> PeerModel::absorb(const Compressed& theirs, double weight
 }
 
 FloatBuffer& PeerModel::change() {
-  if (values_.use_count() > 1) values_ = std::make_shared<FloatBuffer>(*values_);
-  // Whoever held it before may have read it on another thread.
-  std::atomic_thread_fence(std::memory_order_acquire);
+  // Whoever held it before may have read it on another thread: to take a share, unlike to look at the count,
+  // comes after that.
+  const std::shared_ptr<FloatBuffer> ours = values_;
+  if (ours.use_count() > 2) values_ = std::make_shared<FloatBuffer>(*ours);
   return *values_;
 }
 

@@ -70,6 +70,9 @@ function(gossamer_test name)
   if(ARG_TORCH)
     target_link_libraries(${name} PRIVATE gossamer_torch)
     gossamer_precompile_torch(${name})
+    # One thread a trainer, as in the program. (How OpenBLAS orders threads of its own no sanitizer sees.)
+    list(APPEND ARG_ENVIRONMENT OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+         TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/support/tsan.supp)
   endif()
   gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60)
   # gtest_discover_tests() takes lists apart, so a second label would be lost: the properties are set by a file

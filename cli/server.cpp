@@ -54,12 +54,13 @@ int aggregate(Federation& federation, const TreePlan& plan) {
 int hold_shard(Federation& federation, std::int64_t number) {
   const Options& options = federation.options;
   check_reachable("server.listen", options.text("server.listen"), "clients");
-  const auto transport = make_zmq_hub(listening(federation));
+  auto hub = make_zmq_hub(listening(federation));
   ZmqClientSettings settings;
   settings.connect = options.text("server.connect");
   settings.client = id_of_shard(options, static_cast<std::size_t>(number));
   settings.limits = zmq_limits(federation);
-  transport->connect(settings);
+  hub->connect(settings);
+  const auto transport = at_a_distance(options, std::move(hub));
   log_info("shard " + std::to_string(number) + ": listening on " + transport->endpoint());
   ShardProcess process(options, *federation.initial, static_cast<std::size_t>(number), *transport);
   process.run(transport->endpoint(), std::chrono::duration<double>(options.real("client.server_timeout_s")),

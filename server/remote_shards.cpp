@@ -52,8 +52,7 @@ void RemoteShards::say_goodbye() {
   for (const Place& shard : shards_) {
     if (shard.rank < 0) continue;
     ++here;
-    static_cast<void>(
-        transport_.send(shard.rank, encode_text(FrameType::finish, run_id_, 0, "the run is over")));
+    static_cast<void>(transport_.send(shard.rank, encode_finish(run_id_, 0, end_.reason, end_.success)));
   }
   if (!farewell_) {
     static_cast<void>(transport_.flush(Transport::Clock::now() + kDriverFlush));

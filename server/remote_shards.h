@@ -21,7 +21,7 @@ class RemoteShards final : public ShardPort {
   // All references outlive it. `farewell`: as TransportDriverSettings::farewell.
   RemoteShards(const Options& options, const ParameterLayout& layout, Transport& transport,
                std::optional<std::chrono::duration<double>> farewell);
-  // Tells them that the run is over.
+  // Tells them that the run is over: as it has ended(), otherwise that it failed.
   ~RemoteShards() override;
   RemoteShards(const RemoteShards&) = delete;
   RemoteShards& operator=(const RemoteShards&) = delete;
@@ -57,6 +57,7 @@ class RemoteShards final : public ShardPort {
   Moved count(std::size_t shard, const PartNotice& notice);
   // Whether the notice is of what the client was served last, or of nothing that is kept.
   bool is_current(const PartNotice& notice) const;
+  void ended(const Finish& end) { end_ = end; }
   // From now on there is no whole model. Returns what to say of it.
   std::string lost(std::size_t shard, const std::string& reason);
 
@@ -81,6 +82,7 @@ class RemoteShards final : public ShardPort {
   std::deque<Result<Message>> set_aside_;
   std::map<ClientId, double> servings_;
   bool broken_ = false;
+  Finish end_{false, "shard 0 has failed"};
 };
 
 // Null where the server has one shard.

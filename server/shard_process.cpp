@@ -99,6 +99,7 @@ void ShardProcess::obey(const Frame& frame) {
       throw ConfigError("refused by shard 0: " + decode_text(frame).value_or("no reason"));
     case FrameType::finish:
       end_ = decode_text(frame).value_or("no reason");
+      if (is_failure(frame)) throw RunError(*end_);
       break;
     default:
       break;

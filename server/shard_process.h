@@ -19,8 +19,8 @@ class ShardProcess {
   ShardProcess(const Options& options, const Parameters& initial, std::size_t shard, Transport& transport);
 
   // Registers with shard 0, which tells clients that this shard is at `address`, and serves until shard 0
-  // says that the run is over; returns its reason. RunError where shard 0 is lost, or silent for `patience`.
-  // ConfigError on a refusal.
+  // says that the run is over; returns its reason. RunError where shard 0 is lost, or silent for `patience`,
+  // or says that the run failed. ConfigError on a refusal.
   std::string run(const std::string& address, std::chrono::duration<double> patience,
                   const std::function<bool()>& stop_requested);
 

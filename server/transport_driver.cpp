@@ -369,6 +369,7 @@ void TransportDriver::introduce() {
 
 void TransportDriver::say_goodbye(const Finish& end) {
   if (parent_ != nullptr) parent_->say_goodbye(end.reason);
+  if (settings_.shards != nullptr) settings_.shards->ended(end);  // the model may still be asked for
   for (const auto& [client, count] : updates_)
     log_debug(coordinator_->children().name_of(client) + ": " + std::to_string(count) + " updates");
   for (const auto& [client, peer] : peers_) {

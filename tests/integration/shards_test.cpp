@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "core/metrics.h"
-#include "integration/runs.h"
+#include "integration/fleet.h"
 
 namespace gossamer::testing {
 namespace {
@@ -56,26 +56,13 @@ class Sharded {
     }
   }
 
-  bool wait_for_rounds(std::int64_t rounds) {
-    const auto end = std::chrono::steady_clock::now() + kLimit;
-    while (std::chrono::steady_clock::now() < end) {
-      if (this->rounds() >= rounds) return true;
-      if (processes_[0]->wait(std::chrono::milliseconds(20))) return false;
-    }
-    return false;
-  }
-  std::int64_t rounds() const {
-    if (!std::filesystem::exists(out_ / "metrics.jsonl")) return 0;
-    return std::ssize(read_metrics(out_ / "metrics.jsonl"));
-  }
+  bool wait_for_rounds(std::int64_t rounds) { return testing::wait_for_rounds(*processes_[0], out_, rounds); }
+  std::int64_t rounds() const { return recorded_rounds(out_); }
   nlohmann::json finish(int expected = 0) { return testing::finish(*processes_[0], out_, expected); }
   Process& shard(int s) { return *processes_[static_cast<std::size_t>(s)]; }
   Process& client(int k) { return *clients_[static_cast<std::size_t>(k)]; }
   const std::filesystem::path& out() const { return out_; }
   const std::string& address() const { return address_; }
-  static void expect_end(Process& process, int expected) {
-    EXPECT_EQ(process.wait(kLimit), expected) << process.output();
-  }
 
  private:
   std::filesystem::path out_;
@@ -102,8 +89,8 @@ TEST_P(ShardsInThreePlaces, GiveTheSingleServersModelAndTheSameBytes) {
             simulated);
   Sharded fleet(kKeys, folder, count, count != 3);  // or they ask for their ids
   EXPECT_EQ(outcome_of(fleet.finish()), simulated);
-  for (int s = 1; s < count; ++s) Sharded::expect_end(fleet.shard(s), 0);
-  for (int k = 0; k < 4; ++k) Sharded::expect_end(fleet.client(k), 0);
+  for (int s = 1; s < count; ++s) Fleet::expect_end(fleet.shard(s), 0);
+  for (int k = 0; k < 4; ++k) Fleet::expect_end(fleet.client(k), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, ShardsInThreePlaces, ::testing::Values(1, 2, 3, 4),
@@ -122,8 +109,8 @@ TEST_P(ShardsWithEveryMode, TrainOverBothTransports) {
   EXPECT_EQ(run_to_end(mpirun(3), keys + shards(2), folder / "mpi").at("stopped_by"), "rounds");
   Sharded fleet(keys, folder, 3);
   EXPECT_EQ(fleet.finish().at("stopped_by"), "rounds");
-  for (int s = 1; s < 3; ++s) Sharded::expect_end(fleet.shard(s), 0);
-  for (int k = 0; k < 4; ++k) Sharded::expect_end(fleet.client(k), 0);
+  for (int s = 1; s < 3; ++s) Fleet::expect_end(fleet.shard(s), 0);
+  for (int k = 0; k < 4; ++k) Fleet::expect_end(fleet.client(k), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -148,8 +135,8 @@ TEST(ShardsOverZmq, EndWithTheNameOfAShardThatIsKilled) {
     fleet.shard(1).signal(SIGKILL);
     EXPECT_THAT(fleet.finish(3).at("stopped_by"), HasSubstr("shard 1 at tcp://"));
     EXPECT_THAT(fleet.shard(0).output(), HasSubstr("shard 1 at tcp://"));
-    Sharded::expect_end(fleet.shard(2), 0);
-    for (int k = 0; k < 4; ++k) Sharded::expect_end(fleet.client(k), 3);
+    Fleet::expect_end(fleet.shard(2), 3);
+    for (int k = 0; k < 4; ++k) Fleet::expect_end(fleet.client(k), 3);
     EXPECT_TRUE(std::filesystem::exists(fleet.out() / "model.pt"));
   }
 }
@@ -159,8 +146,8 @@ TEST(ShardsOverZmq, EndWhereTheFirstIsKilled) {
   Sharded fleet(kKeys + kLong, folder, 2);
   ASSERT_TRUE(fleet.wait_for_rounds(2)) << fleet.shard(0).output();
   fleet.shard(0).signal(SIGKILL);
-  Sharded::expect_end(fleet.shard(1), 3);
-  for (int k = 0; k < 4; ++k) Sharded::expect_end(fleet.client(k), 3);
+  Fleet::expect_end(fleet.shard(1), 3);
+  for (int k = 0; k < 4; ++k) Fleet::expect_end(fleet.client(k), 3);
 }
 
 TEST(ShardsOverZmq, GoOnWithoutClientsThatAreKilled) {
@@ -177,8 +164,8 @@ TEST(ShardsOverZmq, GoOnWithoutClientsThatAreKilled) {
     }
     fleet.shard(0).signal(SIGTERM);
     EXPECT_EQ(fleet.finish().at("stopped_by"), "signal");
-    for (int s = 1; s < 3; ++s) Sharded::expect_end(fleet.shard(s), 0);
-    for (const int k : {0, 3}) Sharded::expect_end(fleet.client(k), 0);
+    for (int s = 1; s < 3; ++s) Fleet::expect_end(fleet.shard(s), 0);
+    for (const int k : {0, 3}) Fleet::expect_end(fleet.client(k), 0);
   }
 }
 

@@ -35,12 +35,13 @@ class SyncSgdTrainer final : public LocalTrainer {
   // Sums them over the peers, and beside them a mark of the weights: where each peer makes the products of
   // all, they stay the same on machines of one kind only.
   void check_equal_weights(GradientExchange& exchange, std::vector<float>& examples) {
-    const auto mark = static_cast<float>(checksum_of(std::as_bytes(work_.weights())) % kMarks);
+    const auto peers = static_cast<std::uint64_t>(exchange.world_size());
+    const auto mark = static_cast<float>(checksum_of(std::as_bytes(work_.weights())) % (kExact / peers));
     examples.push_back(mark);
     exchange.sum(examples);
     const float all = examples.back();
     examples.pop_back();
-    if (all != mark * static_cast<float>(exchange.world_size()))
+    if (all != mark * static_cast<float>(peers))
       throw RunError(
           "the peers' models have come to differ: their machines multiply differently; "
           "set algorithm.sync_sgd.factors = never");
@@ -54,7 +55,8 @@ class SyncSgdTrainer final : public LocalTrainer {
     for (float& value : statistics) value /= peers;
   }
 
-  static constexpr std::uint64_t kMarks = 1 << 14;  // whose sum over a thousand peers is exact
+  static constexpr std::uint64_t kExact = std::uint64_t{1}
+                                          << 24U;  // integers up to it are floats, and add up
 
   LocalWork work_;
   std::int64_t steps_;

@@ -1,9 +1,9 @@
 #include "cli/bench_ddp.h"
+#include "core/checksum.h"
 
 #include <mpi.h>
 #include <sched.h>
 #include <torch/torch.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -136,7 +136,7 @@ class Stepper {
   }
   // Whether all ranks have the same weights.
   bool same_everywhere() {
-    const std::uint64_t digest = XXH3_64bits(work_.weights().data(), work_.weights().size_bytes());
+    const std::uint64_t digest = checksum_of(std::as_bytes(work_.weights()));
     std::uint64_t first = digest;
     MPI_Bcast(&first, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
     int same = first == digest ? 1 : 0;

@@ -281,13 +281,24 @@ void triad(float* __restrict a, const float* __restrict b, const float* __restri
   for (std::size_t i = 0; i < n; ++i) a[i] = b[i] + s * c[i];
 }
 
+// The update as its receiver's aggregator gets it.
+Compressed arrived(const CompressedUpdate& update) {
+  const auto received = pass_through(encode_update(0, update));
+  if (!received) throw RunError("bench server: " + received.fault().reason);
+  auto decoded = decode_update(received.value());
+  if (!decoded) throw RunError("bench server: " + decoded.fault().reason);
+  return std::move(decoded).value().content;
+}
+
 void measure_aggregation(const Options& defaults, Rows& rows) {
   const auto aggregator = aggregators().make(defaults);
   const auto compressor = up_compressors().make(defaults);
   std::vector<Compressed> updates;
   for (std::size_t k = 0; k < kUpdates; ++k) {
     const SharedFloats values = floats(kParameters, static_cast<float>(k));
-    updates.push_back({values.size(), {values.owner, std::as_bytes(values.values)}});
+    CompressedUpdate update;
+    update.content = {values.size(), {values.owner, std::as_bytes(values.values)}};
+    updates.push_back(arrived(update));
   }
   FloatBuffer mean(kParameters);
   FloatBuffer a(kTriadFloats), b(kTriadFloats), c(kTriadFloats);

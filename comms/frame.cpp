@@ -163,7 +163,9 @@ Result<Frame> decode_frame(const FrameHeader& header, SharedBytes payload) {
     return malformed("payload of " + std::to_string(payload.size()) + " bytes where the header says " +
                      std::to_string(header.payload_bytes));
   }
-  if (checksum_of(payload.bytes) != header.payload_checksum) return malformed("payload checksum is wrong");
+  const Scan seen = scan(payload.bytes);
+  if (seen.checksum != header.payload_checksum) return malformed("payload checksum is wrong");
+  payload.finite = seen.finite;
   return Frame{header, std::move(payload)};
 }
 

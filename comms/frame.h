@@ -96,7 +96,8 @@ HeaderBytes encode_header(const FrameHeader& header);
 // encode_header() could have written, or `malformed`.
 Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_t max_payload_bytes);
 
-// Checks the payload's length and checksum against the header, and joins the two.
+// Checks the payload's length and checksum against the header, and joins the two; the same pass finds out
+// whether the payload is `finite`.
 Result<Frame> decode_frame(const FrameHeader& header, SharedBytes payload);
 
 inline std::size_t Frame::wire_bytes() const noexcept { return kFrameHeaderBytes + payload.size(); }

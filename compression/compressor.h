@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,15 +29,6 @@ class Compressor {
   // and then nothing was added. Never reads or writes out of bounds, whatever the bytes.
   virtual Result<std::monostate> decompress_add(const Compressed& content, float weight,
                                                 std::span<float> sum) const = 0;
-  // sum = base + weight * decoded, in one pass over the payload, for those who keep two sums: as fast as
-  // memory where in place the payload is read twice, to know that all of it is well before any of it is
-  // added. Of a malformed one, `sum` is left in any state. False where a compressor has no use for it.
-  virtual bool adds_in_one_pass() const noexcept { return false; }
-  virtual Result<std::monostate> decompress_sum(const Compressed& content, float weight,
-                                                std::span<const float> base, std::span<float> sum) const {
-    std::ranges::copy(base, sum.begin());
-    return decompress_add(content, weight, sum);
-  }
   // values = decoded, with the same promises.
   virtual Result<std::monostate> decompress(const Compressed& content, std::span<float> values) const = 0;
 };

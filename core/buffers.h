@@ -62,6 +62,8 @@ using ByteBuffer = std::vector<std::byte, BufferAllocator<std::byte>>;
 struct SharedBytes {
   std::shared_ptr<const void> owner;
   std::span<const std::byte> bytes;
+  // Known to hold no NaN and no infinity where read as floats: who took the bytes in has looked (frame.h).
+  bool finite = false;
 
   static SharedBytes of(ByteBuffer buffer) {
     auto held = std::make_shared<const ByteBuffer>(std::move(buffer));

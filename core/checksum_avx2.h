@@ -1,11 +1,12 @@
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
+#include "core/checksum.h"
 
 namespace gossamer {
 
-// checksum_of() for processors with AVX2, in a file that is compiled for them; nothing else may be in it.
-std::uint64_t checksum_avx2(const void* data, std::size_t size) noexcept;
+// checksum_of() and scan() for processors with AVX2, in a file that is compiled for them; nothing else may be
+// in it.
+std::uint64_t checksum_avx2(std::span<const std::byte> bytes) noexcept;
+Scan scan_avx2(std::span<const std::byte> bytes) noexcept;
 
 }  // namespace gossamer

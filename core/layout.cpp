@@ -1,7 +1,7 @@
 #include "core/layout.h"
+#include "core/checksum.h"
 
 #include <sodium.h>
-#include <xxhash.h>
 
 #include <array>
 
@@ -27,7 +27,7 @@ ParameterLayout::ParameterLayout(std::vector<TensorSpec> tensors) : tensors_(std
     size_ += tensor.size;
     if (!in_buffers) parameter_count_ = size_;
   }
-  fingerprint_ = XXH3_64bits(description.data(), description.size());
+  fingerprint_ = checksum_of(description);
 }
 
 std::string sha256(std::span<const float> values) {

@@ -1,6 +1,5 @@
 #include "core/options.h"
-
-#include <xxhash.h>
+#include "core/checksum.h"
 
 #include <algorithm>
 #include <array>
@@ -271,7 +270,7 @@ std::uint64_t Options::digest() const {
     const OptionSpec& spec = schema_->specs()[i];
     if (!is_local(spec.key) && applies(spec)) described += spec.key + '=' + values_[i].text + '\n';
   }
-  return XXH3_64bits(described.data(), described.size());
+  return checksum_of(described);
 }
 
 const OptionSpec& Options::spec_of(std::string_view key, OptionKind kind) const {

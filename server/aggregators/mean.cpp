@@ -19,12 +19,8 @@ class Mean final : public Aggregator {
   Result<std::monostate> accumulate(const Compressed& update, double weight,
                                     const Compressor& compressor) override {
     const auto factor = static_cast<float>(weight);
-    const bool one_pass = compressor.adds_in_one_pass();
-    if (one_pass) next_.resize(sum_.size());
-    auto added = one_pass ? compressor.decompress_sum(update, factor, sum_, next_)
-                          : compressor.decompress_add(update, factor, sum_);
+    auto added = compressor.decompress_add(update, factor, sum_);
     if (!added) return added;
-    if (one_pass) sum_.swap(next_);
     total_ += weight;
     return added;
   }
@@ -44,7 +40,6 @@ class Mean final : public Aggregator {
 
  private:
   FloatBuffer sum_;
-  FloatBuffer next_;  // the sum with one update more, until that is known to be well
   double total_ = 0;
 };
 

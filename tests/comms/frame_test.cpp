@@ -91,6 +91,19 @@ TEST(Frame, RoundTrips) {
   }
 }
 
+TEST(Frame, ItsReceiverKnowsWhetherThePayloadIsFinite) {
+  for (const float last : {1.0F, std::numeric_limits<float>::infinity()}) {
+    FloatBuffer floats(1000, 1.0F);
+    floats.back() = last;
+    const SharedFloats shared = SharedFloats::of(std::move(floats));
+    const Frame sent = make_frame(example_header(), {shared.owner, std::as_bytes(shared.values)});
+    EXPECT_FALSE(sent.payload.finite);  // nobody has looked yet
+    const auto frame = decode_frame(sent.header, sent.payload);
+    ASSERT_TRUE(frame.ok());
+    EXPECT_EQ(frame.value().payload.finite, last == 1.0F);
+  }
+}
+
 TEST(Frame, EveryTypeRoundTrips) {
   for (int type = 1; type <= static_cast<int>(kLastFrameType); ++type) {
     FrameHeader header;

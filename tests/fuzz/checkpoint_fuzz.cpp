@@ -1,12 +1,12 @@
 // Whatever the bytes are, a checkpoint is read or refused with FileError. Each input is tried as it is, and
 // once more behind a header that is right, for a checksum is not found by chance.
-#include <xxhash.h>
 
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
 #include "core/checkpoint.h"
+#include "core/checksum.h"
 #include "core/error.h"
 
 namespace {
@@ -33,7 +33,7 @@ void repair(std::vector<std::byte>& file) {
   std::memcpy(file.data() + 16, &length, sizeof(length));
   std::vector<std::byte> covered(file.begin(), file.begin() + 24);
   covered.insert(covered.end(), file.begin() + 32, file.end());
-  const std::uint64_t checksum = XXH3_64bits(covered.data(), covered.size());
+  const std::uint64_t checksum = gossamer::checksum_of(covered);
   std::memcpy(file.data() + 24, &checksum, sizeof(checksum));
 }
 

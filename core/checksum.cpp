@@ -1,5 +1,6 @@
 #include "core/checksum.h"
 
+#define XXH_INLINE_ALL  // for a state on the stack, and a short input without a call
 #include <xxhash.h>
 
 #include <cstring>

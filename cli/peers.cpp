@@ -36,11 +36,11 @@ PeerPlan plan_of_peers(const Options& options, const Model& model) {
   PeerWires wires(devices, peers);
   std::vector<Seconds> at(static_cast<std::size_t>(peers));
   const bool every_step = algorithms().make(options)->exchanges_gradients();
-  const std::size_t floats =
-      every_step ? floats_of_step(model, factor_rule(options)) : model.layout()->size();
+  const StepFloats floats =
+      every_step ? floats_of_step(model, factor_rule(options)) : StepFloats{model.layout()->size(), 0};
   PeerPlan plan;
   if (const auto gossip = topology->gossip_plan(peers)) {
-    const std::size_t frame = kFrameHeaderBytes + floats * sizeof(float);
+    const std::size_t frame = kFrameHeaderBytes + floats.summed * sizeof(float);
     std::vector<PeerWires::Message> messages;
     for (Rank peer = 0; peer < peers; ++peer) {
       for (const MixingWeight& entry : gossip->row(peer, 1)) {
@@ -50,12 +50,17 @@ PeerPlan plan_of_peers(const Options& options, const Model& model) {
     plan.bytes = messages.size() * frame;
     wires.deliver(std::move(messages), 1, at);
   } else {
-    const std::int64_t sums = every_step ? options.integer("client.local_steps") : 1;
-    for (Rank peer = 0; peer < peers; ++peer)
-      plan.bytes +=
-          static_cast<std::uint64_t>(sums) * all_reduce_bytes(*topology, peer, peers, floats + 1).sent;
-    for (std::int64_t sum = 0; sum < sums && topology->kind() == TopologyKind::all_reduce; ++sum)
-      wires.all_reduce(*topology, floats + 1, 1, at);
+    const std::int64_t steps = every_step ? options.integer("client.local_steps") : 1;
+    const auto shares = static_cast<std::size_t>(peers);
+    for (Rank peer = 0; peer < peers; ++peer) {
+      ExchangeBytes bytes = all_reduce_bytes(*topology, peer, peers, floats.summed + 1);
+      bytes += gather_bytes(*topology, peer, peers, floats.gathered, (floats.gathered + shares - 1) / shares);
+      plan.bytes += static_cast<std::uint64_t>(steps) * bytes.sent;
+    }
+    for (std::int64_t step = 0; step < steps && topology->kind() == TopologyKind::all_reduce; ++step) {
+      wires.all_reduce(*topology, floats.summed + 1, 1, at);
+      wires.gather(*topology, floats.gathered, 1, at);
+    }
   }
   plan.exchange = *std::ranges::max_element(at);
   return plan;

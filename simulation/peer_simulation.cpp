@@ -239,10 +239,11 @@ void PeerSimulation::step_together(const std::map<ClientId, CompressedUpdate>& u
     step[i] = (ready_[i] - began[i]) / static_cast<double>(steps);
     ready_[i] = began[i];
   }
-  const std::size_t floats = floats_of_step(pool_.clients()[0]->model(), factor_rule(options_));
+  const StepFloats floats = floats_of_step(pool_.clients()[0]->model(), factor_rule(options_));
   for (std::int64_t done = 0; done < steps; ++done) {
     for (std::size_t i = 0; i < peers_.size(); ++i) ready_[i] += step[i];
-    wires_.all_reduce(*topology_, floats, round, ready_);
+    wires_.all_reduce(*topology_, floats.summed, round, ready_);
+    wires_.gather(*topology_, floats.gathered, round, ready_);
   }
 }
 

@@ -42,16 +42,27 @@ void PeerWires::deliver(std::vector<Message> messages, Round round, std::span<Se
 }
 
 void PeerWires::all_reduce(const Topology& topology, std::size_t count, Round round, std::span<Seconds> at) {
+  const auto peers = static_cast<int>(at.size());
   std::vector<Routes> routes;
-  for (std::size_t rank = 0; rank < at.size(); ++rank) {
-    routes.push_back(
-        routes_for(topology.all_reduce_routes(static_cast<Rank>(rank), static_cast<int>(at.size())), count));
-  }
+  for (Rank rank = 0; rank < peers; ++rank)
+    routes.push_back(routes_for(topology.all_reduce_routes(rank, peers), count));
+  follow(routes, count, chunk_size(count, routes[0].chunks), round, at);
+}
+
+void PeerWires::gather(const Topology& topology, std::size_t count, Round round, std::span<Seconds> at) {
+  const auto peers = static_cast<int>(at.size());
+  std::vector<Routes> routes;
+  for (Rank rank = 0; rank < peers; ++rank) routes.push_back(topology.gather_routes(rank, peers));
+  follow(routes, count, (count + at.size() - 1) / at.size(), round, at);
+}
+
+void PeerWires::follow(const std::vector<Routes>& routes, std::size_t count, std::size_t chunk, Round round,
+                       std::span<Seconds> at) {
   for (std::size_t stage = 0; stage < routes[0].stages.size(); ++stage) {
     std::vector<Message> messages;
     for (std::size_t rank = 0; rank < at.size(); ++rank) {
       for (const Send& send : routes[rank].stages[stage].sends) {
-        const std::size_t size = chunk_range(count, routes[rank].chunks, send.chunk).size;
+        const std::size_t size = chunk_range(count, chunk, send.chunk).size;
         if (size > 0)
           messages.push_back({static_cast<ClientId>(rank), send.to, size * sizeof(float), at[rank]});
       }

@@ -28,6 +28,8 @@ class PeerWires {
   // A sum of `count` elements along the topology's routes, stage by stage: at[rank] is when the rank begins,
   // then when it has the sum.
   void all_reduce(const Topology& topology, std::size_t count, Round round, std::span<Seconds> at);
+  // The same for a gather of `count` elements in equal shares.
+  void gather(const Topology& topology, std::size_t count, Round round, std::span<Seconds> at);
 
  private:
   struct Transfer {
@@ -35,6 +37,8 @@ class PeerWires {
     Seconds seconds_down = 0;               // that it takes the receiver's link
     Seconds first_byte = 0, last_byte = 0;  // when they come to it
   };
+  void follow(const std::vector<Routes>& routes, std::size_t count, std::size_t chunk, Round round,
+              std::span<Seconds> at);
   Transfer upload(const Message& message, Round round);
   Seconds arrive(const Transfer& transfer);
 

@@ -6,22 +6,21 @@
 namespace gossamer {
 namespace {
 
-// Where the network is as fast as memory, making the products of others' examples has to be worth it too.
-constexpr std::size_t kAutoTimesShorter = 8;
-
-std::size_t factor_floats(const FactorRule& rule, const TensorSpec& weight) {
-  return rule.examples * static_cast<std::size_t>(weight.shape[0] + weight.shape[1]);
-}
+// Up to so many examples of all peers, making the product of all costs less than gathering rows does in
+// memory, let alone over a network: its time is that of reading and writing the weights.
+constexpr std::size_t kFewExamples = 64;
+// Where the network is as fast as memory, each way has to be so many times shorter than what it replaces.
+constexpr std::size_t kFactorsTimesShorter = 8;
+constexpr std::size_t kRowsTimesShorter = 2;
 
 }  // namespace
 
-bool FactorRule::holds(const TensorSpec& weight) const noexcept {
-  return examples > 0 && weight.shape.size() == 2 &&
-         factor_floats(*this, weight) * times_shorter < weight.size;
-}
-
-std::size_t FactorRule::floats_of(const TensorSpec& tensor) const noexcept {
-  return holds(tensor) ? factor_floats(*this, tensor) : tensor.size;
+DenseWay FactorRule::way_of(const TensorSpec& weight) const noexcept {
+  if (batch == 0 || weight.shape.size() != 2) return DenseWay::gradient;
+  const std::size_t factors = table_of(weight);
+  if (shortest) return factors < weight.size ? DenseWay::factors : DenseWay::gradient;
+  if (peers * batch <= kFewExamples && factors * kFactorsTimesShorter < weight.size) return DenseWay::factors;
+  return peers > 1 && factors * kRowsTimesShorter < weight.size ? DenseWay::rows : DenseWay::gradient;
 }
 
 FactorRule factor_rule(const Options& options) {
@@ -29,16 +28,21 @@ FactorRule factor_rule(const Options& options) {
   const std::int64_t batch = options.integer("client.batch_size");
   FactorRule rule;
   if (choice == "never" || batch == 0 || batch > Minibatches::kMicroBatch) return rule;
-  rule.examples = static_cast<std::size_t>(batch * options.integer("data.clients"));
-  if (choice == "auto") rule.times_shorter = kAutoTimesShorter;
+  rule.peers = static_cast<std::size_t>(options.integer("data.clients"));
+  rule.batch = static_cast<std::size_t>(batch);
+  rule.shortest = choice == "shorter";
   return rule;
 }
 
-std::size_t floats_of_step(const Model& model, const FactorRule& rule) {
-  if (model.stack().empty()) return model.layout()->parameter_count();
-  std::size_t floats = 0;
+StepFloats floats_of_step(const Model& model, const FactorRule& rule) {
+  if (model.stack().empty()) return {model.layout()->parameter_count(), 0};
+  StepFloats floats;
   for (const TensorSpec& tensor : model.layout()->tensors()) {
-    if (tensor.role == TensorRole::parameter) floats += rule.floats_of(tensor);
+    if (tensor.role != TensorRole::parameter) continue;
+    const DenseWay way = rule.way_of(tensor);
+    if (way == DenseWay::gradient) floats.summed += tensor.size;
+    if (way != DenseWay::gradient) floats.gathered += rule.table_of(tensor);
+    if (way == DenseWay::rows) floats.gathered += tensor.size;
   }
   return floats;
 }

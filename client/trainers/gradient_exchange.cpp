@@ -5,6 +5,12 @@
 #include <utility>
 
 namespace gossamer {
+namespace {
+
+// A product of few rows spends its time on bringing the input into order: rows go by so many buckets at once.
+constexpr std::size_t kRowBuckets = 16;
+
+}  // namespace
 
 ExchangeSettings exchange_settings(const Options& options) {
   const auto kib = static_cast<std::size_t>(options.integer("algorithm.sync_sgd.bucket_kb"));
@@ -17,7 +23,7 @@ GradientExchange::GradientExchange(AllReduce& all_reduce, const Topology& topolo
   if (settings.bucket_floats == 0) throw std::logic_error("GradientExchange: buckets of nothing");
 }
 
-void GradientExchange::open(std::size_t parameters, Step step) {
+void GradientExchange::open(std::span<float> parameters, Step step) {
   if (end_ != 0) throw std::logic_error("GradientExchange: the last step was not completed");
   parameters_ = parameters;
   step_ = std::move(step);
@@ -52,7 +58,7 @@ void GradientExchange::come_next(std::size_t offset, std::size_t count) {
   if (end_ == 0) {
     wait_for_all();
     step_.begin();
-    end_ = parameters_;
+    end_ = parameters_.size();
   }
   if (count == 0 || offset + count != end_)
     throw std::logic_error("GradientExchange: a part that does not come next");
@@ -65,33 +71,67 @@ std::span<float> GradientExchange::part(std::size_t offset, std::size_t count) {
     free_slots_.push_back(slots_.size());
     slots_.emplace_back(settings_.bucket_floats);
   }
-  open_part_ = {offset, count, free_slots_.back()};
+  open_part_ = {Bucket::Kind::sum, offset, count, free_slots_.back(), nullptr};
   free_slots_.pop_back();
-  return values_of(open_part_);
+  return sum_of(open_part_);
 }
 
-std::optional<GradientFlow::Factors> GradientExchange::factors(const TensorSpec& weight) {
-  if (!settings_.factors.holds(weight)) return std::nullopt;
+std::span<float> GradientExchange::factors(const TensorSpec& weight) {
+  const FactorRule& rule = settings_.factors;
+  if (rule.way_of(weight) == DenseWay::gradient) return {};
+  if (rule.peers != static_cast<std::size_t>(world_size()))
+    throw std::logic_error("GradientExchange: factors of another number of peers");
   come_next(weight.offset, weight.size);
-  const std::size_t delta = settings_.factors.examples * static_cast<std::size_t>(weight.shape[0]);
-  FloatBuffer& room = factors_[weight.offset];
-  room.resize(settings_.factors.floats_of(weight));
-  std::ranges::fill(room, 0.0F);
-  open_part_ = {weight.offset, weight.size, 0, delta};
-  // Every peer has its share of the rows.
-  const auto self = static_cast<std::size_t>(all_reduce_.self());
-  const auto share_of = [&](std::span<float> rows) {
-    const std::size_t share = rows.size() / static_cast<std::size_t>(world_size());
-    return rows.subspan(self * share, share);
-  };
-  return Factors{share_of(std::span(room).first(delta)), share_of(std::span(room).subspan(delta))};
+  FloatBuffer& all = factors_[weight.offset];
+  all.resize(rule.table_of(weight));
+  const std::size_t share = all.size() / rule.peers;
+  const std::span<float> own =
+      std::span(all).subspan(static_cast<std::size_t>(all_reduce_.self()) * share, share);
+  std::ranges::fill(own, 0.0F);
+  open_part_ = {Bucket::Kind::factors, weight.offset, weight.size, 0, &weight};
+  return own;
 }
 
 void GradientExchange::leave() {
   end_ = open_part_.offset;
   buckets_.push_back(open_part_);
-  start(values_of(open_part_));
+  if (open_part_.kind == Bucket::Kind::factors) {
+    FloatBuffer& all = factors_.at(open_part_.offset);
+    start_gather(all, all.size() / settings_.factors.peers);
+  } else {
+    start(sum_of(open_part_));
+  }
   progress();
+  if (end_ != 0) return;
+  // The first layers' rows come first, which the next forward pass reads first.
+  std::vector<std::size_t> with_rows;
+  for (std::size_t i = buckets_.size(); i-- > 0;) {
+    const TensorSpec* weight = buckets_[i].weight;
+    if (weight != nullptr && settings_.factors.way_of(*weight) == DenseWay::rows) with_rows.push_back(i);
+  }
+  for (const std::size_t i : with_rows) {
+    wait_for(i + 1);
+    make_rows(*buckets_[i].weight);
+  }
+}
+
+// Each peer has some of the rows of each bucket, so that all of them gather while they multiply.
+void GradientExchange::make_rows(const TensorSpec& weight) {
+  const auto all = static_cast<std::size_t>(weight.shape[0]);
+  const auto columns = static_cast<std::size_t>(weight.shape[1]);
+  const auto peers = static_cast<std::size_t>(world_size()),
+             self = static_cast<std::size_t>(all_reduce_.self());
+  const std::size_t share = std::max<std::size_t>(1, kRowBuckets * settings_.bucket_floats / columns / peers);
+  for (std::size_t row = 0; row < all; row += share * peers) {
+    const std::size_t end = std::min(all, row + share * peers);
+    const std::size_t begin = std::min(end, row + self * share);
+    if (begin < end)
+      step_.multiply({weight, begin, std::min(share, end - begin), factors_.at(weight.offset)});
+    const Bucket bucket{Bucket::Kind::rows, weight.offset + row * columns, (end - row) * columns, 0, nullptr};
+    buckets_.push_back(bucket);
+    start_gather(parameters_.subspan(bucket.offset, bucket.count), share * columns);
+    progress();
+  }
 }
 
 void GradientExchange::close() {
@@ -103,12 +143,20 @@ void GradientExchange::close() {
 ExchangeBytes GradientExchange::take_bytes() { return std::exchange(bytes_, {}); }
 
 void GradientExchange::start(std::span<float> values) {
-  const auto [entry, is_new] = bytes_of_.try_emplace(values.size());
+  const auto [entry, is_new] = bytes_of_.try_emplace({values.size(), 0});
   if (is_new)
     entry->second = all_reduce_bytes(topology_, all_reduce_.self(), all_reduce_.world_size(), values.size());
-  bytes_.sent += entry->second.sent;
-  bytes_.received += entry->second.received;
+  bytes_ += entry->second;
   all_reduce_.start(values);
+}
+
+void GradientExchange::start_gather(std::span<float> values, std::size_t share) {
+  const auto [entry, is_new] = bytes_of_.try_emplace({values.size(), share});
+  if (is_new)
+    entry->second =
+        gather_bytes(topology_, all_reduce_.self(), all_reduce_.world_size(), values.size(), share);
+  bytes_ += entry->second;
+  all_reduce_.start_gather(values, share);
 }
 
 // False where nothing new is complete.
@@ -121,14 +169,13 @@ bool GradientExchange::progress() {
 }
 
 void GradientExchange::use(const Bucket& bucket) {
-  const std::span<const float> values = values_of(bucket);
-  if (bucket.delta != 0) {
-    step_.multiply(bucket.offset, settings_.factors.examples, values.first(bucket.delta),
-                   values.subspan(bucket.delta));
-  } else {
-    step_.apply(bucket.offset, values);
+  if (bucket.kind == Bucket::Kind::sum) {
+    step_.apply(bucket.offset, sum_of(bucket));
     free_slots_.push_back(bucket.slot);
   }
+  if (bucket.kind == Bucket::Kind::factors && settings_.factors.way_of(*bucket.weight) == DenseWay::factors)
+    step_.multiply(
+        {*bucket.weight, 0, static_cast<std::size_t>(bucket.weight->shape[0]), factors_.at(bucket.offset)});
 }
 
 void GradientExchange::wait_for(std::size_t buckets) {

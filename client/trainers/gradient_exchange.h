@@ -37,21 +37,26 @@ ExchangeSettings exchange_settings(const Options& options);
 // (from the last layer to the first) is a bucket, whose sum starts at once and which the optimizer gets when
 // it is complete; the next forward pass waits for the buckets of a layer just before it reads its parameters.
 // So a gradient is never stored as a whole, unless sums are that slow. Of a layer that travels as its factors
-// the rows of all peers are one bucket: each writes its own among zeros, so that the sum is all of them. All
-// peers have the same layers, so their sums meet in order. One thread; what moves the bytes are calls. After
-// an exception the collective may use its memory: it is to outlive that.
+// those of all peers are a bucket that is gathered, and where each peer makes some of its rows, these follow
+// in buckets of their own at the end of the backward pass, when nothing else is left to compute. All peers
+// have the same layers, so their collectives meet in order. One thread; what moves the bytes are calls. After
+// an exception the collective may use this object's memory and the weights: they are to outlive that.
 class GradientExchange final : public GradientFlow {
  public:
-  // What is done with the sums: `begin_step` before the first bucket of a step, after the last one of the
-  // step before; `apply` for each bucket once, in the order of their sums, or `multiply` where it holds the
-  // factors of all peers' examples: the weights at `offset` get delta^T input (rows of zeros where there are
-  // fewer).
+  // Rows of a weight, and the factors of all peers' examples as GradientFlow::factors() has them (zeros where
+  // there are fewer examples).
+  struct Product {
+    const TensorSpec& weight;
+    std::size_t row, rows;
+    std::span<const float> factors;
+  };
+  // What is done with the sums: `begin` before the first bucket of a step, after the last one of the step
+  // before; `apply` for each summed bucket once, in the order of their sums; `multiply` makes the optimizer's
+  // step on these rows by their gradient, delta^T input.
   struct Step {
     std::function<void()> begin;
     std::function<void(std::size_t offset, std::span<const float> sum)> apply;
-    std::function<void(std::size_t offset, std::size_t examples, std::span<const float> delta,
-                       std::span<const float> input)>
-        multiply;
+    std::function<void(const Product& product)> multiply;
   };
   // Called again and again while peers are waited for, with how often in a row nothing has moved. May throw,
   // which ends the exchange.
@@ -65,13 +70,13 @@ class GradientExchange final : public GradientFlow {
   // Sums values over the peers, all at once. Requires that no step is under way. Throws ExchangeBroken.
   void sum(std::span<float> values);
 
-  // Opens steps of so many parameters.
-  void open(std::size_t parameters, Step step);
+  // Opens steps of these parameters, which rows that others have made are written to.
+  void open(std::span<float> parameters, Step step);
   // A step is: before_use() of what is read, then all parts. They throw ExchangeBroken.
   void before_use(std::size_t offset, std::size_t count) override;
   std::size_t longest_part() const noexcept override { return settings_.bucket_floats; }
   std::span<float> part(std::size_t offset, std::size_t count) override;
-  std::optional<Factors> factors(const TensorSpec& weight) override;
+  std::span<float> factors(const TensorSpec& weight) override;
   void leave() override;
   // Waits for all sums of the last step. Throws ExchangeBroken.
   void close();
@@ -81,17 +86,18 @@ class GradientExchange final : public GradientFlow {
 
  private:
   struct Bucket {
-    std::size_t offset, count;  // of the parameters
-    std::size_t slot;
-    std::size_t delta = 0;  // of factors: how many floats of delta there are, with those of input behind them
+    enum class Kind { sum, factors, rows };
+    Kind kind = Kind::sum;
+    std::size_t offset = 0, count = 0;   // of the parameters
+    std::size_t slot = 0;                // of a sum
+    const TensorSpec* weight = nullptr;  // of factors
   };
-  std::span<float> values_of(const Bucket& bucket) {
-    if (bucket.delta != 0) return factors_.at(bucket.offset);
-    return std::span(slots_[bucket.slot]).first(bucket.count);
-  }
   void come_next(std::size_t offset, std::size_t count);
   void use(const Bucket& bucket);
+  std::span<float> sum_of(const Bucket& bucket) { return std::span(slots_[bucket.slot]).first(bucket.count); }
+  void make_rows(const TensorSpec& weight);
   void start(std::span<float> values);
+  void start_gather(std::span<float> values, std::size_t share);
   bool progress();
   void wait_for(std::size_t buckets);
   void wait_for_all();
@@ -104,17 +110,17 @@ class GradientExchange final : public GradientFlow {
   // Memory of buckets. What was free last is taken first: it is still in a cache.
   std::vector<FloatBuffer> slots_;
   std::vector<std::size_t> free_slots_;
-  std::map<std::size_t, FloatBuffer> factors_;  // by the weight's offset
+  std::map<std::size_t, FloatBuffer> factors_;  // of all peers, by the weight's offset
   FloatBuffer values_;                          // of sum()
 
-  std::size_t parameters_ = 0;
+  std::span<float> parameters_;
   Step step_;
   std::size_t end_ = 0;          // of the part that comes next in this step; 0: none
-  Bucket open_part_{};           // between part() and leave()
+  Bucket open_part_;             // between part() or factors() and leave()
   std::vector<Bucket> buckets_;  // under way since the collective's last finish(); the first ...
   std::size_t applied_ = 0;      // ... so many have been given to the optimizer
   ExchangeBytes bytes_;
-  std::map<std::size_t, ExchangeBytes> bytes_of_;  // by a sum's count
+  std::map<std::pair<std::size_t, std::size_t>, ExchangeBytes> bytes_of_;  // by count and share, 0 of a sum
 };
 
 }  // namespace gossamer

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
 #include <span>
 
 #include "core/layout.h"
@@ -20,16 +19,13 @@ class GradientFlow {
   // Where to write the gradient of the parameters [offset, offset + count); it holds anything. Parts come
   // from the end of the vector to its beginning, without gaps. Requires 0 < count <= longest_part().
   virtual std::span<float> part(std::size_t offset, std::size_t count) = 0;
-  // What a dense layer's weight gradient, delta^T input, is made of: a row an example, of as many floats as
-  // the weight has rows, or columns.
-  struct Factors {
-    std::span<float> delta, input;
-  };
-  // Where to write these instead of a weight's parts, in their place in the order: room for a batch of
-  // examples, zeroed. Null where the gradient itself is wanted.
-  virtual std::optional<Factors> factors(const TensorSpec& weight) {
+  // Where to write what a dense layer's weight gradient, delta^T input, is made of, instead of the weight's
+  // parts and in their place in the order: a row an example, with as many floats of delta as the weight has
+  // rows, then as many of input as it has columns. Room for a batch of examples, zeroed. Empty where the
+  // gradient itself is wanted. The weight's description outlives the step.
+  virtual std::span<float> factors(const TensorSpec& weight) {
     static_cast<void>(weight);
-    return std::nullopt;
+    return {};
   }
   // The last part(), or the last factors(), have been written, and this pass does not read their parameters
   // any more: they may change.

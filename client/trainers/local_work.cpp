@@ -97,15 +97,12 @@ std::vector<float> LocalWork::batch_sizes(std::int64_t steps) const {
 }
 
 void LocalWork::common_steps(GradientExchange& exchange, std::span<const float> examples) {
-  exchange.open(model_->layout()->parameter_count(),
-                {[this] { optimizer_->begin_step(); },
-                 [this](std::size_t offset, std::span<const float> gradient) {
-                   optimizer_->step(weights().subspan(offset, gradient.size()), gradient, offset);
-                 },
-                 [this](std::size_t offset, std::size_t all, std::span<const float> delta,
-                        std::span<const float> input) {
-                   apply_product(offset, static_cast<std::int64_t>(all), delta, input);
-                 }});
+  const std::span<float> parameters = weights().first(model_->layout()->parameter_count());
+  exchange.open(parameters, {[this] { optimizer_->begin_step(); },
+                             [this](std::size_t offset, std::span<const float> gradient) {
+                               optimizer_->step(weights().subspan(offset, gradient.size()), gradient, offset);
+                             },
+                             [this](const GradientExchange::Product& product) { apply_product(product); }});
   for (const float all : examples) {
     if (task_.called_off && task_.called_off()) throw WorkCalledOff();
     give_gradient(all, exchange);
@@ -113,19 +110,18 @@ void LocalWork::common_steps(GradientExchange& exchange, std::span<const float> 
   exchange.close();
 }
 
-// The optimizer's step by the gradient delta^T input of the weight at `offset`.
-void LocalWork::apply_product(std::size_t offset, std::int64_t examples, std::span<const float> delta,
-                              std::span<const float> input) {
+void LocalWork::apply_product(const GradientExchange::Product& product) {
   const at::NoGradGuard no_grad;
-  const auto matrix = [&](std::span<const float> values) {
-    return at::from_blob(const_cast<float*>(values.data()),
-                         {examples, static_cast<std::int64_t>(values.size()) / examples}, at::kFloat);
-  };
-  const at::Tensor delta_t = matrix(delta).t(), x = matrix(input);
-  const std::int64_t rows = delta_t.size(0), columns = x.size(1);
-  const auto all = static_cast<std::size_t>(rows * columns);
+  const std::int64_t all_rows = product.weight.shape[0], columns = product.weight.shape[1];
+  const std::int64_t width = all_rows + columns;
+  const std::int64_t examples = static_cast<std::int64_t>(product.factors.size()) / width;
+  const at::Tensor factors =
+      at::from_blob(const_cast<float*>(product.factors.data()), {examples, width}, at::kFloat);
+  const auto first = static_cast<std::int64_t>(product.row), rows = static_cast<std::int64_t>(product.rows);
+  const at::Tensor delta_t = factors.narrow(1, first, rows).t(), x = factors.narrow(1, all_rows, columns);
+  const std::size_t offset = product.weight.offset + static_cast<std::size_t>(first * columns);
   if (const auto descent = optimizer_->plain_descent()) {
-    at::from_blob(weights().subspan(offset, all).data(), {rows, columns}, at::kFloat)
+    at::from_blob(weights().subspan(offset).data(), {rows, columns}, at::kFloat)
         .addmm_(delta_t, x, descent->keep, -descent->rate);
     return;
   }
@@ -136,8 +132,8 @@ void LocalWork::apply_product(std::size_t offset, std::int64_t examples, std::sp
   for (std::int64_t row = 0; row < rows; row += block) {
     const std::int64_t count = std::min(block, rows - row);
     const std::span<float> gradient = std::span(scratch_).first(static_cast<std::size_t>(count * columns));
-    at::Tensor product = at::from_blob(gradient.data(), {count, columns}, at::kFloat);
-    at::mm_out(product, delta_t.narrow(0, row, count), x);
+    at::Tensor part = at::from_blob(gradient.data(), {count, columns}, at::kFloat);
+    at::mm_out(part, delta_t.narrow(0, row, count), x);
     const std::size_t begin = offset + static_cast<std::size_t>(row * columns);
     optimizer_->step(weights().subspan(begin, gradient.size()), gradient, begin);
   }
@@ -150,7 +146,7 @@ void LocalWork::give_gradient(float examples, GradientFlow& flow) {
     flow.before_use(0, parameters);
     for (std::size_t i = model_->parameters().size(); i-- > 0;) {
       const TensorSpec& tensor = model_->layout()->tensors()[i];
-      if (is_stack_ && flow.factors(tensor)) {
+      if (is_stack_ && !flow.factors(tensor).empty()) {
         flow.leave();
       } else {
         flow.cut(tensor, [](std::size_t, std::span<float> values) { std::ranges::fill(values, 0.0F); });

@@ -57,8 +57,7 @@ class LocalWork {
     float weight_decay;
   };
   void compute_batch();
-  void apply_product(std::size_t offset, std::int64_t examples, std::span<const float> delta,
-                     std::span<const float> input);
+  void apply_product(const GradientExchange::Product& product);
   void give_gradient(float examples, GradientFlow& flow);
   void count(const Minibatches::Part& part, float loss);
   std::span<float> part_of(std::size_t tensor);

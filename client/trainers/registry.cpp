@@ -82,9 +82,10 @@ const Registry<Algorithm>& algorithms() {
                  .at_most(1 << 20),
              text_option(
                  "algorithm.sync_sgd.factors", "auto",
-                 "when a dense layer's gradient travels as its factors, which every peer multiplies "
-                 "(on machines of one kind): where these are less than an eighth of it, wherever they "
-                 "are shorter (for slow networks), never")
+                 "when a dense layer's gradient travels as its factors: auto, for fast networks, where "
+                 "these are less than an eighth of it, and every peer multiplies all of them (on machines "
+                 "of one kind), or less than half, and every peer makes some rows of the weights for all; "
+                 "shorter, for slow ones, wherever they are shorter, and every peer multiplies all; never")
                  .one_of({"auto", "shorter", "never"})}},
            make_sync_sgd},
       }};

@@ -111,9 +111,8 @@ class StackGradients final : public Gradients {
       scratch_.resize(static_cast<std::size_t>(dense_[layer].weight.size(0)));
       add_rows(floats(dense_[layer].delta), 0, 1, scratch_);
       flow.copy_in(tensor(i + 1), scratch_);
-      if (const auto factors = flow.factors(tensor(i))) {
-        std::ranges::copy(floats(dense_[layer].delta), factors->delta.begin());
-        std::ranges::copy(floats(dense_[layer].input), factors->input.begin());
+      if (const std::span<float> factors = flow.factors(tensor(i)); !factors.empty()) {
+        write_factors(dense_[layer], factors);
         flow.leave();
       } else {
         weight_gradient(dense_[layer], tensor(i), flow);
@@ -148,6 +147,17 @@ class StackGradients final : public Gradients {
 
  private:
   const TensorSpec& tensor(std::size_t i) const { return model_.layout()->tensors()[i]; }
+
+  static void write_factors(const Dense& dense, std::span<float> factors) {
+    const auto rows = static_cast<std::size_t>(dense.weight.size(0));
+    const auto columns = static_cast<std::size_t>(dense.weight.size(1));
+    const std::span<const float> delta = floats(dense.delta), input = floats(dense.input);
+    auto to = factors.begin();
+    for (std::size_t example = 0; example * rows < delta.size(); ++example) {
+      to = std::ranges::copy(delta.subspan(example * rows, rows), to).out;
+      to = std::ranges::copy(input.subspan(example * columns, columns), to).out;
+    }
+  }
 
   // Row block by row block, each while it is in the cache where it is read next.
   void weight_gradient(const Dense& dense, const TensorSpec& weight, GradientFlow& flow) {

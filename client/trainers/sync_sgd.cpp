@@ -1,7 +1,7 @@
 // Synchronous data-parallel SGD: every step of every peer uses the mean gradient over the batches of all, so
 // p peers with batches of b are one process with batches of p * b. Gradients are summed in buckets during the
 // backward pass (Li et al.: "PyTorch Distributed: experiences on accelerating data parallel training", VLDB
-// 2020), those of dense layers as their factors where these are short (factor_rule.h).
+// 2020); factors of dense layers travel instead where these are short (factor_rule.h).
 #include <algorithm>
 #include <stdexcept>
 

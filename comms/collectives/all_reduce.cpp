@@ -97,14 +97,15 @@ class Cursor {
   bool done_ = false;
 };
 
-// A sum under way.
+// A sum, or a gather, under way; chunks have `chunk` elements.
 class Sum {
  public:
-  Sum(std::span<float> values, const Routes& routes, const LinkSettings& settings)
+  Sum(std::span<float> values, const Routes& routes, std::size_t chunk, const LinkSettings& settings)
       : values_(values),
         routes_(&routes),
-        segment_(segment_of(values.size(), routes, settings)),
-        shape_(shape_of(values.size(), segment_, routes, settings)),
+        chunk_(chunk),
+        segment_(segment_of(std::min(chunk, values.size()), settings)),
+        shape_(shape_of(std::min(chunk, values.size()), segment_, routes, settings)),
         sends_(routes, shape_, &Stage::sends),
         receives_(routes, shape_, &Stage::receives) {
     skip_empty_sends();
@@ -157,21 +158,18 @@ class Sum {
   }
 
  private:
-  static std::size_t segment_of(std::size_t count, const Routes& routes,
-                                const LinkSettings& settings) noexcept {
-    const std::size_t longest = chunk_range(count, routes.chunks, 0).size;
+  static std::size_t segment_of(std::size_t longest, const LinkSettings& settings) noexcept {
     const std::size_t part = (longest / kSegmentsPerChunk + 15) / 16 * 16;
     return std::min(std::max(part, kSmallestSegment), settings.segment_bytes / sizeof(float));
   }
-  static Shape shape_of(std::size_t count, std::size_t segment, const Routes& routes,
+  static Shape shape_of(std::size_t longest, std::size_t segment, const Routes& routes,
                         const LinkSettings& settings) noexcept {
-    const std::size_t longest = chunk_range(count, routes.chunks, 0).size;
     return {routes.stages.size(), (longest + segment - 1) / segment,
             std::max<std::size_t>(1, settings.segments / 4)};
   }
 
   std::span<float> segment(int chunk, std::size_t block) const noexcept {
-    const ChunkRange range = chunk_range(values_.size(), routes_->chunks, chunk);
+    const ChunkRange range = chunk_range(values_.size(), chunk_, chunk);
     const std::size_t from = std::min(range.size, block * segment_);
     return values_.subspan(range.begin + from, std::min(segment_, range.size - from));
   }
@@ -185,6 +183,7 @@ class Sum {
 
   std::span<float> values_;
   const Routes* routes_;
+  std::size_t chunk_;
   std::size_t segment_;
   Shape shape_;
   Cursor<Send> sends_;
@@ -196,6 +195,7 @@ class RoutedAllReduce final : public AllReduce {
   RoutedAllReduce(const Topology& topology, std::unique_ptr<Link> link)
       : link_(std::move(link)),
         routes_(topology.all_reduce_routes(link_->self(), link_->world_size())),
+        gather_routes_(topology.gather_routes(link_->self(), link_->world_size())),
         held_(link_->settings().segment_bytes / sizeof(float)) {
     if (routes_.empty()) throw std::logic_error("make_all_reduce: this topology is no all-reduce");
     sums_.reserve(64);
@@ -205,8 +205,14 @@ class RoutedAllReduce final : public AllReduce {
   int world_size() const noexcept override { return link_->world_size(); }
 
   void start(std::span<float> values) override {
-    sums_.push_back({Sum(values, routes_for(routes_, values.size()), link_->settings())});
-    if (!fault_) advance();
+    const Routes& routes = routes_for(routes_, values.size());
+    begin(values, routes, chunk_size(values.size(), routes.chunks));
+  }
+  void start_gather(std::span<float> values, std::size_t share) override {
+    const auto ranks = static_cast<std::size_t>(world_size());
+    if (values.size() > share * ranks)
+      throw std::logic_error("AllReduce: shares that do not hold the vector");
+    begin(values, gather_routes_, share);
   }
 
   Result<std::size_t> progress() override {
@@ -249,6 +255,11 @@ class RoutedAllReduce final : public AllReduce {
   }
 
  private:
+  void begin(std::span<float> values, const Routes& routes, std::size_t chunk) {
+    sums_.push_back({Sum(values, routes, chunk, link_->settings())});
+    if (!fault_) advance();
+  }
+
   // Does what can be done at once; false where that was nothing.
   bool advance() {
     bool any = false;
@@ -296,6 +307,7 @@ class RoutedAllReduce final : public AllReduce {
 
   std::unique_ptr<Link> link_;
   std::vector<Routes> routes_;
+  Routes gather_routes_;
   FloatBuffer held_;
   std::vector<UnderWay> sums_;  // since the last finish(); the first ...
   std::size_t sent_ = 0;        // ... whose sends are all under way
@@ -318,8 +330,9 @@ std::unique_ptr<AllReduce> make_all_reduce(const Topology& topology, std::unique
 
 std::vector<std::size_t> largest_segments(const Topology& topology, Rank from, int world_size,
                                           const LinkSettings& settings) {
-  const std::vector<Routes> all = topology.all_reduce_routes(from, world_size);
+  std::vector<Routes> all = topology.all_reduce_routes(from, world_size);
   if (all.empty()) throw std::logic_error("largest_segments: this topology is no all-reduce");
+  all.push_back(topology.gather_routes(from, world_size));
   std::vector<std::size_t> bytes(static_cast<std::size_t>(world_size));
   for (const Routes& routes : all) {
     const std::size_t limit = settings.segment_bytes / sizeof(float);

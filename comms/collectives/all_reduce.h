@@ -11,10 +11,10 @@
 
 namespace gossamer {
 
-// Sums vectors over all ranks, in place. All ranks call start() (or all_reduce()) in the same order with the
-// same counts; all end with the same bits. One thread: the one that made it. A peer's fault is final: every
-// later call returns it, the vectors under way hold anything, and they are the caller's again when the
-// AllReduce has been destroyed.
+// Sums vectors over all ranks, in place. All ranks call start(), start_gather() or all_reduce() in the same
+// order with the same counts; all end with the same bits. One thread: the one that made it. A peer's fault is
+// final: every later call returns it, the vectors under way hold anything, and they are the caller's again
+// when the AllReduce has been destroyed.
 class AllReduce {
  public:
   using Clock = std::chrono::steady_clock;
@@ -30,6 +30,9 @@ class AllReduce {
   // is complete; what moves them is progress(), which never waits. Sums are complete in the order in which
   // they were started; a handful may be under way at once.
   virtual void start(std::span<float> values) = 0;
+  // The same for a vector of which every rank has a share, `share` elements each, in the order of the ranks;
+  // the last shares may be shorter. It counts as a sum, and ends with all shares.
+  virtual void start_gather(std::span<float> values, std::size_t share) = 0;
   // How many of the sums that were started since the last finish() are complete.
   virtual Result<std::size_t> progress() = 0;
   // Waits until the first `sums` of those are complete; `timeout`, with the rank that is waited for, at the

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -331,6 +333,23 @@ class MpiAllReduce final : public AllReduce {
     sums_.push_back(requests_.size());
   }
 
+  void start_gather(std::span<float> values, std::size_t share) override {
+    if (values.size() > share * static_cast<std::size_t>(world_size_) || values.size() > kMostElements)
+      throw std::logic_error("MpiAllReduce: shares that do not hold the vector, or are too many");
+    // MPI reads these until the request is done.
+    Shares& shares = shares_.emplace_back();
+    for (Rank rank = 0; rank < world_size_; ++rank) {
+      const ChunkRange range = chunk_range(values.size(), share, rank);
+      shares.begins.push_back(static_cast<int>(range.begin));
+      shares.counts.push_back(static_cast<int>(range.size));
+    }
+    check_mpi(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values.data(), shares.counts.data(),
+                              shares.begins.data(), MPI_FLOAT, communicator_.get(),
+                              &requests_.emplace_back(MPI_REQUEST_NULL)),
+              "MPI_Iallgatherv");
+    sums_.push_back(requests_.size());
+  }
+
   Result<std::size_t> progress() override {
     while (tested_ < requests_.size()) {
       int done = 0;
@@ -354,15 +373,20 @@ class MpiAllReduce final : public AllReduce {
     if (finished) {
       requests_.clear();
       sums_.clear();
+      shares_.clear();
       tested_ = 0;
     }
     return finished;
   }
 
  private:
+  static constexpr std::size_t kMostElements = std::size_t{1} << 28U;  // an MPI count is an int
+  struct Shares {
+    std::vector<int> begins, counts;
+  };
+
   template <class Call>
   static void for_each_part(std::span<float> values, const Call& call) {
-    constexpr std::size_t kMostElements = std::size_t{1} << 28U;  // an MPI count is an int
     for (std::size_t at = 0; at < values.size(); at += kMostElements) {
       call(values.data() + at, static_cast<int>(std::min(kMostElements, values.size() - at)));
     }
@@ -373,6 +397,7 @@ class MpiAllReduce final : public AllReduce {
   const Communicator communicator_;
   std::vector<MPI_Request> requests_;  // since the last finish(); the first tested_ are done
   std::vector<std::size_t> sums_;      // how many requests there were after each sum
+  std::deque<Shares> shares_;
   std::size_t tested_ = 0;
 };
 

@@ -23,6 +23,18 @@ class Ring final : public Topology {
     return routes;
   }
 
+  Routes gather_routes(Rank self, int world_size) const override {
+    Routes routes;
+    routes.chunks = world_size;
+    routes.sends_stay = true;
+    const auto chunk = [&](int position) { return (position + world_size) % world_size; };
+    for (int stage = 0; stage < world_size - 1; ++stage) {
+      routes.stages.push_back({{{chunk(self + 1), chunk(self - stage)}},
+                               {{chunk(self - 1), chunk(self - stage - 1), Combine::copy}}});
+    }
+    return routes;
+  }
+
  private:
   // Chunk c is summed in the order of ranks c, c + 1, ... around the ring, so that it is complete at rank
   // c - 1 after p - 1 stages; p - 1 further ones pass it on.

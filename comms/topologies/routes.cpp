@@ -28,10 +28,13 @@ void add_with_held(float* __restrict values, const float* __restrict held, const
 
 }  // namespace
 
-ChunkRange chunk_range(std::size_t count, int chunks, int chunk) noexcept {
+std::size_t chunk_size(std::size_t count, int chunks) noexcept {
   constexpr std::size_t kAlignment = 16;  // a cache line of floats
   const auto parts = static_cast<std::size_t>(chunks);
-  const std::size_t size = ((count + parts - 1) / parts + kAlignment - 1) / kAlignment * kAlignment;
+  return ((count + parts - 1) / parts + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+ChunkRange chunk_range(std::size_t count, std::size_t size, int chunk) noexcept {
   const std::size_t begin = std::min(count, size * static_cast<std::size_t>(chunk));
   return {begin, std::min(size, count - begin)};
 }

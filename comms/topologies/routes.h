@@ -55,9 +55,11 @@ struct ChunkRange {
   std::size_t size = 0;
 };
 
-// Where a chunk lies in a vector of `count` elements. Chunks begin at multiples of 16 elements; the last ones
-// may be shorter, or empty.
-ChunkRange chunk_range(std::size_t count, int chunks, int chunk) noexcept;
+// How long the chunks of a sum of `count` elements are: a multiple of 16.
+std::size_t chunk_size(std::size_t count, int chunks) noexcept;
+
+// Where a chunk lies in a vector of `count` elements. The last ones may be shorter, or empty.
+ChunkRange chunk_range(std::size_t count, std::size_t size, int chunk) noexcept;
 
 // What a stage does with the elements that arrived; `in` need not be aligned, and its size is that of
 // `values`. `held` may be empty where `combine` does not use it.

@@ -47,9 +47,34 @@ class Mail {
   std::vector<Part> parts_;
 };
 
+ExchangeBytes bytes_of(const Routes& routes, std::size_t count, std::size_t chunk) {
+  ExchangeBytes bytes;
+  for (const Stage& stage : routes.stages) {
+    for (const Send& send : stage.sends)
+      bytes.sent += chunk_range(count, chunk, send.chunk).size * sizeof(float);
+    for (const Receive& receive : stage.receives)
+      bytes.received += chunk_range(count, chunk, receive.chunk).size * sizeof(float);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::vector<Routes> Topology::all_reduce_routes(Rank, int) const { return {}; }
+
+Routes Topology::gather_routes(Rank self, int world_size) const {
+  Routes routes;
+  routes.chunks = world_size;
+  routes.sends_stay = true;
+  if (world_size == 1) return routes;
+  Stage& stage = routes.stages.emplace_back();
+  for (int i = 1; i < world_size; ++i) stage.sends.push_back({(self + i) % world_size, self});
+  for (int i = 1; i < world_size; ++i) {
+    const Rank peer = (self - i + world_size) % world_size;
+    stage.receives.push_back({peer, peer, Combine::copy});
+  }
+  return routes;
+}
 
 std::unique_ptr<GossipPlan> Topology::gossip_plan(int) const { return nullptr; }
 
@@ -67,14 +92,12 @@ ExchangeBytes all_reduce_bytes(const Topology& topology, Rank self, int world_si
     return {bytes, bytes};
   }
   const Routes& routes = routes_for(all, count);
-  ExchangeBytes bytes;
-  for (const Stage& stage : routes.stages) {
-    for (const Send& send : stage.sends)
-      bytes.sent += chunk_range(count, routes.chunks, send.chunk).size * sizeof(float);
-    for (const Receive& receive : stage.receives)
-      bytes.received += chunk_range(count, routes.chunks, receive.chunk).size * sizeof(float);
-  }
-  return bytes;
+  return bytes_of(routes, count, chunk_size(count, routes.chunks));
+}
+
+ExchangeBytes gather_bytes(const Topology& topology, Rank self, int world_size, std::size_t count,
+                           std::size_t share) {
+  return bytes_of(topology.gather_routes(self, world_size), count, share);
 }
 
 void all_reduce_in_process(const Topology& topology, std::span<const std::span<float>> vectors) {
@@ -93,7 +116,7 @@ void all_reduce_in_process(const Topology& topology, std::span<const std::span<f
     }
   }
   const auto part_of = [&](std::size_t rank, int chunk) {
-    const ChunkRange range = chunk_range(count, routes[rank].chunks, chunk);
+    const ChunkRange range = chunk_range(count, chunk_size(count, routes[rank].chunks), chunk);
     return vectors[rank].subspan(range.begin, range.size);
   };
   std::vector<FloatBuffer> held(world_size);

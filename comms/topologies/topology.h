@@ -28,6 +28,9 @@ class Topology {
   // One rank's routes for summing a vector so that every rank ends with the same bits, for short vectors
   // first (by max_count, the last unlimited). Empty where the topology is no all-reduce.
   virtual std::vector<Routes> all_reduce_routes(Rank self, int world_size) const;
+  // One rank's routes for a gather: chunk r is rank r's, and every rank ends with all of them. By default
+  // each sends its own to every other.
+  virtual Routes gather_routes(Rank self, int world_size) const;
   // Throws ConfigError where so many peers cannot gossip that way; null where the topology is no gossip.
   virtual std::unique_ptr<GossipPlan> gossip_plan(int peers) const;
   // Throws ConfigError where so many clients cannot form the tree; null where the topology is no tree.
@@ -48,8 +51,17 @@ const Routes& routes_for(const std::vector<Routes>& routes, std::size_t count) n
 struct ExchangeBytes {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
+
+  ExchangeBytes& operator+=(const ExchangeBytes& more) noexcept {
+    sent += more.sent;
+    received += more.received;
+    return *this;
+  }
 };
 ExchangeBytes all_reduce_bytes(const Topology& topology, Rank self, int world_size, std::size_t count);
+// The same of a gather of `count` elements, `share` of them every rank's.
+ExchangeBytes gather_bytes(const Topology& topology, Rank self, int world_size, std::size_t count,
+                           std::size_t share);
 
 // Runs the routes of all ranks in one process: vectors[r] is rank r's, and each ends as their sum. The bits
 // are those of an all-reduce between processes. Throws std::logic_error for vectors of different sizes, and

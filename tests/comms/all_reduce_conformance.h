@@ -116,6 +116,32 @@ inline void sum_awkward_sizes(AllReduce& all_reduce, const Topology* topology) {
   }
 }
 
+// Gathers of every awkward size, with sums under way beside them, in shares that hold the vector exactly and
+// in longer ones.
+inline void gather_awkward_sizes(AllReduce& all_reduce) {
+  const auto ranks = static_cast<std::size_t>(all_reduce.world_size());
+  for (const std::size_t size : awkward_sizes(all_reduce.world_size())) {
+    for (const std::size_t share : {(size + ranks - 1) / ranks, size / ranks + 7, size}) {
+      // Each rank knows its own share, and what holds anything elsewhere is overwritten.
+      FloatBuffer values(size, std::numeric_limits<float>::quiet_NaN());
+      const auto owner = [&](std::size_t i) { return static_cast<Rank>(i / share); };
+      for (std::size_t i = 0; i < size; ++i) {
+        if (owner(i) == all_reduce.self()) values[i] = element(owner(i), i, 0);
+      }
+      FloatBuffer sum = vector_of(all_reduce.self(), 5000, 1);
+      all_reduce.start_gather(values, share);
+      all_reduce.start(sum);
+      const auto done = all_reduce.finish(all_reduce_deadline());
+      ASSERT_TRUE(done.ok()) << done.fault().reason;
+      for (std::size_t i = 0; i < size; ++i)
+        ASSERT_EQ(values[i], element(owner(i), i, 0)) << i << " of " << size;
+      expect_sum(sum, all_reduce.world_size(), 1);
+    }
+  }
+  FloatBuffer values(ranks + 1);
+  EXPECT_THROW(all_reduce.start_gather(values, 1), std::logic_error);
+}
+
 // The largest vector. What the other ranks hold is recomputed, not kept.
 inline void sum_large_vector(AllReduce& all_reduce) {
   FloatBuffer values = vector_of(all_reduce.self(), 25'600'000, 1);

@@ -54,6 +54,11 @@ TEST_P(AllReduceOf, IsTheSumForEverySize) {
       [&](AllReduce& all_reduce) { sum_awkward_sizes(all_reduce, topology_.get()); });
 }
 
+TEST_P(AllReduceOf, GathersEverySize) {
+  for (const LinkSettings settings : {LinkSettings{}, LinkSettings{1024, 3}})
+    run(*topology_, GetParam().world_size, settings, gather_awkward_sizes);
+}
+
 TEST_P(AllReduceOf, GivesTheSameBitsWhateverTheSegments) {
   for (const LinkSettings settings :
        {LinkSettings{64, 1}, LinkSettings{1024, 3}, LinkSettings{1U << 15U, 32}}) {

@@ -46,6 +46,8 @@ TEST_P(MpiAllReduce, KnowsItsWorld) {
   EXPECT_EQ(all_reduce_->world_size(), mpi_session->world_size());
 }
 
+TEST_P(MpiAllReduce, GathersEverySize) { gather_awkward_sizes(*all_reduce_); }
+
 TEST_P(MpiAllReduce, IsTheSumForEverySize) { sum_awkward_sizes(*all_reduce_, topology_.get()); }
 
 TEST_P(MpiAllReduce, SumsSeveralBucketsAtOnce) { sum_buckets(*all_reduce_, topology_.get()); }

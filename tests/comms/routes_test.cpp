@@ -117,7 +117,8 @@ TEST(Routes, ARingSendsTheVectorTwiceOverAtMost) {
     const Routes& routes = routes_for(all, kCount);
     std::size_t sent = 0;
     for (const Stage& stage : routes.stages) {
-      for (const Send& send : stage.sends) sent += chunk_range(kCount, routes.chunks, send.chunk).size;
+      for (const Send& send : stage.sends)
+        sent += chunk_range(kCount, chunk_size(kCount, routes.chunks), send.chunk).size;
     }
     const double least = 2.0 * (world_size - 1) / world_size * kCount;
     EXPECT_NEAR(static_cast<double>(sent), least, 16.0 * 2 * world_size);
@@ -129,13 +130,29 @@ TEST(Routes, ChunksCoverTheVectorInOrder) {
     for (int chunks = 1; chunks <= 7; ++chunks) {
       std::size_t at = 0;
       for (int chunk = 0; chunk < chunks; ++chunk) {
-        const ChunkRange range = chunk_range(count, chunks, chunk);
+        const ChunkRange range = chunk_range(count, chunk_size(count, chunks), chunk);
         EXPECT_EQ(range.begin, at);
         EXPECT_TRUE(range.begin % 16 == 0 || range.size == 0);
         at += range.size;
       }
       EXPECT_EQ(at, count);
     }
+  }
+}
+
+TEST(Routes, AGatherSendsNobodyWhatItHas) {
+  constexpr std::size_t kCount = 1009, kShare = 103;  // ten ranks, the last with less
+  for (const char* name : {"ring", "all_to_all", "mpi_allreduce"}) {
+    const auto topology = make_topology(name);
+    for (Rank rank = 0; rank < 10; ++rank) {
+      const ExchangeBytes bytes = gather_bytes(*topology, rank, 10, kCount, kShare);
+      const std::size_t own = rank == 9 ? kCount - 9 * kShare : kShare;
+      EXPECT_EQ(bytes.received, (kCount - own) * sizeof(float)) << name << rank;
+      if (std::string(name) != "ring") {
+        EXPECT_EQ(bytes.sent, 9 * own * sizeof(float)) << name << rank;
+      }
+    }
+    EXPECT_EQ(gather_bytes(*topology, 0, 1, kCount, kCount).sent, 0U);
   }
 }
 

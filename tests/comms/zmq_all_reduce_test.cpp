@@ -104,6 +104,8 @@ TEST_P(ZmqAllReduce, IsTheSumForEverySize) {
   run_case([&](AllReduce& all_reduce) { sum_awkward_sizes(all_reduce, topology_.get()); });
 }
 
+TEST_P(ZmqAllReduce, GathersEverySize) { run_case(gather_awkward_sizes); }
+
 TEST_P(ZmqAllReduce, SumsSeveralBucketsAtOnce) {
   run_case([&](AllReduce& all_reduce) { sum_buckets(all_reduce, topology_.get()); });
 }

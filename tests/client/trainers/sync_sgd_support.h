@@ -71,7 +71,7 @@ struct Together {
   Update train_peer(AllReduce& all_reduce, const Topology& topology, std::size_t bucket_floats) const {
     const auto self = static_cast<std::size_t>(all_reduce.self());
     FactorRule rule;
-    if (factors != "never") rule.examples = static_cast<std::size_t>(batch_size) * sizes.size();
+    if (factors != "never") rule = {sizes.size(), static_cast<std::size_t>(batch_size), factors == "shorter"};
     GradientExchange exchange(all_reduce, topology, {bucket_floats, rule}, [](int turns) {
       if (turns > 100) std::this_thread::yield();
     });

@@ -15,19 +15,24 @@ using testing::Settings;
 using testing::Together;
 using testing::topology_named;
 
-// Completes sums when it is told to, and doubles them: two peers that hold the same.
+// Completes sums when it is told to, and doubles them: two peers that hold the same. Of what is gathered the
+// other peer's shares stay as they are.
 class ScriptedSum final : public AllReduce {
  public:
   Rank self() const noexcept override { return 0; }
   int world_size() const noexcept override { return 2; }
   void start(std::span<float> values) override {
     all.push_back(values);
-    open_.push_back(values);
+    open_.push_back({values, true});
+  }
+  void start_gather(std::span<float> values, std::size_t share) override {
+    gathered.emplace_back(values, share);
+    open_.push_back({values, false});
   }
   Result<std::size_t> progress() override {
     if (fault) return *fault;
     for (; complete_ < open_.size() && (allowed > 0 || at_once); ++complete_) {
-      for (float& value : open_[complete_]) value *= 2;
+      for (float& value : open_[complete_].values) value *= open_[complete_].is_sum ? 2.0F : 1.0F;
       if (!at_once) --allowed;
     }
     return complete_;
@@ -42,13 +47,18 @@ class ScriptedSum final : public AllReduce {
     return std::monostate{};
   }
 
-  std::vector<std::span<float>> all;  // that were ever started
+  std::vector<std::span<float>> all;  // sums that were ever started
+  std::vector<std::pair<std::span<float>, std::size_t>> gathered;
   std::size_t allowed = 0;
   bool at_once = false;
   std::optional<Fault> fault;
 
  private:
-  std::vector<std::span<float>> open_;
+  struct Open {
+    std::span<float> values;
+    bool is_sum;
+  };
+  std::vector<Open> open_;
   std::size_t complete_ = 0;
 };
 
@@ -62,12 +72,12 @@ class Buckets : public ::testing::Test {
   }
   void open(GradientExchange& exchange, std::size_t count) {
     applied_.assign(count, 0);
-    exchange.open(count, {[this] { steps_.emplace_back(); },
-                          [this](std::size_t offset, std::span<const float> sum) {
-                            steps_.back().emplace_back(offset, sum.size());
-                            for (std::size_t i = 0; i < sum.size(); ++i) applied_[offset + i] += sum[i];
-                          },
-                          {}});
+    exchange.open(applied_, {[this] { steps_.emplace_back(); },
+                             [this](std::size_t offset, std::span<const float> sum) {
+                               steps_.back().emplace_back(offset, sum.size());
+                               for (std::size_t i = 0; i < sum.size(); ++i) applied_[offset + i] += sum[i];
+                             },
+                             {}});
   }
   // Gradients of 1 + the parameter's number.
   static void give(GradientExchange& exchange, std::size_t offset, std::size_t count) {
@@ -202,34 +212,70 @@ TEST_F(Buckets, CountTheirBytesAndSumsInBetween) {
 
 TEST_F(Buckets, CarryFactorsWhereTheseAreShorter) {
   sum_.at_once = true;
-  GradientExchange exchange(sum_, *topology_, {100, {.examples = 4}}, [](int) {});
+  GradientExchange exchange(sum_, *topology_, {100, {.peers = 2, .batch = 2, .shortest = true}}, [](int) {});
   const TensorSpec wide{"wide", {20, 10}, 30, 200, TensorRole::parameter};
   const TensorSpec narrow{"narrow", {3, 10}, 0, 30, TensorRole::parameter};  // 4 x (3 + 10) is more than 30
-  std::vector<std::size_t> multiplied;
-  exchange.open(230, {[] {}, [](std::size_t, std::span<const float>) {},
-                      [&](std::size_t offset, std::size_t examples, std::span<const float> delta,
-                          std::span<const float> input) {
-                        multiplied = {offset, examples, delta.size(), input.size()};
-                        // This peer is the first of two, and the script doubles what is there.
-                        for (std::size_t i = 0; i < delta.size(); ++i) EXPECT_EQ(delta[i], i < 40 ? 2 : 0);
-                        for (std::size_t i = 0; i < input.size(); ++i) EXPECT_EQ(input[i], i < 20 ? 4 : 0);
-                      }});
-  for (int step = 0; step < 2; ++step) {
+  std::vector<float> parameters(230);
+  int multiplied = 0;
+  exchange.open(parameters, {[] {}, [](std::size_t, std::span<const float>) {},
+                             [&](const GradientExchange::Product& product) {
+                               ++multiplied;
+                               EXPECT_EQ(product.weight.offset, 30U);
+                               EXPECT_EQ(product.row, 0U);
+                               EXPECT_EQ(product.rows, 20U);
+                               // This peer is the first of two.
+                               ASSERT_EQ(product.factors.size(), 4U * 30);
+                               for (std::size_t i = 0; i < 60; ++i)
+                                 EXPECT_EQ(product.factors[i], i < 30 ? 1 : 0);
+                             }});
+  for (int step = 1; step <= 2; ++step) {
     exchange.before_use(0, 230);
-    multiplied.clear();
-    const auto factors = exchange.factors(wide);
-    ASSERT_TRUE(factors);
-    EXPECT_EQ(factors->delta.size(), 40U);
-    EXPECT_EQ(factors->input.size(), 20U);
-    std::ranges::fill(factors->delta, 1.0F);
-    std::ranges::fill(factors->input, 2.0F);
+    const std::span<float> factors = exchange.factors(wide);
+    ASSERT_EQ(factors.size(), 2U * 30);
+    for (const float value : factors) EXPECT_EQ(value, 0);  // whatever the last step left
+    std::ranges::fill(factors.first(30), 1.0F);
     exchange.leave();
-    EXPECT_EQ(sum_.all.back().size(), 4U * (20 + 10));
-    EXPECT_EQ(multiplied, (std::vector<std::size_t>{30, 4, 80, 40}));
+    EXPECT_EQ(sum_.gathered.back().first.size(), 4U * 30);
+    EXPECT_EQ(sum_.gathered.back().second, 2U * 30);
+    EXPECT_EQ(multiplied, step);
     EXPECT_THROW(exchange.factors(wide), std::logic_error) << "not the next of the parameters";
-    EXPECT_FALSE(exchange.factors(narrow));
+    EXPECT_TRUE(exchange.factors(narrow).empty());
     give(exchange, 0, 30);
   }
+  exchange.close();
+}
+
+TEST_F(Buckets, CarryRowsThatOnePeerHasMade) {
+  GradientExchange exchange(sum_, *topology_, {5, {.peers = 2, .batch = 2}}, [this](int) { ++sum_.allowed; });
+  const TensorSpec weight{"weight", {25, 20}, 7, 500, TensorRole::parameter};
+  std::vector<float> parameters(507);
+  std::vector<std::pair<std::size_t, std::size_t>> rows;
+  exchange.open(parameters, {[] {}, [](std::size_t, std::span<const float>) {},
+                             [&](const GradientExchange::Product& product) {
+                               EXPECT_EQ(product.factors.size(), 4U * 45);
+                               rows.emplace_back(product.row, product.rows);
+                             }});
+  exchange.before_use(0, 507);
+  ASSERT_FALSE(exchange.factors(weight).empty());
+  exchange.leave();
+  EXPECT_TRUE(rows.empty());  // first of all what the backward pass still has to give
+  give(exchange, 0, 7);
+  // The first of two peers: two rows of every four, and of the last one.
+  EXPECT_EQ(rows, (std::vector<std::pair<std::size_t, std::size_t>>{
+                      {0, 2}, {4, 2}, {8, 2}, {12, 2}, {16, 2}, {20, 2}, {24, 1}}));
+  ASSERT_EQ(sum_.gathered.size(), 1U + 7);
+  const float* next = parameters.data() + 7;
+  for (std::size_t i = 1; i < sum_.gathered.size(); ++i) {
+    const auto& [values, share] = sum_.gathered[i];
+    EXPECT_EQ(values.data(), next);
+    EXPECT_EQ(values.size(), i < 7 ? 80U : 20U);
+    EXPECT_EQ(share, 40U);
+    next += values.size();
+  }
+  sum_.allowed = 0;
+  exchange.before_use(0, 7);  // may be read before the rows are here
+  EXPECT_EQ(sum_.allowed, 0U);
+  exchange.before_use(7 + 24 * 20, 1);
   exchange.close();
 }
 
@@ -302,6 +348,20 @@ INSTANTIATE_TEST_SUITE_P(
                        {"client.lr", "0.05"}},
                       "shorter",
                       7}},
+        TogetherCase{"rows", "ring", {{12, 12}, kMlp, "auto", 12}},
+        TogetherCase{"rows_uneven", "ring", {{3, 11, 0}, kMlp, "auto", 11}},
+        TogetherCase{"rows_all_to_all", "all_to_all", {{5, 9, 7}, kMlp, "auto", 9}},
+        TogetherCase{
+            "rows_cnn", "ring", {{40, 40}, {{"model.name", "cnn"}, {"client.lr", "0.05"}}, "auto", 40}},
+        TogetherCase{"rows_momentum",
+                     "ring",
+                     {{12, 9},
+                      {{"model.name", "mlp"},
+                       {"client.momentum", "0.9"},
+                       {"client.weight_decay", "0.01"},
+                       {"client.lr", "0.05"}},
+                      "auto",
+                      12}},
         TogetherCase{"in_parts", "ring", {{1200, 300}, kMlp}},
         TogetherCase{"momentum",
                      "all_to_all",
@@ -311,6 +371,21 @@ INSTANTIATE_TEST_SUITE_P(
                        {"client.weight_decay", "0.01"},
                        {"client.lr", "0.05"}}}}),
     [](const auto& tested) { return tested.param.name; });
+
+TEST(FactorRule, ChoosesByHowManyExamplesThereAre) {
+  const auto way = [](std::size_t peers, std::size_t batch, bool shortest) {
+    return FactorRule{peers, batch, shortest}.way_of(
+        {"w", {512, 3136}, 0, 512 * 3136, TensorRole::parameter});
+  };
+  EXPECT_EQ(way(2, 10, false), DenseWay::factors);
+  EXPECT_EQ(way(2, 64, false), DenseWay::rows);
+  EXPECT_EQ(way(4, 64, false), DenseWay::gradient);  // the factors are more than half of it
+  EXPECT_EQ(way(4, 64, true), DenseWay::factors);
+  EXPECT_EQ(way(8, 64, true), DenseWay::gradient);
+  EXPECT_EQ(way(2, 0, true), DenseWay::gradient);
+  EXPECT_EQ((FactorRule{2, 10, true}.way_of({"b", {512}, 0, 512, TensorRole::parameter})),
+            DenseWay::gradient);
+}
 
 TEST(SyncSgdPresets, LeaveNothingThatActsOnARoundsUpdate) {
   EXPECT_EQ(testing::make_options({{"algorithm.name", "sync_sgd"}}).integer("client.local_steps"), 10);

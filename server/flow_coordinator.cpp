@@ -28,7 +28,7 @@ Actions FlowCoordinator::joined(ClientId client, Seconds now) {
   at_commit_ = at_commit_ && !running_;
   if (members_.join(client)) {
     // Who was away goes on with those who are furthest behind.
-    if (running_ && !laps_.empty()) clock_of(client) = std::max(clock_of(client), laps_.begin()->first);
+    if (running_ && !laps_.empty()) clock_of(client) = std::max(clock_of(client), laps_.first());
     count_lap(clock_of(client), +1);
     if (!on_request_ && task_of(client) == nullptr) idle_.push_back(client);
   } else if (on_request_) {
@@ -154,7 +154,7 @@ Actions FlowCoordinator::start_work(Seconds now) {
 }
 
 std::optional<Commit> FlowCoordinator::advance(Seconds now) {
-  progress_.slowest = laps_.empty() ? 0 : laps_.begin()->first;
+  progress_.slowest = laps_.empty() ? 0 : laps_.first();
   progress_.workers = members_.present();
   if (members_.present() == 0 || !sync_->ready(progress_)) return std::nullopt;
   at_commit_ = true;
@@ -222,10 +222,7 @@ void FlowCoordinator::end_task(ClientId client) {
 }
 
 void FlowCoordinator::count_lap(Round clock, int change) {
-  if (!everybody_works_) return;
-  const auto lap = laps_.try_emplace(clock).first;
-  lap->second += change;
-  if (lap->second == 0) laps_.erase(lap);
+  if (everybody_works_) laps_.count(clock, change);
 }
 
 void FlowCoordinator::save(CheckpointWriter& writer) {

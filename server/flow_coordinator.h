@@ -1,9 +1,9 @@
 #pragma once
 
-#include <map>
 #include <vector>
 
 #include "server/coordinator.h"
+#include "server/lap_counts.h"
 #include "server/staleness/staleness_weight.h"
 
 namespace gossamer {
@@ -68,12 +68,12 @@ class FlowCoordinator final : public Coordinator {
   std::vector<Task> tasks_;                // in no order
   std::vector<std::uint32_t> task_index_;  // of each client, in tasks_
   std::vector<Round> clocks_;              // rounds of work that each client has completed
-  std::map<Round, std::int64_t> laps_;  // everybody_works_: of those present, how many have completed so many
-  std::vector<ClientId> idle_;          // present and without work
-  std::vector<ClientId> standing_;      // the same of the checkpoint that the run goes on from
-  std::uint64_t given_ = 0;             // tasks given out so far
-  Round model_version_ = 0;             // changes of the model so far
-  bool at_commit_ = true;               // nothing has happened since the last round's end
+  LapCounts laps_;                  // everybody_works_: of those present, how many have completed so many
+  std::vector<ClientId> idle_;      // present and without work
+  std::vector<ClientId> standing_;  // the same of the checkpoint that the run goes on from
+  std::uint64_t given_ = 0;         // tasks given out so far
+  Round model_version_ = 0;         // changes of the model so far
+  bool at_commit_ = true;           // nothing has happened since the last round's end
   std::shared_ptr<const Parameters> encoded_;  // what broadcast_ holds
   Compressed broadcast_;
 };

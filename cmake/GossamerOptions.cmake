@@ -35,10 +35,12 @@ target_compile_options(gossamer_flags INTERFACE -Wall -Wextra -Wpedantic -Wshado
 # a * b + c rounds twice everywhere: which processors fuse it depends on the machine (core/simd.h), and so would models.
 target_compile_options(gossamer_flags INTERFACE -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # These four depend on what the optimiser inlines: they differ from release to release and take the standard
+  # These five depend on what the optimiser inlines: they differ from release to release and take the standard
   # library's own code for a fault of ours (GCC bugs 105329, 105651, 105593).
   target_compile_options(gossamer_flags INTERFACE -fpch-preprocess -Wno-maybe-uninitialized -Wno-array-bounds
-                                                  -Wno-stringop-overflow -Wno-restrict)
+                                                  -Wno-stringop-overflow -Wno-restrict -Wno-alloc-size-larger-than)
+  # The program is a library (cli/CMakeLists.txt) whose functions nobody else replaces: calls may be inlined.
+  target_compile_options(gossamer_flags INTERFACE -fno-semantic-interposition)
 endif()
 if(GOSSAMER_SANITIZE)
   target_compile_options(gossamer_flags INTERFACE -fsanitize=${GOSSAMER_SANITIZE} -fno-omit-frame-pointer

@@ -104,14 +104,11 @@ void GradientExchange::leave() {
   progress();
   if (end_ != 0) return;
   // The first layers' rows come first, which the next forward pass reads first.
-  std::vector<std::size_t> with_rows;
   for (std::size_t i = buckets_.size(); i-- > 0;) {
     const TensorSpec* weight = buckets_[i].weight;
-    if (weight != nullptr && settings_.factors.way_of(*weight) == DenseWay::rows) with_rows.push_back(i);
-  }
-  for (const std::size_t i : with_rows) {
+    if (weight == nullptr || settings_.factors.way_of(*weight) != DenseWay::rows) continue;
     wait_for(i + 1);
-    make_rows(*buckets_[i].weight);
+    make_rows(*weight);
   }
 }
 
@@ -119,9 +116,12 @@ void GradientExchange::leave() {
 void GradientExchange::make_rows(const TensorSpec& weight) {
   const auto all = static_cast<std::size_t>(weight.shape[0]);
   const auto columns = static_cast<std::size_t>(weight.shape[1]);
-  const auto peers = static_cast<std::size_t>(world_size()),
-             self = static_cast<std::size_t>(all_reduce_.self());
-  const std::size_t share = std::max<std::size_t>(1, kRowBuckets * settings_.bucket_floats / columns / peers);
+  const auto peers = static_cast<std::size_t>(world_size());
+  const auto self = static_cast<std::size_t>(all_reduce_.self());
+  // As even as it can be: the last bucket is as long as the others.
+  const std::size_t most = std::max(peers, kRowBuckets * settings_.bucket_floats / columns);
+  const std::size_t parts = peers * ((all + most - 1) / most);
+  const std::size_t share = (all + parts - 1) / parts;
   for (std::size_t row = 0; row < all; row += share * peers) {
     const std::size_t end = std::min(all, row + share * peers);
     const std::size_t begin = std::min(end, row + self * share);

@@ -177,7 +177,7 @@ Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update) {
   return make_frame(header, update.content.payload);
 }
 
-Result<CompressedUpdate> decode_update(const Frame& frame) {
+Result<CompressedUpdate> decode_update(Frame frame) {
   const FrameHeader& header = frame.header;
   if (header.type != FrameType::update) return unexpected(header.type);
   UpdateInfo info;
@@ -187,7 +187,7 @@ Result<CompressedUpdate> decode_update(const Frame& frame) {
   info.weight = header.weight;
   info.train_loss = header.train_loss;
   info.samples = header.samples;
-  SharedBytes content = frame.payload;
+  SharedBytes content = std::move(frame.payload);
   if (header.metadata == TauReport::kValues) info.tau = split_report<TauReport>(content);
   if (header.metadata == SubtreeReport::kValues) info.subtree = split_report<SubtreeReport>(content);
   if (header.metadata != 0 && !info.tau && !info.subtree) {
@@ -247,11 +247,11 @@ Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round
   return make_frame(header, {});
 }
 
-Result<Frame> pass_through(const Frame& frame) {
+Result<Frame> pass_through(Frame frame) {
   const HeaderBytes bytes = encode_header(frame.header);
   const auto header = decode_header(bytes, frame.payload.size());
   if (!header) return header.fault();
-  return decode_frame(header.value(), frame.payload);
+  return decode_frame(header.value(), std::move(frame.payload));
 }
 
 }  // namespace gossamer

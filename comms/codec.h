@@ -39,7 +39,7 @@ Frame readdress(Frame model, ClientId client, std::uint64_t sequence);
 Result<Compressed> decode_model(const Frame& frame);
 
 Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update);
-Result<CompressedUpdate> decode_update(const Frame& frame);
+Result<CompressedUpdate> decode_update(Frame frame);
 
 // refuse, finish and leave carry their reason, welcome a folder, address an address (frame.h). Longer texts
 // are cut at kMaxTextBytes when encoded and refused when decoded. Each byte that is not part of a printable
@@ -57,7 +57,7 @@ Fault unexpected(FrameType type);
 
 // What a frame is after its way over a wire, for a participant in the coordinator's own process: encoded and
 // decoded like any other, checks included. The payload's storage is shared.
-Result<Frame> pass_through(const Frame& frame);
+Result<Frame> pass_through(Frame frame);
 
 // heartbeat, cancel, ready, grant, show, lost, linked: a header says it all.
 Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round round = 0,

@@ -25,11 +25,10 @@ Parcel encode_model_parcel(std::uint64_t run_id, Round round, ClientId client, c
   return models;
 }
 
-Parcel readdress(const Parcel& models, ClientId client) {
-  Parcel parcel = models;
-  parcel.first.header.client = client;
-  for (Frame& frame : parcel.more) frame.header.client = client;
-  return parcel;
+Parcel readdress(Parcel models, ClientId client) {
+  models.first.header.client = client;
+  for (Frame& frame : models.more) frame.header.client = client;
+  return models;
 }
 
 Parcel encode_update_parcel(std::uint64_t run_id, const CompressedUpdate& update) {
@@ -43,30 +42,29 @@ Parcel encode_update_parcel(std::uint64_t run_id, const CompressedUpdate& update
   return parcel;
 }
 
-Result<CompressedUpdate> decode_update(const Parcel& parcel) {
-  auto update = decode_update(parcel.first);
+Result<CompressedUpdate> decode_update(Parcel parcel) {
+  auto update = decode_update(std::move(parcel.first));
   if (!update) return update;
   CompressedUpdate whole = std::move(update).value();
   whole.more.reserve(parcel.more.size());
-  for (const Frame& frame : parcel.more) {
-    auto part = decode_update(frame);
+  for (Frame& frame : parcel.more) {
+    auto part = decode_update(std::move(frame));
     if (!part) return part;
     whole.more.push_back(std::move(part.value().content));
   }
   return whole;
 }
 
-Result<Parcel> pass_through(const Parcel& parcel) {
-  auto first = pass_through(parcel.first);
+Result<Parcel> pass_through(Parcel parcel) {
+  auto first = pass_through(std::move(parcel.first));
   if (!first) return first.fault();
-  Parcel passed{std::move(first).value(), {}};
-  passed.more.reserve(parcel.more.size());
-  for (const Frame& frame : parcel.more) {
-    auto more = pass_through(frame);
+  parcel.first = std::move(first).value();
+  for (Frame& frame : parcel.more) {
+    auto more = pass_through(std::move(frame));
     if (!more) return more.fault();
-    passed.more.push_back(std::move(more).value());
+    frame = std::move(more).value();
   }
-  return passed;
+  return parcel;
 }
 
 std::optional<Parcel> ParcelAssembly::add(std::size_t shard, Frame frame) {

@@ -28,10 +28,10 @@ struct Parcel {
 // As codec.h's functions of a frame. Of a model each frame says whose range it is.
 Parcel encode_model_parcel(std::uint64_t run_id, Round round, ClientId client, const Compressed& first,
                            std::span<const Compressed> more, std::int64_t steps = 0);
-Parcel readdress(const Parcel& models, ClientId client);
+Parcel readdress(Parcel models, ClientId client);
 Parcel encode_update_parcel(std::uint64_t run_id, const CompressedUpdate& update);
-Result<CompressedUpdate> decode_update(const Parcel& parcel);
-Result<Parcel> pass_through(const Parcel& parcel);
+Result<CompressedUpdate> decode_update(Parcel parcel);
+Result<Parcel> pass_through(Parcel parcel);
 
 // Puts together the parcels of clients from frames that come one by one, from one shard earlier than from
 // another. Holds one parcel a client at most: that of the newest round.

@@ -68,21 +68,23 @@ void EventLoop::remind(Round token, Seconds at) {
 
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
   if (send.deadline) remind(send.round, *send.deadline);
-  const Parcel model =
+  Parcel model =
       encode_model_parcel(run_id_, send.round, send.clients.front(), send.model, send.more, send.steps);
-  for (const ClientId client : send.clients) {
-    if (!send.again) keeper.count_down(model.wire_bytes());  // a resumed run has counted it
-    give(send, readdress(model, client));
+  const std::size_t bytes = model.wire_bytes();
+  for (const ClientId& client : send.clients) {
+    if (!send.again) keeper.count_down(bytes);  // a resumed run has counted it
+    const bool last = &client == &send.clients.back();
+    give(send, last ? readdress(std::move(model), client) : readdress(model, client));
   }
   train_ahead();
 }
 
-void EventLoop::give(const SendModel& send, const Parcel& model) {
+void EventLoop::give(const SendModel& send, Parcel model) {
   const ClientId client = model.header().client;
   Seconds begin = send.since;
   if (busy_until_) begin = std::max(begin, (*busy_until_)[client]);
   begin += devices_.waiting_seconds(client, begin);
-  const Work work = take_slot(model);
+  const Work work = take_slot(std::move(model));
   slots_[work].steps = send.steps;
   if (lines_.limited()) {  // taken in turn, so not before its time
     schedule(begin, EventKind::pulled, work);
@@ -175,14 +177,14 @@ EventLoop::Event EventLoop::schedule(Seconds time, EventKind kind, Work work) {
   return event;
 }
 
-EventLoop::Work EventLoop::take_slot(const Parcel& model) {
+EventLoop::Work EventLoop::take_slot(Parcel model) {
   if (free_.empty()) {
     free_.push_back(static_cast<Work>(slots_.size()));
     slots_.emplace_back();
   }
   const Work work = free_.back();
   free_.pop_back();
-  slots_[work].model = model;
+  slots_[work].model = std::move(model);
   return work;
 }
 
@@ -274,8 +276,7 @@ Actions EventLoop::arrive(const Event& event, Coordination& coordinator, RunKeep
   slots_[work].due = Slot::kNothing;
   const FrameHeader model = slots_[work].model.header();
   const bool length_known = !update_lengths_.empty();
-  const Result<Parcel> outcome =
-      length_known ? outcome_of(work) : Result<Parcel>(std::move(slots_[work].update));
+  Result<Parcel> outcome = length_known ? outcome_of(work) : Result<Parcel>(std::move(slots_[work].update));
   const auto lose = [&](const std::string& reason) {
     release(work);
     return coordinator.left(model.client, reason, now_);
@@ -285,9 +286,9 @@ Actions EventLoop::arrive(const Event& event, Coordination& coordinator, RunKeep
   if (length_known && bytes != update_bytes_)
     throw std::logic_error("simulation: an update is not as long as its compressor says");
   keeper.count_up(bytes);
-  const auto received = pass_through(outcome.value());
+  auto received = pass_through(std::move(outcome).value());
   if (!received) return lose(received.fault().reason);
-  auto decoded = decode_update(received.value());
+  auto decoded = decode_update(std::move(received).value());
   if (!decoded) return lose(decoded.fault().reason);
   CompressedUpdate update = std::move(decoded).value();
   if (update.info.tau) {

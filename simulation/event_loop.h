@@ -69,7 +69,7 @@ class EventLoop {
   Actions handle(const Event& event, Coordination& coordinator, RunKeeper& keeper);
   Actions arrive(const Event& event, Coordination& coordinator, RunKeeper& keeper);
   void remind(Round token, Seconds at);
-  void give(const SendModel& send, const Parcel& model);
+  void give(const SendModel& send, Parcel model);
   void pull(Work work, Seconds begin);
   Event push(Work work, std::size_t bytes, Seconds leaves);
   void call_off(const Abandon& abandon);
@@ -79,7 +79,7 @@ class EventLoop {
   Seconds deliver(const Parcel& model, Seconds begin);
   Seconds take_in(const Slot& slot, ClientId client, Seconds begin);
   Result<Parcel> outcome_of(Work work);
-  Work take_slot(const Parcel& model);
+  Work take_slot(Parcel model);
   void release(Work work);
 
   VirtualClients& clients_;

@@ -68,13 +68,11 @@ void EventLoop::remind(Round token, Seconds at) {
 
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
   if (send.deadline) remind(send.round, *send.deadline);
-  Parcel model =
+  const Parcel model =
       encode_model_parcel(run_id_, send.round, send.clients.front(), send.model, send.more, send.steps);
-  const std::size_t bytes = model.wire_bytes();
-  for (const ClientId& client : send.clients) {
-    if (!send.again) keeper.count_down(bytes);  // a resumed run has counted it
-    const bool last = &client == &send.clients.back();
-    give(send, last ? readdress(std::move(model), client) : readdress(model, client));
+  for (const ClientId client : send.clients) {
+    if (!send.again) keeper.count_down(model.wire_bytes());  // a resumed run has counted it
+    give(send, readdress(model, client));
   }
   train_ahead();
 }

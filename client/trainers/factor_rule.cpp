@@ -6,8 +6,8 @@
 namespace gossamer {
 namespace {
 
-// Up to so many examples of all peers, making the product of all costs less than gathering rows does in
-// memory, let alone over a network: its time is that of reading and writing the weights.
+// Up to so many examples of all peers, the product of all takes little more than reading and writing the
+// weights, as gathering their rows would.
 constexpr std::size_t kFewExamples = 64;
 // Where the network is as fast as memory, each way has to be so many times shorter than what it replaces.
 constexpr std::size_t kFactorsTimesShorter = 8;

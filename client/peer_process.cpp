@@ -30,6 +30,7 @@ PeerProcess::PeerProcess(const Options& options, const FederatedData& data)
       uniform_weights_(options.text("server.weighting") == "uniform"),
       exchanges_gradients_(algorithms().make(options)->exchanges_gradients()),
       lockstep_(options.text("sync.mode") == "bsp"),
+      rounds_(options.integer("run.rounds")),
       client_(options, data),
       topology_(topologies().make(options)),
       plan_(topology_->gossip_plan(static_cast<int>(options.integer("data.clients")))),
@@ -168,10 +169,10 @@ void PeerProcess::gossip_rounds() {
 
 void PeerProcess::gossip_freely() {
   if (!await([&] { return peers_.begin()->second.granted > 0; })) return;
-  for (;;) {
+  while (!over() && !shown_last_) {
     for (auto& [client, peer] : peers_) {
       const auto update = train(client, peer.completed + 1);
-      if (!update) return;
+      if (!update) break;
       accept(peer.model.add(*update, *up_), client);
       exchange(client, peer.completed + 1);
       if (over()) return;
@@ -179,9 +180,10 @@ void PeerProcess::gossip_freely() {
       // All that is here: with short rounds others send as fast as this peer can take it in.
       while (!over() && pump(Clock::now())) {
       }
-      if (over()) return;
+      if (over() || shown_last_) break;
     }
   }
+  static_cast<void>(await([] { return false; }));  // others may still wait for an answer
 }
 
 // After a round of its own work, whenever that is.
@@ -285,6 +287,7 @@ void PeerProcess::handle(const Frame& frame) {
         peer->second.shown.insert(header.round);
       } else {
         show(header.client);
+        shown_last_ = !lockstep_ && header.round >= rounds_;
       }
       break;
     case FrameType::lost:
@@ -367,7 +370,7 @@ std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round,
     while (!over() && pump(Clock::now())) {
     }
     last_look_ = Clock::now();
-    return over();
+    return over() || shown_last_;
   };
   try {
     training_ = true;

@@ -93,6 +93,7 @@ class PeerProcess {
   bool uniform_weights_;
   bool exchanges_gradients_;
   bool lockstep_;
+  Round rounds_;
   Client client_;
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<GossipPlan> plan_;
@@ -109,6 +110,7 @@ class PeerProcess {
   std::optional<std::string> end_;
   bool failed_ = false;
   bool stopped_ = false;
+  bool shown_last_ = false;  // not lockstep: the recorder has asked for the last models
   bool training_ = false;
   std::deque<Frame> set_aside_;  // for the recorder, while this process trains
   Clock::time_point last_heard_, last_look_;

@@ -25,9 +25,22 @@ struct Parcel {
   std::size_t wire_bytes() const noexcept;
 };
 
-// As codec.h's functions of a frame. Of a model each frame says whose range it is.
-Parcel encode_model_parcel(std::uint64_t run_id, Round round, ClientId client, const Compressed& first,
-                           std::span<const Compressed> more, std::int64_t steps = 0);
+// Makes parcels of models, in which each frame says whose range it is. Remembers the last one: where
+// everybody goes on by himself, each is sent the same model by an action of his own, and it is hashed once.
+class ModelEncoder {
+ public:
+  explicit ModelEncoder(std::uint64_t run_id) : run_id_(run_id) {}
+  // For `client` to train in `round`, in so many local steps (0: as configured); readdress() it for others.
+  // Good until the next call.
+  const Parcel& encode(Round round, ClientId client, const Compressed& first,
+                       std::span<const Compressed> more = {}, std::int64_t steps = 0);
+
+ private:
+  std::uint64_t run_id_;
+  Parcel last_;
+};
+
+// As codec.h's functions of a frame.
 Parcel readdress(Parcel models, ClientId client);
 Parcel encode_update_parcel(std::uint64_t run_id, const CompressedUpdate& update);
 Result<CompressedUpdate> decode_update(Parcel parcel);

@@ -184,8 +184,10 @@ void FlowCoordinator::give(ClientId client, Seconds now, Actions& actions) {
 }
 
 ClientId FlowCoordinator::draw_idle() {
-  Rng rng(seed_, Purpose::cohort, static_cast<std::uint64_t>(members_.at(0)), given_);
-  std::swap(idle_[static_cast<std::size_t>(rng.below(idle_.size()))], idle_.back());
+  if (idle_.size() > 1) {
+    Rng rng(seed_, Purpose::cohort, static_cast<std::uint64_t>(members_.at(0)), given_);
+    std::swap(idle_[static_cast<std::size_t>(rng.below(idle_.size()))], idle_.back());
+  }
   const ClientId client = idle_.back();
   idle_.pop_back();
   return client;

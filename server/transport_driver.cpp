@@ -26,6 +26,7 @@ TransportDriver::TransportDriver(const Options& options, Transport& transport, L
       local_(std::move(local)),
       settings_(std::move(settings)),
       run_id_(options.digest()),
+      encoder_(run_id_),
       local_models_(static_cast<std::size_t>(options.integer("server.shards"))) {
   if (settings_.shards != nullptr) gate_.emplace(static_cast<std::size_t>(options.integer("server.shards")));
 }
@@ -125,11 +126,9 @@ void TransportDriver::listen_to_parent(Clock::time_point& wake) {
 // The payload is hashed once; each client gets it with a header of its own.
 void TransportDriver::start(const SendModel& send) {
   if (send.deadline) deadline_ = {send.round, *send.deadline};
-  const auto sequence = static_cast<std::uint64_t>(send.round);
-  const Frame model =
-      encode_model(run_id_, send.round, send.clients.front(), sequence, send.model, send.steps);
+  const Frame& model = encoder_.encode(send.round, send.clients.front(), send.model, {}, send.steps).first;
   for (const ClientId client : send.clients) {
-    const Frame frame = readdress(model, client, sequence);
+    const Frame frame = readdress(model, client, model.header.sequence);
     if (keeper_ != nullptr) keeper_->count_down(frame.wire_bytes());
     if (const auto peer = peers_.find(client); peer != peers_.end()) {
       static_cast<void>(transport_.send(peer->second.rank, frame));  // a lost peer is reported by receive()

@@ -87,6 +87,7 @@ class TransportDriver {
   LocalClients local_;
   TransportDriverSettings settings_;
   std::uint64_t run_id_;
+  ModelEncoder encoder_;
 
   // Set by run().
   Coordination* coordinator_ = nullptr;

@@ -14,7 +14,7 @@ namespace gossamer {
 EventLoop::EventLoop(const Options& options, VirtualClients& clients, Lengths update_lengths)
     : clients_(clients),
       devices_(options),
-      run_id_(options.digest()),
+      encoder_(options.digest()),
       on_request_(options.text("sync.pull") == "on_request"),
       update_lengths_(std::move(update_lengths)),
       update_bytes_(std::accumulate(update_lengths_.begin(), update_lengths_.end(), std::size_t{0})),
@@ -31,10 +31,9 @@ std::string EventLoop::run(Coordination& coordinator, RunKeeper& keeper,
     perform(coordinator.joined(client, now_), coordinator, keeper);
   for (ClientId client = 0; on_request_ && client < coordinator.population(); ++client)
     perform(coordinator.ready(client, now_), coordinator, keeper);
-  while (!finish_ && !events_.empty()) {
+  while (!finish_ && !(events_.empty() && planned_.empty())) {
     if (stop_requested()) return "signal";
-    const Event event = events_.top();
-    events_.pop();
+    const Event event = next_event();
     now_ = std::max(now_, event.time);
     perform(handle(event, coordinator, keeper), coordinator, keeper);
   }
@@ -68,8 +67,7 @@ void EventLoop::remind(Round token, Seconds at) {
 
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
   if (send.deadline) remind(send.round, *send.deadline);
-  const Parcel model =
-      encode_model_parcel(run_id_, send.round, send.clients.front(), send.model, send.more, send.steps);
+  const Parcel& model = encoder_.encode(send.round, send.clients.front(), send.model, send.more, send.steps);
   for (const ClientId client : send.clients) {
     if (!send.again) keeper.count_down(model.wire_bytes());  // a resumed run has counted it
     give(send, readdress(model, client));
@@ -106,8 +104,11 @@ void EventLoop::pull(Work work, Seconds begin) {
   if (busy_until_) (*busy_until_)[client] = slot.ready;
   // What is exchanged on request goes out before the training.
   const Seconds leaves = on_request_ ? here : slot.ready;
-  planned_.push(!update_lengths_.empty() ? push(work, update_bytes_, leaves)
-                                         : schedule(leaves, EventKind::trained, work));
+  if (update_lengths_.empty()) {
+    schedule(leaves, EventKind::trained, work);
+  } else {
+    push(work, update_bytes_, leaves);
+  }
 }
 
 // When the last of a model is with its client. Frames of several shards leave by a line each, and share the
@@ -145,12 +146,12 @@ Seconds EventLoop::take_in(const Slot& slot, ClientId client, Seconds begin) {
 }
 
 // An update of so many bytes leaves its client.
-EventLoop::Event EventLoop::push(Work work, std::size_t bytes, Seconds leaves) {
+void EventLoop::push(Work work, std::size_t bytes, Seconds leaves) {
   const FrameHeader& model = slots_[work].model.header();
   const Seconds last_byte = leaves + devices_.upload_seconds(bytes, model.client, model.round);
   if (!lines_.limited()) return schedule(last_byte, EventKind::arrived, work);
   slots_[work].last_byte = last_byte;
-  return schedule(leaves + devices_.latency(), EventKind::pushed, work);
+  schedule(leaves + devices_.latency(), EventKind::pushed, work);
 }
 
 void EventLoop::call_off(const Abandon& abandon) {
@@ -167,11 +168,22 @@ void EventLoop::call_off(const Abandon& abandon) {
   }
 }
 
-EventLoop::Event EventLoop::schedule(Seconds time, EventKind kind, Work work) {
+void EventLoop::schedule(Seconds time, EventKind kind, Work work) {
+  Slot& slot = slots_[work];
   const Event event{time, order_++, work};
-  slots_[work].due = event.order;
-  slots_[work].kind = kind;
-  events_.push(event);
+  slot.due = event.order;
+  slot.kind = kind;
+  const bool needs_training =
+      kind == EventKind::trained ||
+      (!update_lengths_.empty() && (kind == EventKind::pushed || kind == EventKind::arrived));
+  (needs_training && !slot.begun ? planned_ : events_).push(event);
+}
+
+EventLoop::Event EventLoop::next_event() {
+  Events& first =
+      planned_.empty() || (!events_.empty() && planned_.top() > events_.top()) ? events_ : planned_;
+  const Event event = first.top();
+  first.pop();
   return event;
 }
 
@@ -202,7 +214,9 @@ void EventLoop::train_ahead() {
   while (!planned_.empty() && begun_ < clients_.ahead()) {
     const Event next = planned_.top();
     planned_.pop();
-    if (slots_[next.work].due == next.order && !slots_[next.work].begun) begin(next.work);
+    if (slots_[next.work].due != next.order) continue;  // called off
+    begin(next.work);
+    events_.push(next);
   }
 }
 
@@ -255,8 +269,7 @@ Actions EventLoop::handle(const Event& event, Coordination& coordinator, RunKeep
     }
     case EventKind::pushed: {
       const Seconds last_byte = std::max(slot.last_byte, take_in(slot, client, event.time));
-      const Event arrival = schedule(last_byte, EventKind::arrived, event.work);
-      if (!update_lengths_.empty()) planned_.push(arrival);
+      schedule(last_byte, EventKind::arrived, event.work);
       return {};
     }
     case EventKind::ready:

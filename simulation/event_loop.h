@@ -71,9 +71,10 @@ class EventLoop {
   void remind(Round token, Seconds at);
   void give(const SendModel& send, Parcel model);
   void pull(Work work, Seconds begin);
-  Event push(Work work, std::size_t bytes, Seconds leaves);
+  void push(Work work, std::size_t bytes, Seconds leaves);
   void call_off(const Abandon& abandon);
-  Event schedule(Seconds time, EventKind kind, Work work);
+  void schedule(Seconds time, EventKind kind, Work work);
+  Event next_event();
   void begin(Work work);
   void train_ahead();
   Seconds deliver(const Parcel& model, Seconds begin);
@@ -84,7 +85,7 @@ class EventLoop {
 
   VirtualClients& clients_;
   const DeviceModel devices_;
-  const std::uint64_t run_id_;
+  ModelEncoder encoder_;
   const bool on_request_;
   const Lengths update_lengths_;
   const std::size_t update_bytes_;  // all of them
@@ -95,7 +96,9 @@ class EventLoop {
   std::uint64_t order_ = 0;
   std::uint64_t handled_ = 0;
   Events events_;
-  Events planned_;                            // work that has not begun, by the event that it is due with
+  // Events that wait for training which has not begun: most of them. When it begins they go over to the
+  // others, of which there are few, so that each is sifted once among many.
+  Events planned_;
   std::map<std::uint64_t, Round> deadlines_;  // by the order of their events
   std::vector<Slot> slots_;
   std::vector<Work> free_;

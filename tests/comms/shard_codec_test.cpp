@@ -96,7 +96,7 @@ TEST(ShardCodec, NoticesComeBack) {
 
 TEST(Parcels, SayWhoseRangeEachFrameIs) {
   const std::vector<Compressed> more{three_floats(2), three_floats(3)};
-  const Parcel models = readdress(encode_model_parcel(9, 5, 0, three_floats(1), more, 6), 4);
+  const Parcel models = readdress(ModelEncoder(9).encode(5, 0, three_floats(1), more, 6), 4);
   ASSERT_EQ(models.frames(), 3U);
   EXPECT_EQ(models.wire_bytes(), 3 * (kFrameHeaderBytes + 12));
   const auto received = pass_through(models);
@@ -107,6 +107,24 @@ TEST(Parcels, SayWhoseRangeEachFrameIs) {
     EXPECT_EQ(header.client, 4);
     EXPECT_EQ(header.round, 5);
     EXPECT_EQ(header.samples, 6);
+  }
+}
+
+TEST(Parcels, AModelThatIsSentAgainIsTheSameAsOneThatIsEncodedAnew) {
+  ModelEncoder encoder(9);
+  const Compressed one = three_floats(1);
+  const std::vector<Compressed> more{three_floats(2)};
+  Round round = 0;
+  for (const Compressed& model : {one, one, three_floats(4), one}) {
+    for (const bool divided : {false, false, true, false}) {
+      ++round;
+      const Parcel& parcel =
+          encoder.encode(round, 3, model, divided ? std::span(more) : std::span<const Compressed>{}, 6);
+      EXPECT_EQ(parcel.frames(), divided ? 2U : 1U);
+      EXPECT_EQ(parcel.header(),
+                encode_model(9, round, 3, static_cast<std::uint64_t>(round), model, 6).header);
+      ASSERT_TRUE(pass_through(parcel).ok());
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #include "cli/bench_allreduce.h"
 #include "cli/bench_ddp.h"
 #endif
+#include "cli/bench_compression.h"
 #include "cli/bench_server.h"
 #include "cli/bench_train.h"
 #include "cli/commands.h"
@@ -12,6 +13,7 @@ namespace gossamer {
 
 int bench_command(const CommandLine& line) {
   if (line.positional.at(0) == "train") return bench_train(line);
+  if (line.positional[0] == "compression") return bench_compression(line);
   if (line.positional[0] == "server") return bench_server(line);
   if (line.positional[0] == "allreduce" || line.positional[0] == "ddp") {
 #ifdef GOSSAMER_HAVE_MPI
@@ -21,7 +23,8 @@ int bench_command(const CommandLine& line) {
                       ": this build has no MPI; configure with -DGOSSAMER_WITH_MPI=ON");
 #endif
   }
-  throw ConfigError("gossamer bench " + line.positional[0] + ": expected train, allreduce, ddp or server");
+  throw ConfigError("gossamer bench " + line.positional[0] +
+                    ": expected train, compression, allreduce, ddp or server");
 }
 
 }  // namespace gossamer

@@ -25,7 +25,7 @@
 #endif
 #include "cli/configuration.h"
 #include "comms/codec.h"
-#include "compression/compressor.h"
+#include "compression/methods.h"
 #include "core/buffers.h"
 #include "core/error.h"
 #include "core/simd.h"
@@ -292,7 +292,7 @@ Compressed arrived(const CompressedUpdate& update) {
 
 void measure_aggregation(const Options& defaults, Rows& rows) {
   const auto aggregator = aggregators().make(defaults);
-  const auto compressor = up_compressors().make(defaults);
+  const auto compressor = make_no_compressor(kParameters);
   std::vector<Compressed> updates;
   for (std::size_t k = 0; k < kUpdates; ++k) {
     const SharedFloats values = floats(kParameters, static_cast<float>(k));
@@ -348,8 +348,7 @@ constexpr int kSimulations = 5;
 // Clients whose training takes no real time: they read the model and answer with ten floats.
 class IdleClients final : public VirtualClients {
  public:
-  explicit IdleClients(const Options& options)
-      : down_(down_compressors().make(options)), answer_(floats(kFloats, 1)), model_(kFloats) {}
+  IdleClients() : down_(make_no_compressor(kFloats)), answer_(floats(kFloats, 1)), model_(kFloats) {}
 
   std::int64_t examples(ClientId) const override { return 600; }
   std::size_t ahead() const override { return 2; }
@@ -427,7 +426,7 @@ std::pair<std::uint64_t, double> simulate(Options options, const std::string& mo
   RunServices services;
   services.evaluate = [](const Parameters&) { return Evaluation{}; };
   keeper.set_services(std::move(services));
-  IdleClients clients(options);
+  IdleClients clients;
   EventLoop loop(options, clients, {kFrameHeaderBytes + kFloats * sizeof(float)});
   const Clock::time_point start = Clock::now();
   loop.run(*coordinator, keeper, [] { return false; });

@@ -227,7 +227,7 @@ const std::vector<CommandSpec>& commands() {
        {{"reference", "FILE", "write the tables of keys and methods into that page instead"},
         {"combinations", "FILE", "write which topologies, sync modes and algorithms go together instead"}}},
       {"bench",
-       "benchmarks: train, allreduce, ddp, server",
+       "benchmarks: train, compression, allreduce, ddp, server",
        true,
        "WHAT",
        1,

@@ -92,6 +92,23 @@ void check_no_server(Options& options, const std::string& chosen) {
 }
 
 // What peers ask of the rest of the configuration.
+// A method for each way, and what each needs.
+void check_compression(const Options& options, bool has_server) {
+  for (const char* const way : {"compression.up", "compression.down"}) {
+    if (!has_server && options.text(way) != "none")
+      refuse(std::string(way) + " = " + options.text(way) +
+             ": topology.name = " + options.text("topology.name") + " exchanges 32-bit floats; use " + way +
+             " = none, or topology.name = parameter_server or tree");
+  }
+  if (state_vectors(options) > 0 && options.text("sync.late") == "finish")
+    refuse(
+        "sync.late = finish: a client that is late would be at two rounds of work, and what compression.up "
+        "= " +
+        options.text("compression.up") +
+        " leaves out of the first belongs into the second; use sync.late = cancel, or "
+        "compression.error_feedback = off");
+}
+
 void check_peers(Options& options, const Topology& topology) {
   const std::string chosen = "topology.name = " + options.text("topology.name");
   const std::int64_t clients = options.integer("data.clients");
@@ -238,8 +255,8 @@ std::vector<MethodGroup> all_methods() {
           algorithms().describe(),        client_optimizers().describe(), aggregators().describe(),
           server_optimizers().describe(), cohort_samplers().describe(),   topologies().describe(),
           update_filters().describe(),    sync_policies().describe(),     staleness_weights().describe(),
-          corrections().describe(),       up_compressors().describe(),    clippers().describe(),
-          privacy_mechanisms().describe()};
+          corrections().describe(),       up_compressors().describe(),    down_compressors().describe(),
+          clippers().describe(),          privacy_mechanisms().describe()};
 }
 
 std::shared_ptr<const OptionSchema> full_schema() {
@@ -255,8 +272,7 @@ std::shared_ptr<const OptionSchema> full_schema() {
   add_methods(*schema, topologies().describe());
   add_methods(*schema, update_filters().describe(), "topology.name", "tree");
   add_server_options(*schema);
-  add_methods(*schema, up_compressors().describe());
-  add_methods(*schema, down_compressors().describe());
+  add_compression_options(*schema);
   add_methods(*schema, clippers().describe());
   add_methods(*schema, privacy_mechanisms().describe());
   add_device_options(*schema);
@@ -287,6 +303,7 @@ void resolve(Options& options, RunsIn place) {
   } else {
     check_peers(options, *topology);
   }
+  check_compression(options, topology->kind() == TopologyKind::server);
   if (options.integer("cohort.size") > options.integer("data.clients")) {
     refuse("cohort.size = " + std::to_string(options.integer("cohort.size")) +
            ": expected at most data.clients = " + std::to_string(options.integer("data.clients")));

@@ -87,8 +87,11 @@ std::string key_tables(const OptionSchema& schema) {
     for (const OptionSpec& spec : schema.specs()) {
       if (section_of(spec) != section) continue;
       std::string meaning = cell(spec.help);
-      if (!spec.chooser.empty()) {
-        meaning += (meaning.empty() ? "" : "; ") + ("only with " + code(spec.chooser + " = " + spec.method));
+      for (std::size_t i = 0; i < spec.choosers.size(); ++i) {
+        meaning += (i > 0             ? " or "
+                    : meaning.empty() ? "only with "
+                                      : "; only with ") +
+                   code(spec.choosers[i] + " = " + spec.method);
       }
       text += row({code(spec.key), code(spec.default_value), cell(accepted(spec)), meaning});
     }

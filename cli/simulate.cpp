@@ -26,7 +26,7 @@ int simulate_command(const CommandLine& line) {
   Place place;
   place.clock = "virtual";
   place.services.evaluate = [&](const Parameters& model) { return simulation.evaluate(model); };
-  if (saves_client_state(options)) {
+  if (saves_client_state(options, true)) {
     place.services.save_clients = [&](CheckpointWriter& writer) { simulation.states().save(writer); };
     place.restore_clients = [&](const CheckpointReader& reader) { simulation.states().load(reader); };
   }

@@ -107,7 +107,7 @@ int coordinate(Federation& federation, Transport& transport, const Seats& seats)
   Place place;
   place.clock = "wall";
   place.services.evaluate = [&](const Parameters& model) { return evaluator.evaluate(model.values); };
-  if (saves_client_state(options)) {
+  if (saves_client_state(options, false)) {
     place.services.save_clients = [&](CheckpointWriter& writer) { participant.states().save(writer); };
     place.restore_clients = [&](const CheckpointReader& reader) { participant.states().load(reader); };
   }

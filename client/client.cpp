@@ -3,16 +3,6 @@
 #include "comms/codec.h"
 
 namespace gossamer {
-namespace {
-
-std::vector<std::unique_ptr<Compressor>> one_a_shard(const Options& options, std::size_t shards) {
-  std::vector<std::unique_ptr<Compressor>> compressors;
-  for (std::size_t s = 0; s < shards; ++s) compressors.push_back(up_compressors().make(options));
-  return compressors;
-}
-
-}  // namespace
-
 Client::Client(const Options& options, const FederatedData& data)
     : Client(options, data, make_model(options, data.shape())) {}
 
@@ -24,9 +14,12 @@ Client::Client(const Options& options, const FederatedData& data, std::unique_pt
       clipper_(clippers().make(options)),
       mechanism_(privacy_mechanisms().make(options)),
       plan_(*model_.layout(), options.integer("server.shards")),
-      up_(one_a_shard(options, plan_.shards())),
-      down_(down_compressors().make(options)),
-      global_(model_.layout()->size()) {}
+      trainer_keeps_state_(algorithms().make(options)->keeps_client_state()),
+      up_(one_a_shard(up_compressors(), options, plan_)),
+      down_(one_a_shard(down_compressors(), options, plan_)),
+      global_(model_.layout()->size()) {
+  for (const auto& compressor : up_) compressor_floats_ += compressor->state_floats();
+}
 
 Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::function<bool()> called_off,
                                  GradientExchange* exchange) {
@@ -38,13 +31,14 @@ Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::
   for (std::size_t s = 0; s < plan_.shards(); ++s) {
     auto received = decode_model(models[s]);
     if (!received) return received.fault();
-    if (auto decompressed = down_->decompress(received.value(), plan_.part(std::span<float>(global_), s));
+    if (auto decompressed = down_[s]->decompress(received.value(), plan_.part(std::span<float>(global_), s));
         !decompressed)
       return decompressed.fault();
   }
 
-  Update update = trainer_->train(global_, {client, round, data_.client(client), state, std::move(called_off),
-                                            models.header().samples, exchange});
+  Update update = trainer_->train(
+      global_, {client, round, data_.client(client), state == nullptr ? nullptr : &state->training,
+                std::move(called_off), models.header().samples, exchange});
   update.info.client = client;
   update.info.round = round;
   update.info.sequence = static_cast<std::uint64_t>(round);
@@ -52,13 +46,20 @@ Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::
   ClippedUpdate clipped = clipper_->clip(std::move(update));
   PrivateUpdate noised = mechanism_->privatize(std::move(clipped));
   Rng rng(seed_, Purpose::compression, static_cast<std::uint64_t>(client), static_cast<std::uint64_t>(round));
-  CompressedUpdate compressed = compress(up_, plan_, std::move(noised), rng);
+  CompressedUpdate compressed = compress(up_, plan_, std::move(noised), residuals(state), rng);
   return encode_update_parcel(models.header().run_id, compressed);
 }
 
 void Client::go_on(const FrameHeader& model, ClientState* state, std::function<bool()> called_off) {
-  trainer_->go_on(
-      {model.client, model.round, data_.client(model.client), state, std::move(called_off), model.samples});
+  trainer_->go_on({model.client, model.round, data_.client(model.client),
+                   state == nullptr ? nullptr : &state->training, std::move(called_off), model.samples});
+}
+
+// Zeros in the client's first round, or where the server has been divided otherwise since.
+std::span<float> Client::residuals(ClientState* state) const {
+  if (compressor_floats_ == 0) return {};
+  if (state->compression.size() != compressor_floats_) state->compression.assign(compressor_floats_, 0.0F);
+  return state->compression;
 }
 
 }  // namespace gossamer

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "client/client_states.h"
 #include "client/trainers/trainer.h"
 #include "comms/parcel.h"
 #include "compression/compressor.h"
@@ -20,8 +21,8 @@ class Client {
   Client(const Options& options, const FederatedData& data);
 
   // Trains the model of `model` frames, one a shard of the server, on that client's data and returns as many
-  // `update` frames. `state` belongs to that client where the algorithm keeps one. Malformed frames are a
-  // fault of the sender. Throws WorkCalledOff where `called_off` says so in between.
+  // `update` frames. `state` belongs to that client where keeps_state(). Malformed frames are a fault of the
+  // sender. Throws WorkCalledOff where `called_off` says so in between.
   // `exchange` is for an algorithm that exchanges gradients; its exceptions pass.
   Result<Parcel> take_part(const Parcel& models, ClientState* state, std::function<bool()> called_off = {},
                            GradientExchange* exchange = nullptr);
@@ -30,6 +31,9 @@ class Client {
   // take_part().
   void go_on(const FrameHeader& model, ClientState* state, std::function<bool()> called_off = {});
 
+  // Whether take_part() needs a state.
+  bool keeps_state() const noexcept { return trainer_keeps_state_ || compressor_floats_ > 0; }
+
   // The replica, for evaluation between rounds.
   Model& model() noexcept { return model_; }
   // Which shard of the server a float belongs to.
@@ -37,6 +41,7 @@ class Client {
 
  private:
   Client(const Options& options, const FederatedData& data, std::unique_ptr<Model> model);
+  std::span<float> residuals(ClientState* state) const;
 
   const FederatedData& data_;
   std::uint64_t seed_;
@@ -45,8 +50,10 @@ class Client {
   std::unique_ptr<Clipper> clipper_;
   std::unique_ptr<PrivacyMechanism> mechanism_;
   ShardPlan plan_;
+  bool trainer_keeps_state_;
+  std::size_t compressor_floats_ = 0;            // that all of up_ keep
   std::vector<std::unique_ptr<Compressor>> up_;  // one a shard
-  std::unique_ptr<Compressor> down_;
+  std::vector<std::unique_ptr<Compressor>> down_;
   FloatBuffer global_;
 };
 

@@ -2,10 +2,20 @@
 
 #include <string>
 
-namespace gossamer {
+#include "compression/compressor.h"
 
-bool saves_client_state(const Options& options) {
-  return algorithms().make(options)->keeps_client_state() && options.text("sync.pull") == "with_work";
+namespace gossamer {
+namespace {
+
+std::string residual_name(ClientId client) { return "client " + std::to_string(client) + " residual"; }
+
+}  // namespace
+
+bool saves_client_state(const Options& options, bool in_one_process) {
+  const bool keeps = algorithms().make(options)->keeps_client_state() || state_vectors(options) > 0;
+  const bool together = in_one_process || (options.text("sync.mode") == "bsp" &&
+                                           options.text("topology.name") == "parameter_server");
+  return keeps && together && options.text("sync.pull") == "with_work";
 }
 
 void ClientStates::save(CheckpointWriter& writer) const {
@@ -13,10 +23,11 @@ void ClientStates::save(CheckpointWriter& writer) const {
   std::vector<std::uint64_t> counts;
   for (const auto& [client, state] : states_) {
     ids.push_back(client);
-    counts.push_back(state.size());
-    for (std::size_t i = 0; i < state.size(); ++i) {
-      writer.add_floats("client " + std::to_string(client) + ' ' + std::to_string(i), state[i]);
+    counts.push_back(state.training.size());
+    for (std::size_t i = 0; i < state.training.size(); ++i) {
+      writer.add_floats("client " + std::to_string(client) + ' ' + std::to_string(i), state.training[i]);
     }
+    if (!state.compression.empty()) writer.add_floats(residual_name(client), state.compression);
   }
   writer.add_text("clients", {reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(ClientId)});
   writer.add_text("client vectors",
@@ -31,7 +42,11 @@ void ClientStates::load(const CheckpointReader& reader) {
     ClientState& state = states_[ids[k]];
     for (std::uint64_t i = 0; i < counts[k]; ++i) {
       const auto values = reader.floats("client " + std::to_string(ids[k]) + ' ' + std::to_string(i));
-      state.emplace_back(values.begin(), values.end());
+      state.training.emplace_back(values.begin(), values.end());
+    }
+    if (reader.has(residual_name(ids[k]))) {
+      const auto residual = reader.floats(residual_name(ids[k]));
+      state.compression.assign(residual.begin(), residual.end());
     }
   }
 }

@@ -22,8 +22,7 @@ constexpr std::size_t kKeptCheckpoints = 2;
 Participant::Participant(const Options& options, const FederatedData& data)
     : options_(options),
       client_(options, data),
-      keeps_state_(algorithms().make(options)->keeps_client_state()),
-      saves_state_(saves_client_state(options)),
+      saves_state_(saves_client_state(options, false)),
       on_request_(options.text("sync.pull") == "on_request"),
       lockstep_(options.text("sync.mode") == "bsp"),
       schedule_(options),

@@ -46,7 +46,7 @@ class Participant {
   Model& model() noexcept { return client_.model(); }
 
  private:
-  ClientState* state_of(ClientId client) { return keeps_state_ ? &states_.of(client) : nullptr; }
+  ClientState* state_of(ClientId client) { return client_.keeps_state() ? &states_.of(client) : nullptr; }
   bool has_answered(const FrameHeader& model) const;
   void serve_model(Transport& transport, const Parcel& models, std::size_t clients);
   void register_clients(Transport& transport, Rank shard, const std::vector<ClientId>& clients);
@@ -59,7 +59,6 @@ class Participant {
   const Options& options_;
   Client client_;
   ClientStates states_;
-  bool keeps_state_;
   bool saves_state_;
   bool on_request_;
   bool lockstep_;

@@ -34,8 +34,8 @@ PeerProcess::PeerProcess(const Options& options, const FederatedData& data)
       client_(options, data),
       topology_(topologies().make(options)),
       plan_(topology_->gossip_plan(static_cast<int>(options.integer("data.clients")))),
-      up_(up_compressors().make(options)),
-      down_(down_compressors().make(options)) {}
+      up_(up_compressors().make(options, *client_.model().layout())),
+      down_(down_compressors().make(options, *client_.model().layout())) {}
 
 std::string PeerProcess::run(PeerPlace place) {
   place_ = std::move(place);
@@ -386,7 +386,7 @@ std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round,
 
 Compressed PeerProcess::encoded(SharedFloats values) {
   Rng rng(seed_, Purpose::compression);
-  return down_->compress(std::move(values), rng);
+  return down_->compress(std::move(values), {}, rng);
 }
 
 void PeerProcess::send_model(ClientId from, ClientId to, Round round, double weight) {

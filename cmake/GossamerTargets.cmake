@@ -6,6 +6,7 @@
 set(GOSSAMER_MAY_LINK_gossamer_core "")
 set(GOSSAMER_MAY_LINK_gossamer_model gossamer_core)
 set(GOSSAMER_MAY_LINK_gossamer_compression gossamer_core)
+set(GOSSAMER_MAY_LINK_gossamer_compression_bench gossamer_core gossamer_compression)
 set(GOSSAMER_MAY_LINK_gossamer_privacy gossamer_core)
 set(GOSSAMER_MAY_LINK_gossamer_comms gossamer_core)
 set(GOSSAMER_MAY_LINK_gossamer_datasets gossamer_core)
@@ -13,7 +14,8 @@ set(GOSSAMER_MAY_LINK_gossamer_client
     gossamer_core gossamer_model gossamer_compression gossamer_privacy gossamer_comms gossamer_datasets)
 set(GOSSAMER_MAY_LINK_gossamer_server gossamer_core gossamer_compression gossamer_privacy gossamer_comms)
 set(GOSSAMER_MAY_LINK_gossamer_simulation ${GOSSAMER_MAY_LINK_gossamer_client} gossamer_client gossamer_server)
-set(GOSSAMER_MAY_LINK_gossamer_cli ${GOSSAMER_MAY_LINK_gossamer_simulation} gossamer_simulation)
+set(GOSSAMER_MAY_LINK_gossamer_cli
+    ${GOSSAMER_MAY_LINK_gossamer_simulation} gossamer_simulation gossamer_compression_bench)
 set(GOSSAMER_TORCH_TARGETS gossamer_model gossamer_client gossamer_simulation gossamer_cli)
 
 # gossamer_library(NAME [SHARED] SOURCES ... [LINKS our targets ...] [PACKAGES imported targets ...])

@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "core/layout.h"
 #include "core/registry.h"
 #include "core/result.h"
 #include "core/rng.h"
@@ -13,17 +14,28 @@
 
 namespace gossamer {
 
-// Floats to bytes and back. The sender's side may hold memory (a residual); the receiver's side holds none,
-// so one instance decodes for all peers. Not thread-safe: one instance a stream.
+// What a method promises of decoded(x), for those that combine it with others.
+struct CompressorTraits {
+  bool linear = false;              // decoded(a x + b y) = a decoded(x) + b decoded(y), with the same draws
+  bool unbiased = false;            // E decoded(x) = x
+  bool norm_nonincreasing = false;  // |decoded(x)| <= |x|, in the Euclidean norm
+};
+
+// Vectors of one layout to bytes and back. What a sender keeps from one vector to its next (a residual) is
+// the caller's: state_floats() floats, zero before the first, of one stream each. Immutable, so that one
+// instance serves all streams and threads.
 class Compressor {
  public:
   virtual ~Compressor() = default;
 
-  // The payload's length for any `elements` floats; none where it depends on their values.
-  virtual std::optional<std::size_t> payload_bytes(std::size_t /*elements*/) const { return std::nullopt; }
+  virtual CompressorTraits traits() const noexcept = 0;
+  // The payload's length; none where it depends on the values.
+  virtual std::optional<std::size_t> payload_bytes() const { return std::nullopt; }
+  virtual std::size_t state_floats() const { return 0; }
 
-  // The result may share the input's storage. `rng` feeds stochastic methods.
-  virtual Compressed compress(SharedFloats values, Rng& rng) = 0;
+  // The result may share the input's storage. `rng` feeds stochastic methods. Throws RunError where a value
+  // is NaN or infinite, with the name of its tensor; then `state` is of no use any more.
+  virtual Compressed compress(SharedFloats values, std::span<float> state, Rng& rng) const = 0;
 
   // sum += weight * decoded. A payload that does not describe exactly sum.size() finite floats is malformed,
   // and then nothing was added. Never reads or writes out of bounds, whatever the bytes.
@@ -33,12 +45,24 @@ class Compressor {
   virtual Result<std::monostate> decompress(const Compressed& content, std::span<float> values) const = 0;
 };
 
-// The one way from a PrivateUpdate to bytes: a range for each shard of the server, by a compressor each.
+// The one way from a PrivateUpdate to bytes: a range for each shard of the server, by a compressor each,
+// whose states lie in `state` one behind the other.
 CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
-                          PrivateUpdate update, Rng& rng);
+                          PrivateUpdate update, std::span<float> state, Rng& rng);
 
-// Methods for updates (compression.up) and for models (compression.down).
-const Registry<Compressor>& up_compressors();
-const Registry<Compressor>& down_compressors();
+// Methods for updates (compression.up) and for models (compression.down), of vectors of this layout.
+using CompressorRegistry = Registry<Compressor, const ParameterLayout&>;
+const CompressorRegistry& up_compressors();
+const CompressorRegistry& down_compressors();
+
+// A compressor for each shard of the server.
+std::vector<std::unique_ptr<Compressor>> one_a_shard(const CompressorRegistry& registry,
+                                                     const Options& options, const ShardPlan& plan);
+
+// Vectors as long as the model that whoever sends updates keeps, whatever the layout.
+int state_vectors(const Options& options);
+
+// compression.skip and the other keys of all methods.
+void add_compression_options(OptionSchema& schema);
 
 }  // namespace gossamer

@@ -3,9 +3,19 @@
 #include <memory>
 
 #include "compression/compressor.h"
+#include "compression/method.h"
 
 namespace gossamer {
 
-std::unique_ptr<Compressor> make_no_compressor(const Options&);
+// One line a method; what each does is at the top of its file.
+std::unique_ptr<Compressor> make_no_compressor(std::size_t floats);
+
+std::unique_ptr<Method> make_fp16(const Options&);
+std::unique_ptr<Method> make_bf16(const Options&);
+std::unique_ptr<Method> make_int8(const Options&);
+std::unique_ptr<Method> make_one_bit(const Options&);
+std::unique_ptr<Method> make_terngrad(const Options&);
+std::unique_ptr<Method> make_qsgd(const Options&);
+std::unique_ptr<Method> make_top_k(const Options&);
 
 }  // namespace gossamer

@@ -45,11 +45,14 @@ Result<std::monostate> check(const Compressed& content, std::size_t expected) {
 
 class NoCompressor final : public Compressor {
  public:
-  std::optional<std::size_t> payload_bytes(std::size_t elements) const override {
-    return elements * sizeof(float);
-  }
+  explicit NoCompressor(std::size_t floats) : floats_(floats) {}
 
-  Compressed compress(SharedFloats values, Rng&) override {
+  CompressorTraits traits() const noexcept override {
+    return {.linear = true, .unbiased = true, .norm_nonincreasing = true};
+  }
+  std::optional<std::size_t> payload_bytes() const override { return floats_ * sizeof(float); }
+
+  Compressed compress(SharedFloats values, std::span<float>, Rng&) const override {
     return {values.size(), {std::move(values.owner), std::as_bytes(values.values)}};
   }
 
@@ -65,10 +68,15 @@ class NoCompressor final : public Compressor {
     if (!values.empty()) std::memcpy(values.data(), content.payload.bytes.data(), values.size_bytes());
     return std::monostate{};
   }
+
+ private:
+  const std::size_t floats_;
 };
 
 }  // namespace
 
-std::unique_ptr<Compressor> make_no_compressor(const Options&) { return std::make_unique<NoCompressor>(); }
+std::unique_ptr<Compressor> make_no_compressor(std::size_t floats) {
+  return std::make_unique<NoCompressor>(floats);
+}
 
 }  // namespace gossamer

@@ -1,33 +1,147 @@
+#include <algorithm>
+
 #include "compression/methods.h"
 
 namespace gossamer {
 namespace {
 
-std::vector<Registry<Compressor>::Entry> methods() {
-  return {
-      {{"none", "32-bit floats as they are", "", {}}, make_no_compressor},
+using Entry = CompressorRegistry::Entry;
+using MakeMethod = std::unique_ptr<Method> (*)(const Options&);
+
+// Whether what a method leaves out is sent later, if the configuration does not say.
+enum class Feedback { by_default, on_demand };
+
+bool feeds_back(const Options& options, Feedback feedback) {
+  const std::string& choice = options.text("compression.error_feedback");
+  return choice == "on" || (choice == "auto" && feedback == Feedback::by_default);
+}
+
+struct MethodEntry {
+  MethodInfo info;
+  MakeMethod make;
+  Feedback feedback;
+};
+
+const std::vector<MethodEntry>& methods() {
+  static const std::vector<MethodEntry> table{
+      {{"fp16", "16-bit floats (IEEE 754 binary16)", "", {}}, make_fp16, Feedback::on_demand},
+      {{"bf16", "16-bit floats with the range of 32-bit ones", "", {}}, make_bf16, Feedback::on_demand},
+      {{"int8",
+        "8-bit integers, in steps of each block's largest magnitude",
+        "",
+        {text_option("compression.int8.rounding", "nearest", "of a value between two steps")
+             .one_of({"nearest", "stochastic"})}},
+       make_int8,
+       Feedback::on_demand},
+      {{"one_bit",
+        "signs, and of each block the mean of either side",
+        "Seide, Fu, Droppo, Li, Yu: 1-bit stochastic gradient descent, 2014",
+        {integer_option("compression.one_bit.block", 8192,
+                        "values that share their means; a multiple of 16 is best")
+             .at_least(16)}},
+       make_one_bit,
+       Feedback::by_default},
+      {{"terngrad",
+        "each tensor's largest magnitude, with either sign, or zero, at random",
+        "Wen, Xu, Yan, Wu, Wang, Chen, Li: TernGrad, 2017",
+        {real_option("compression.terngrad.clip", 2.5,
+                     "standard deviations beyond which values are clipped; 0: none are")
+             .at_least(0)}},
+       make_terngrad,
+       Feedback::on_demand},
+      {{"qsgd",
+        "levels of each bucket's norm, at random",
+        "Alistarh, Grubic, Li, Tomioka, Vojnovic: QSGD, 2017",
+        {text_option("compression.qsgd.bits", "4", "a value").one_of({"2", "4", "8"}),
+         text_option("compression.qsgd.norm", "max", "of a bucket of 512 values").one_of({"max", "l2"})}},
+       make_qsgd,
+       Feedback::on_demand},
+      {{"top_k",
+        "the largest of each tensor",
+        "Aji, Heafield: Sparse communication for distributed gradient descent, 2017",
+        {real_option("compression.top_k.density", 0.01, "share of the values that is sent")
+             .above(0)
+             .at_most(1)}},
+       make_top_k,
+       Feedback::by_default},
   };
+  return table;
+}
+
+// Of models, only what needs no memory: a client may have missed any number of versions.
+bool fits_models(const MethodInfo& info) {
+  return info.name == "fp16" || info.name == "bf16" || info.name == "int8";
+}
+
+std::vector<Entry> entries(bool of_models) {
+  std::vector<Entry> entries{
+      {{"none", "32-bit floats as they are", "", {}},
+       [](const Options&, const ParameterLayout& layout) { return make_no_compressor(layout.size()); }}};
+  for (const MethodEntry& method : methods()) {
+    if (of_models && !fits_models(method.info)) continue;
+    entries.push_back(
+        {method.info, [&method, of_models](const Options& options, const ParameterLayout& layout) {
+           auto made = method.make(options);
+           if (!of_models && feeds_back(options, method.feedback))
+             made = make_error_feedback(std::move(made));
+           return make_pieces(options, layout, std::move(made));
+         }});
+  }
+  return entries;
 }
 
 }  // namespace
 
-const Registry<Compressor>& up_compressors() {
-  static const Registry<Compressor> table{"compressors", "compression.up", "none", "how updates travel",
-                                          methods()};
+const CompressorRegistry& up_compressors() {
+  static const CompressorRegistry table{"compressors", "compression.up", "none", "how updates travel",
+                                        entries(false)};
   return table;
 }
 
-const Registry<Compressor>& down_compressors() {
-  static const Registry<Compressor> table{"compressors", "compression.down", "none", "how models travel",
-                                          methods()};
+const CompressorRegistry& down_compressors() {
+  static const CompressorRegistry table{"compressors", "compression.down", "none", "how models travel",
+                                        entries(true)};
   return table;
+}
+
+int state_vectors(const Options& options) {
+  const auto found = std::ranges::find(methods(), options.text("compression.up"),
+                                       [](const MethodEntry& entry) { return entry.info.name; });
+  return found != methods().end() && feeds_back(options, found->feedback) ? 1 : 0;
+}
+
+void add_compression_options(OptionSchema& schema) {
+  add_methods(schema, up_compressors().describe());
+  add_methods(schema, down_compressors().describe());
+  schema.add(
+      text_option("compression.skip", "",
+                  "tensors that travel as they are: names, or beginnings of them up to a dot, separated "
+                  "by commas"));
+  schema.add(
+      integer_option("compression.min_size", 256, "tensors of fewer floats travel as they are").at_least(0));
+  schema.add(
+      text_option("compression.error_feedback", "auto",
+                  "whether what an update leaves out is added to the client's next one; auto: with the "
+                  "methods that were made for it, one_bit and top_k")
+          .one_of({"auto", "on", "off"}));
+}
+
+std::vector<std::unique_ptr<Compressor>> one_a_shard(const CompressorRegistry& registry,
+                                                     const Options& options, const ShardPlan& plan) {
+  std::vector<std::unique_ptr<Compressor>> compressors;
+  for (std::size_t s = 0; s < plan.shards(); ++s)
+    compressors.push_back(registry.make(options, plan.layout(s)));
+  return compressors;
 }
 
 CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
-                          PrivateUpdate update, Rng& rng) {
+                          PrivateUpdate update, std::span<float> state, Rng& rng) {
   const SharedFloats values = SharedFloats::of(std::move(update.values));
   const auto range = [&](std::size_t shard) {
-    return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, rng);
+    const std::size_t own = compressors[shard]->state_floats();
+    const auto part = state.first(own);
+    state = state.subspan(own);
+    return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, part, rng);
   };
   CompressedUpdate compressed{update.info, range(0), {}};
   for (std::size_t s = 1; s < plan.shards(); ++s) compressed.more.push_back(range(s));

@@ -172,8 +172,15 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
 }
 
 void OptionSchema::add(OptionSpec spec) {
-  if (!index_.emplace(spec.key, specs_.size()).second)
-    throw std::logic_error("option " + spec.key + " is declared twice");
+  const auto [at, is_new] = index_.emplace(spec.key, specs_.size());
+  if (!is_new) {
+    OptionSpec& first = specs_[at->second];
+    const bool shared = !spec.method.empty() && spec.method == first.method &&
+                        std::ranges::find(first.choosers, spec.choosers.front()) == first.choosers.end();
+    if (!shared) throw std::logic_error("option " + spec.key + " is declared twice");
+    first.choosers.push_back(spec.choosers.front());
+    return;
+  }
   specs_.push_back(std::move(spec));
 }
 
@@ -221,8 +228,12 @@ void Options::check_methods() const {
   for (std::size_t i = 0; i < values_.size(); ++i) {
     const OptionSpec& spec = schema_->specs()[i];
     if (values_[i].given && !applies(spec)) {
-      throw ConfigError(spec.key + " = " + values_[i].text + ": only used with " + spec.chooser + " = " +
-                        spec.method + ", but " + spec.chooser + " = " + raw(spec.chooser));
+      std::string wanted, found;
+      for (const std::string& chooser : spec.choosers) {
+        wanted += (wanted.empty() ? "" : " or ") + chooser + " = " + spec.method;
+        found += (found.empty() ? "" : " and ") + chooser + " = " + raw(chooser);
+      }
+      throw ConfigError(spec.key + " = " + values_[i].text + ": only used with " + wanted + ", but " + found);
     }
   }
 }
@@ -287,7 +298,9 @@ const std::string& Options::raw(std::string_view key) const {
 }
 
 bool Options::applies(const OptionSpec& spec) const {
-  return spec.chooser.empty() || raw(spec.chooser) == spec.method;
+  return spec.choosers.empty() || std::ranges::any_of(spec.choosers, [&](const std::string& chooser) {
+           return raw(chooser) == spec.method;
+         });
 }
 
 }  // namespace gossamer

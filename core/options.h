@@ -24,8 +24,9 @@ struct OptionSpec {
   double maximum = std::numeric_limits<double>::infinity();
   bool minimum_excluded = false;
   std::vector<std::string> choices;  // empty: any text
-  // A key of one method is only accepted when `chooser` (say "algorithm.name") has the value `method`.
-  std::string chooser;
+  // A key of one method is only accepted when one of the choosers (say "algorithm.name") has the value
+  // `method`.
+  std::vector<std::string> choosers;
   std::string method;
 
   OptionSpec at_least(double bound) &&;
@@ -42,6 +43,7 @@ OptionSpec flag_option(std::string key, bool default_value, std::string help);
 // Every key that exists, in the order of the reference page.
 class OptionSchema {
  public:
+  // A key of a method that another chooser offers too is added once for each.
   void add(OptionSpec spec);
   const OptionSpec* find(std::string_view key) const;
   // The known key with the smallest edit distance, for "did you mean".

@@ -5,6 +5,22 @@
 #include "core/error.h"
 
 namespace gossamer {
+namespace {
+
+std::shared_ptr<const ParameterLayout> cut(const ParameterLayout& layout, ShardPlan::Range range) {
+  std::vector<TensorSpec> tensors;
+  for (const TensorSpec& tensor : layout.tensors()) {
+    const std::size_t begin = std::max(tensor.offset, range.begin);
+    const std::size_t end = std::min(tensor.offset + tensor.size, range.begin + range.size);
+    if (begin >= end) continue;
+    TensorSpec part = tensor;
+    if (end - begin < tensor.size) part.shape = {static_cast<std::int64_t>(end - begin)};
+    tensors.push_back(std::move(part));
+  }
+  return std::make_shared<const ParameterLayout>(std::move(tensors));
+}
+
+}  // namespace
 
 ShardPlan::ShardPlan(const ParameterLayout& layout, std::int64_t shards)
     : floats_(layout.size()),
@@ -14,6 +30,7 @@ ShardPlan::ShardPlan(const ParameterLayout& layout, std::int64_t shards)
     throw ConfigError("server.shards = " + std::to_string(shards_) + ": the model has " +
                       std::to_string(trained_) + " trained parameters; expected at most half as many shards");
   }
+  for (std::size_t s = 0; s < shards_; ++s) layouts_.push_back(cut(layout, range(s)));
 }
 
 ShardPlan::Range ShardPlan::range(std::size_t shard) const noexcept {
@@ -29,14 +46,8 @@ ShardPlan::Range ShardPlan::trained(std::size_t shard) const noexcept {
 }
 
 std::shared_ptr<const Parameters> ShardPlan::part(const Parameters& whole, std::size_t shard) const {
-  const Range held = range(shard);
-  const auto parameters = static_cast<std::int64_t>(trained(shard).size);
-  const auto statistics = static_cast<std::int64_t>(held.size) - parameters;
-  std::vector<TensorSpec> tensors;
-  if (parameters > 0) tensors.push_back({"parameters", {parameters}, 0, 0, TensorRole::parameter});
-  if (statistics > 0) tensors.push_back({"statistics", {statistics}, 0, 0, TensorRole::buffer});
   auto parted = std::make_shared<Parameters>();
-  parted->layout = std::make_shared<const ParameterLayout>(std::move(tensors));
+  parted->layout = layouts_[shard];
   const auto values = part(std::span<const float>(whole.values), shard);
   parted->values.assign(values.begin(), values.end());
   return parted;

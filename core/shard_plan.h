@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "core/layout.h"
 
@@ -37,11 +38,14 @@ class ShardPlan {
     const Range held = range(shard);
     return whole.subspan(held.begin, held.size);
   }
-  // The same of a model, as a model of its own.
+  // The same as a layout of its own, in which the tensors at its ends may be cut, and of a model, as a model
+  // of its own.
+  const ParameterLayout& layout(std::size_t shard) const { return *layouts_[shard]; }
   std::shared_ptr<const Parameters> part(const Parameters& whole, std::size_t shard) const;
 
  private:
   std::size_t floats_, trained_, shards_;
+  std::vector<std::shared_ptr<const ParameterLayout>> layouts_;
 };
 
 }  // namespace gossamer

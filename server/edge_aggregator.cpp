@@ -86,7 +86,7 @@ EdgeAggregator::EdgeAggregator(const Options& options, const TreePlan& plan, con
                                                            : 1),
       coordinator_(make_node_coordinator(options, plan, node, std::move(initial))),
       filter_(update_filters().make(options)),
-      down_(down_compressors().make(options)),
+      down_(down_compressors().make(options, *coordinator_->model()->layout)),
       members_(children_of(plan, node), node.children) {}
 
 Result<Actions> EdgeAggregator::asked(Round round, const Compressed& content, Seconds now) {

@@ -9,8 +9,8 @@ Server::Server(const Options& options, std::shared_ptr<const Parameters> initial
     : seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
       uniform_weights_(options.text("server.weighting") == "uniform"),
       model_(std::move(initial)),
-      up_(up_compressors().make(options)),
-      down_(down_compressors().make(options)),
+      up_(up_compressors().make(options, *model_->layout)),
+      down_(down_compressors().make(options, *model_->layout)),
       aggregator_(aggregators().make(options)),
       correction_(corrections().make(options)),
       optimizer_(server_optimizers().make(options)),
@@ -20,7 +20,7 @@ Server::Server(const Options& options, std::shared_ptr<const Parameters> initial
 
 Compressed Server::encode(const std::shared_ptr<const Parameters>& version) {
   Rng rng(seed_, Purpose::compression);
-  return down_->compress({version, version->values}, rng);
+  return down_->compress({version, version->values}, {}, rng);
 }
 
 void Server::begin() {

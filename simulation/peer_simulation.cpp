@@ -42,8 +42,8 @@ PeerSimulation::PeerSimulation(const Options& options, const FederatedData& data
       uniform_weights_(options.text("server.weighting") == "uniform"),
       topology_(topologies().make(options)),
       plan_(topology_->gossip_plan(static_cast<int>(options.integer("data.clients")))),
-      up_(up_compressors().make(options)),
-      down_(down_compressors().make(options)),
+      up_(up_compressors().make(options, *pool.clients().front()->model().layout())),
+      down_(down_compressors().make(options, *pool.clients().front()->model().layout())),
       wires_(devices_, options.integer("data.clients")),
       peers_(static_cast<std::size_t>(options.integer("data.clients"))) {
   if (!algorithms().make(options)->exchanges_gradients()) return;
@@ -115,7 +115,7 @@ void PeerSimulation::hear(const Frame& frame) {
 
 Compressed PeerSimulation::encoded(const SharedFloats& values) {
   Rng rng(seed_, Purpose::compression);
-  return down_->compress(values, rng);
+  return down_->compress(values, {}, rng);
 }
 
 void PeerSimulation::begin_training(ClientId client) {

@@ -12,9 +12,8 @@ namespace {
 // Of the frames of every update, where all of them are known before training.
 EventLoop::Lengths update_lengths(const Options& options, const ShardPlan& plan) {
   EventLoop::Lengths lengths;
-  const auto up = up_compressors().make(options);
-  for (std::size_t s = 0; s < plan.shards(); ++s) {
-    const auto payload = up->payload_bytes(plan.range(s).size);
+  for (const auto& up : one_a_shard(up_compressors(), options, plan)) {
+    const auto payload = up->payload_bytes();
     if (!payload) return {};
     lengths.push_back(kFrameHeaderBytes + *payload);
   }
@@ -27,8 +26,8 @@ EventLoop::Lengths update_lengths(const Options& options, const ShardPlan& plan)
 // Clients whose work is done on the pool's threads.
 class PooledClients final : public VirtualClients {
  public:
-  PooledClients(const Options& options, const FederatedData& data, TrainerPool& pool)
-      : data_(data), pool_(pool), keeps_state_(algorithms().make(options)->keeps_client_state()) {}
+  PooledClients(const FederatedData& data, TrainerPool& pool)
+      : data_(data), pool_(pool), keeps_state_(pool.clients().front()->keeps_state()) {}
   // Work under way uses the states of this object.
   ~PooledClients() override {
     for (const auto& update : training_) {
@@ -52,14 +51,20 @@ class PooledClients final : public VirtualClients {
       training_.resize(work + 1);
       going_on_.resize(work + 1);
     }
-    training_[work] =
-        pool_.submit([model, state = state_of(model.header())](Client& worker) -> Result<Parcel> {
-          auto received = pass_through(model);
-          if (!received) return received;
-          return worker.take_part(received.value(), state);
-        });
+    // Work on a copy: what is called off, or under way when the run is saved, has changed nothing.
+    std::shared_ptr<ClientState> state;
+    if (keeps_state_) state = std::make_shared<ClientState>(states_.of(model.header().client));
+    training_[work] = pool_.submit([model, state](Client& worker) {
+      auto received = pass_through(model);
+      if (received) received = worker.take_part(received.value(), state.get());
+      return Trained{model.header().client, state, std::move(received)};
+    });
   }
-  Result<Parcel> outcome(Work work) override { return training_[work].get(); }
+  Result<Parcel> outcome(Work work) override {
+    Trained trained = training_[work].get();
+    if (trained.state) states_.of(trained.client) = std::move(*trained.state);
+    return std::move(trained.update);
+  }
   void forget(Work work) override { training_[work] = {}; }
 
   void go_on(Work work, const FrameHeader& model) override {
@@ -69,6 +74,12 @@ class PooledClients final : public VirtualClients {
   void wait(Work work) override { going_on_[work].get(); }
 
  private:
+  struct Trained {
+    ClientId client;
+    std::shared_ptr<ClientState> state;  // afterwards
+    Result<Parcel> update;
+  };
+
   ClientState* state_of(const FrameHeader& model) {
     return keeps_state_ ? &states_.of(model.client) : nullptr;
   }
@@ -77,13 +88,13 @@ class PooledClients final : public VirtualClients {
   TrainerPool& pool_;
   const bool keeps_state_;
   ClientStates states_;
-  std::vector<std::future<Result<Parcel>>> training_;  // by work
+  std::vector<std::future<Trained>> training_;  // by work
   std::vector<std::future<void>> going_on_;
 };
 
 Simulation::Simulation(const Options& options, const FederatedData& data, TrainerPool& pool)
     : options_(options),
-      clients_(std::make_unique<PooledClients>(options, data, pool)),
+      clients_(std::make_unique<PooledClients>(data, pool)),
       evaluator_(pool, data.test()) {
   loop_ = std::make_unique<EventLoop>(options, *clients_,
                                       update_lengths(options, pool.clients().front()->shards()));

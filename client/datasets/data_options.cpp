@@ -16,7 +16,7 @@ void add_data_options(OptionSchema& schema) {
                  .at_most(1e12));
   add_methods(schema, partitions().describe());
   OptionSpec shards = integer_option("data.shards_per_client", 2, "shards that each client gets").at_least(1);
-  shards.chooser = "data.partition";
+  shards.choosers = {"data.partition"};
   shards.method = "shards";
   schema.add(std::move(shards));
   schema.add(

@@ -35,7 +35,7 @@ class AdaptiveTauTrainer final : public LocalTrainer {
   }
 
   Update train(std::span<const float> global, const TrainTask& task) override {
-    ClientState& state = *task.state;
+    TrainingState& state = *task.state;
     const std::size_t trained = here_.size();
     if (!state.empty() && state[0].size() != global.size()) {
       throw FileError("the state of client " + std::to_string(task.client) +

@@ -19,7 +19,7 @@ class MomentumElasticTrainer final : public ElasticTrainer {
         lr_(static_cast<float>(options.real("client.lr"))) {}
 
   // With y = x + delta v, where the gradient is taken: x + (delta v - lr g) = y - lr g.
-  void step(ClientState& state) override {
+  void step(TrainingState& state) override {
     const std::span<float> velocity = state[1];
     add_scaled(work_.weights().first(velocity.size()), momentum_, velocity);
     work_.gradient_step([&](std::span<float> w, std::span<const float> gradient, std::size_t offset) {

@@ -12,7 +12,7 @@ class PlainElasticTrainer final : public ElasticTrainer {
       : ElasticTrainer(options, std::move(model), "easgd", {}) {}
 
  private:
-  void step(ClientState&) override { work_.step(); }
+  void step(TrainingState&) override { work_.step(); }
 };
 
 class Easgd final : public Algorithm {

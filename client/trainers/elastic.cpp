@@ -64,7 +64,7 @@ ElasticTrainer::ElasticTrainer(const Options& options, std::unique_ptr<Model> mo
 
 Update ElasticTrainer::train(std::span<const float> centre, const TrainTask& task) {
   open_state(task, centre);
-  ClientState& state = *task.state;
+  TrainingState& state = *task.state;
   Update update{{}, FloatBuffer(centre.size())};
   subtract(state[0], centre, update.values);
   if (!on_request_) {
@@ -83,14 +83,14 @@ Update ElasticTrainer::train(std::span<const float> centre, const TrainTask& tas
 }
 
 void ElasticTrainer::go_on(const TrainTask& task) {
-  ClientState& state = *task.state;
+  TrainingState& state = *task.state;
   work(task, pull_of(state), 1);
   const UpdateInfo info = work_.info();
   state.back() = {static_cast<float>(info.samples), static_cast<float>(info.train_loss)};
 }
 
 void ElasticTrainer::work(const TrainTask& task, std::span<const float> offset, float factor) {
-  ClientState& state = *task.state;
+  TrainingState& state = *task.state;
   std::ranges::copy(state[0], work_.weights().begin());
   work_.begin(task);
   const std::int64_t steps = work_.steps();
@@ -102,7 +102,7 @@ void ElasticTrainer::work(const TrainTask& task, std::span<const float> offset, 
 
 void ElasticTrainer::open_state(const TrainTask& task, std::span<const float> centre) const {
   if (task.state == nullptr) throw std::logic_error("elastic averaging needs the client's state");
-  ClientState& state = *task.state;
+  TrainingState& state = *task.state;
   if (state.empty()) {
     state.emplace_back(centre.begin(), centre.end());
     for (const std::size_t size : more_) state.emplace_back(size, 0.0F);

@@ -39,7 +39,7 @@ class ElasticTrainer : public LocalTrainer {
   ElasticTrainer(const Options& options, std::unique_ptr<Model> model, const std::string& method,
                  std::vector<std::size_t> more);
   // One step of work_, whose weights are x_i.
-  virtual void step(ClientState& state) = 0;
+  virtual void step(TrainingState& state) = 0;
 
   LocalWork work_;
 
@@ -47,7 +47,7 @@ class ElasticTrainer : public LocalTrainer {
   void open_state(const TrainTask& task, std::span<const float> centre) const;
   // The steps of a round, the first one together with x_i -= factor * offset.
   void work(const TrainTask& task, std::span<const float> offset, float factor);
-  FloatBuffer& pull_of(ClientState& state) const { return state.at(state.size() - 2); }
+  FloatBuffer& pull_of(TrainingState& state) const { return state.at(state.size() - 2); }
 
   const float alpha_;
   const bool on_request_;

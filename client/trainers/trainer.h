@@ -12,10 +12,9 @@
 
 namespace gossamer {
 
-// What a client keeps from round to round, as flat vectors whose meaning the algorithm knows (EASGD: its own
-// x_i; EAMSGD: x_i and its velocity). Empty until the client's first round; travels in checkpoints, never
-// over the network.
-using ClientState = std::vector<FloatBuffer>;
+// What an algorithm keeps of a client from round to round, as flat vectors whose meaning it knows (EASGD: the
+// client's own x_i; EAMSGD: x_i and its velocity). Empty until the client's first round.
+using TrainingState = std::vector<FloatBuffer>;
 
 class GradientExchange;
 
@@ -24,7 +23,7 @@ struct TrainTask {
   ClientId client = 0;
   Round round = 0;
   std::shared_ptr<const ExampleSet> examples;
-  ClientState* state = nullptr;  // owned by the caller; null where the algorithm keeps none
+  TrainingState* state = nullptr;  // owned by the caller; null where the algorithm keeps none
   // Asked before each step; where it says yes the work ends with WorkCalledOff. Empty: never.
   std::function<bool()> called_off{};
   std::int64_t steps = 0;                // local steps, in place of what is configured; 0: as configured

@@ -7,23 +7,15 @@ namespace {
 
 class NoFilter final : public UpdateFilter {
  public:
-  explicit NoFilter(const Options& options) : codec_(make_no_compressor(options)), options_(options) {}
-
   Compressed pass(FloatBuffer update, std::span<const float>, Round) override {
-    Rng unused(0, Purpose::compression);
-    return codec_->compress(SharedFloats::of(std::move(update)), unused);
+    const SharedFloats values = SharedFloats::of(std::move(update));
+    return {values.size(), {values.owner, std::as_bytes(values.values)}};
   }
-  std::unique_ptr<Compressor> codec() const override { return make_no_compressor(options_); }
-
- private:
-  std::unique_ptr<Compressor> codec_;
-  const Options options_;
+  std::unique_ptr<Compressor> codec() const override { return make_no_compressor(0); }
 };
 
 }  // namespace
 
-std::unique_ptr<UpdateFilter> make_no_filter(const Options& options) {
-  return std::make_unique<NoFilter>(options);
-}
+std::unique_ptr<UpdateFilter> make_no_filter(const Options&) { return std::make_unique<NoFilter>(); }
 
 }  // namespace gossamer

@@ -20,7 +20,12 @@ T value_at(std::span<const std::byte> bytes, std::size_t offset) {
 
 class SparseCodec final : public Compressor {
  public:
-  Compressed compress(SharedFloats values, Rng&) override { return encode_sparse(values.values); }
+  CompressorTraits traits() const noexcept override {
+    return {.linear = true, .unbiased = true, .norm_nonincreasing = true};
+  }
+  Compressed compress(SharedFloats values, std::span<float>, Rng&) const override {
+    return encode_sparse(values.values);
+  }
 
   Result<std::monostate> decompress_add(const Compressed& content, float weight,
                                         std::span<float> sum) const override {

@@ -25,7 +25,7 @@ std::shared_ptr<const OptionSchema> make_schema() {
   schema->add(real_option("devices.offset", 0, "any number"));
   schema->add(text_option("algorithm.name", "fedavg", "").one_of({"fedavg", "fedprox"}));
   OptionSpec mu = real_option("algorithm.fedprox.mu", 1, "proximal weight").at_least(0);
-  mu.chooser = "algorithm.name";
+  mu.choosers = {"algorithm.name"};
   mu.method = "fedprox";
   schema->add(mu);
   return schema;

@@ -6,15 +6,10 @@
 #include <cmath>
 
 #include "comms/topologies/topology.h"
+#include "compression/methods.h"
 
 namespace gossamer {
 namespace {
-
-std::unique_ptr<Compressor> no_compressor() {
-  auto schema = std::make_shared<OptionSchema>();
-  add_methods(*schema, down_compressors().describe());
-  return down_compressors().make(Options(schema));
-}
 
 Compressed compressed(const SharedFloats& values) {
   return {values.size(), {values.owner, std::as_bytes(values.values)}};
@@ -55,7 +50,7 @@ double distance(const std::vector<PeerModel>& models) {
 }
 
 void mix_all(std::vector<PeerModel>& models, const GossipPlan& plan, Round round) {
-  const auto none = no_compressor();
+  const auto none = make_no_compressor(0);
   std::vector<SharedFloats> sent;
   for (const PeerModel& model : models) sent.push_back(model.share());
   for (Rank self = 0; self < plan.graph().size(); ++self) {
@@ -142,7 +137,7 @@ TEST(PeerModel, MixingConservesTheMean) {
 }
 
 TEST(PeerModel, WhoIsMissingCountsAsOneself) {
-  const auto none = no_compressor();
+  const auto none = make_no_compressor(0);
   auto models = random_models(3);
   const SharedFloats own = models[1].share(), other = models[0].share();
   const std::vector<MixingWeight> row{{0, 0.25}, {1, 0.5}, {2, 0.25}};
@@ -154,7 +149,7 @@ TEST(PeerModel, WhoIsMissingCountsAsOneself) {
 // Questions and answers cross, and models move in between: the sum over models and answers on their way
 // stays.
 TEST(PeerModel, PairwiseAveragingConservesTheSumWithMessagesInFlight) {
-  const auto none = no_compressor();
+  const auto none = make_no_compressor(0);
   auto models = random_models(2);
   const auto before = sums_of(models);
   const double apart = distance(models);
@@ -180,7 +175,7 @@ TEST(PeerModel, PairwiseAveragingConservesTheSumWithMessagesInFlight) {
 }
 
 TEST(PeerModel, GoSgdConservesWeightAndWeightedSumWithMessagesInFlight) {
-  const auto none = no_compressor();
+  const auto none = make_no_compressor(0);
   constexpr int kPeers = 5;
   auto models = random_models(kPeers, 1.0 / kPeers);
   const auto before = sums_of(models, true);
@@ -217,7 +212,7 @@ TEST(PeerModel, GoSgdConservesWeightAndWeightedSumWithMessagesInFlight) {
 }
 
 TEST(PeerModel, WhatIsMalformedChangesNothing) {
-  const auto none = no_compressor();
+  const auto none = make_no_compressor(0);
   auto models = random_models(2);
   const FloatBuffer before(models[0].values().begin(), models[0].values().end());
   const Compressed shorter = compressed(SharedFloats::of(FloatBuffer(kFloats - 1)));
@@ -231,7 +226,7 @@ TEST(PeerModel, WhatIsMalformedChangesNothing) {
 }
 
 TEST(PeerModel, WhatWasSharedStaysAsItWas) {
-  const auto none = no_compressor();
+  const auto none = make_no_compressor(0);
   auto models = random_models(2);
   const SharedFloats shared = models[0].share();
   const FloatBuffer before(shared.values.begin(), shared.values.end());

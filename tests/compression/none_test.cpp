@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-#include "compression/compressor.h"
+#include "compression/methods.h"
 #include "core/checksum.h"
 
 namespace gossamer {
@@ -12,11 +12,7 @@ namespace {
 
 constexpr std::size_t kFloats = 5003;
 
-std::unique_ptr<Compressor> none() {
-  auto schema = std::make_shared<OptionSchema>();
-  add_methods(*schema, up_compressors().describe());
-  return up_compressors().make(Options(schema));
-}
+std::unique_ptr<Compressor> none() { return make_no_compressor(kFloats); }
 
 FloatBuffer example() {
   FloatBuffer floats(kFloats);

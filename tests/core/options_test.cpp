@@ -18,7 +18,7 @@ Options make_options() {
   schema->add(integer_option("client.batch_size", 10, "").at_least(0));
   schema->add(flag_option("run.overwrite", false, ""));
   OptionSpec mu = real_option("algorithm.fedprox.mu", 1, "").at_least(0);
-  mu.chooser = "algorithm.name";
+  mu.choosers = {"algorithm.name"};
   mu.method = "fedprox";
   schema->add(mu);
   schema->add(text_option("run.out", "", ""));

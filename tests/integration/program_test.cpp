@@ -49,7 +49,7 @@ TEST(Program, MistakesAreOneLineAndTheirExitCode) {
                  "none");
   expect_refusal(say({"evaluate", "--model", (folder / "none.pt").string()}), 4, "none.pt");
   expect_refusal(say({"server", "--server.listen", "tcp://0.0.0.0:5555"}), 2, "security.insecure");
-  expect_refusal(say({"bench", "trains"}), 2, "expected train, allreduce, ddp or server");
+  expect_refusal(say({"bench", "trains"}), 2, "expected train, compression, allreduce, ddp or server");
   expect_refusal(say({"bench", "server", "--json", (folder / "none/rows.json").string()}), 2,
                  "cannot be written");
   expect_refusal(say({"bench", "allreduce"}), 2, "start it with mpirun -n 2");
@@ -178,8 +178,10 @@ const Words kEamsgdRun{"--data.clients",
 
 TEST(Resume, AfterSigkillTheModelIsThatOfAnUninterruptedRun) {
   const TemporaryFolder folder;
-  for (const char* algorithm : {"fedavg", "eamsgd"}) {
-    const Words& keys = std::string(algorithm) == "eamsgd" ? kEamsgdRun : kLongRun;
+  for (const char* algorithm : {"fedavg", "eamsgd", "top_k"}) {
+    const Words keys = std::string(algorithm) == "eamsgd"  ? kEamsgdRun
+                       : std::string(algorithm) == "top_k" ? kLongRun + Words{"--compression.up", "top_k"}
+                                                           : kLongRun;
     const std::string name = algorithm;
     const auto straight = run_to_end({kProgram, "simulate"}, keys, folder / (name + "-straight"));
     const auto out = folder / (name + "-killed");

@@ -86,6 +86,40 @@ TEST(ThreeWays, AnEmulatedLatencyTakesTimeAndChangesNothing) {
   }
 }
 
+// Compressed updates, and what their senders keep of them, in all three places; and models.
+TEST(ThreeWays, Compression) {
+  const Words common{"--data.clients",
+                     "3",
+                     "--cohort.fraction",
+                     "1",
+                     "--model.name",
+                     "mlp",
+                     "--run.rounds",
+                     "5",
+                     "--run.eval_every",
+                     "5",
+                     "--client.lr",
+                     "0.05",
+                     "-q"};
+  const std::vector<Words> ways{
+      {"--compression.up", "one_bit", "--compression.down", "fp16"},
+      {"--compression.up", "top_k", "--server.shards", "2"},
+      {"--compression.up", "qsgd", "--compression.down", "int8"},
+      {"--compression.up", "terngrad", "--compression.error_feedback", "on"},
+      {"--compression.up", "int8", "--topology.name", "tree", "--topology.tree.fanout", "2"},
+  };
+  for (const Words& way : ways) {
+    const TemporaryFolder folder;
+    const Words keys = common + way;
+    const Outcome simulated = outcome_of(run_to_end({kProgram, "simulate"}, keys, folder / "simulate"));
+    EXPECT_EQ(outcome_of(run_to_end(mpirun(way.back() == "2" ? 4 : 3), keys, folder / "mpi")), simulated)
+        << way[1];
+    if (way.back() != "2") {
+      EXPECT_EQ(over_zmq(keys, folder), simulated) << way[1];
+    }
+  }
+}
+
 // Clients that keep a state, in all three places.
 TEST(ThreeWays, ElasticAveraging) {
   const TemporaryFolder folder;

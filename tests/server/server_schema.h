@@ -22,8 +22,7 @@ inline Options server_options(const std::map<std::string, std::string>& given) {
   add_methods(*schema, topologies().describe());
   add_methods(*schema, update_filters().describe(), "topology.name", "tree");
   add_server_options(*schema);
-  add_methods(*schema, up_compressors().describe());
-  add_methods(*schema, down_compressors().describe());
+  add_compression_options(*schema);
   Options options(schema);
   for (const auto& [key, value] : given) options.set(key, value);
   return options;

@@ -50,7 +50,7 @@ class QuadraticClients final : public VirtualClients {
 
   std::unique_ptr<LocalTrainer> trainer_;
   std::vector<std::shared_ptr<const ExampleSet>> examples_;
-  std::array<ClientState, kProblems.size()> states_;
+  std::array<TrainingState, kProblems.size()> states_;
   std::map<Work, Frame> models_;
 };
 

@@ -18,7 +18,7 @@ TEST(AdaptiveTauTrainer, ReportsTheLossAroundTheModel) {
   const auto trainer = algorithms().make(options)->make_trainer(options, std::make_unique<Quadratic>(0.0F));
   const auto examples = quadratic(2, 1);
   const auto loss = [](double x) { return (x - 1) * (x - 1); };
-  ClientState state;
+  TrainingState state;
   double ended = 0;
   for (Round round = 1; round <= 4; ++round) {
     const float model = 5.0F - static_cast<float>(round);
@@ -49,7 +49,7 @@ TEST(AdaptiveTauTrainer, ReportsTheLossAroundTheModel) {
 TEST(AdaptiveTauTrainer, SaysThatItDiverged) {
   const Options options = make_options({{"algorithm.name", "adaptive_tau"}, {"client.lr", "1e30"}});
   const auto trainer = algorithms().make(options)->make_trainer(options, std::make_unique<Quadratic>(0.0F));
-  ClientState state;
+  TrainingState state;
   const float model = 3;
   TrainTask task{0, 1, quadratic(2, 1), &state};
   task.steps = 3;

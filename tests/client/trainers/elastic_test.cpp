@@ -20,7 +20,7 @@ struct Elastic {
   Options options;
   std::unique_ptr<LocalTrainer> trainer;
   std::vector<std::shared_ptr<const ExampleSet>> examples;
-  std::vector<ClientState> states;
+  std::vector<TrainingState> states;
   float centre = 0;
   Round round = 0;
 
@@ -203,7 +203,7 @@ TEST_P(ElasticMethods, ExchangeFirstAndTrainOnAfterwards) {
   const auto examples = quadratic(2, 1);
   const double lr = 0.1, alpha = 0.45, a = 2, b = 1;
   const double momentum = GetParam() == "eamsgd" ? 0.99 : 0;
-  ClientState state;
+  TrainingState state;
   double x = 4, v = 0, said = 0;
   for (Round round = 1; round <= 6; ++round) {
     const float centre = 4.0F - 0.5F * static_cast<float>(round - 1);
@@ -231,7 +231,7 @@ TEST_P(ElasticMethods, AnAsynchronousExchangeConservesTheSum) {
   const Options options = make_options(method({{"sync.mode", "async"}, {"client.local_steps", "1"}}));
   const auto trainer = algorithms().make(options)->make_trainer(options, std::make_unique<Quadratic>(0.0F));
   const auto flat = quadratic(0, 0);
-  ClientState state;
+  TrainingState state;
   float centre = 2;
   const auto exchange = [&](Round round) {
     const TrainTask task{0, round, flat, &state};

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "cli/command_line.h"
+
+namespace gossamer {
+
+// `gossamer bench compression`: every method beside the same written with libtorch's operators. Returns the
+// exit code.
+int bench_compression(const CommandLine& line);
+
+}  // namespace gossamer

@@ -1,0 +1,191 @@
+#include "compression/bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <vector>
+
+#include "compression/methods.h"
+#include "core/error.h"
+
+namespace gossamer {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kElements = 512UL * 49'920;  // 25.56 M, as many as a ResNet-50 has
+constexpr int kSamples = 7;
+
+struct Case {
+  std::string row;
+  std::vector<std::pair<std::string, std::string>> keys;
+  std::unique_ptr<Method> (*make)(const Options&);
+  bool feedback;
+  int reads;  // of the input: twice where a statistic of all of it comes first
+};
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all{
+      {"fp16", {{"compression.up", "fp16"}}, make_fp16, false, 1},
+      {"bf16", {{"compression.up", "bf16"}}, make_bf16, false, 1},
+      {"int8", {{"compression.up", "int8"}}, make_int8, false, 1},
+      {"int8_stochastic",
+       {{"compression.up", "int8"}, {"compression.int8.rounding", "stochastic"}},
+       make_int8,
+       false,
+       1},
+      {"one_bit_ef", {{"compression.up", "one_bit"}}, make_one_bit, true, 1},
+      {"terngrad", {{"compression.up", "terngrad"}}, make_terngrad, false, 2},
+      {"qsgd_4bit", {{"compression.up", "qsgd"}}, make_qsgd, false, 1},
+      {"qsgd_2bit", {{"compression.up", "qsgd"}, {"compression.qsgd.bits", "2"}}, make_qsgd, false, 1},
+      {"top_k_0.001_ef",
+       {{"compression.up", "top_k"}, {"compression.top_k.density", "0.001"}},
+       make_top_k,
+       true,
+       1},
+  };
+  return all;
+}
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+// Bytes read and written a second, by the best copy.
+double copy_rate(const FloatBuffer& from, FloatBuffer& to) {
+  double best = 1e9;
+  for (int sample = 0; sample < 2 * kSamples; ++sample)
+    best =
+        std::min(best, seconds_of([&] { std::memcpy(to.data(), from.data(), from.size() * sizeof(float)); }));
+  return 2.0 * static_cast<double>(from.size() * sizeof(float)) / best;
+}
+
+double relative_error(const Method& method, std::span<const float> values, std::span<const std::byte> payload,
+                      FloatBuffer& scratch) {
+  std::ranges::fill(scratch, 0.0F);
+  method.add(payload, 1, scratch);
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double off = static_cast<double>(scratch[i]) - static_cast<double>(values[i]);
+    error += off * off;
+    size += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  }
+  return std::sqrt(error / size);
+}
+
+}  // namespace
+
+nlohmann::ordered_json bench_methods(std::ostream& out, const MakeTwin& make_twin) {
+  FloatBuffer values(kElements), sum(kElements), residual(kElements);
+  Rng rng(1, Purpose::compression);
+  for (float& x : values) x = static_cast<float>(0.01 * rng.normal());
+  std::ranges::fill(sum, 0.0F);
+  std::ranges::fill(residual, 0.0F);
+  double rate = copy_rate(values, sum);
+
+  auto schema = std::make_shared<OptionSchema>();
+  add_compression_options(*schema);
+  auto rows = nlohmann::ordered_json::array();
+  for (const Case& one : cases()) {
+    Options options(schema);
+    for (const auto& [key, value] : one.keys) options.set(key, value);
+    auto method = one.make(options);
+    const auto plain = one.make(options);
+    if (one.feedback) method = make_error_feedback(std::move(method));
+    const auto twin = make_twin ? make_twin(one.row, values) : nullptr;
+    ByteBuffer payload(method->most_bytes(kElements));
+    const std::span<float> state = one.feedback ? std::span<float>(residual) : std::span<float>{};
+    std::size_t length = 0;
+    std::vector<double> encode, decode, twin_encode, twin_decode;
+    std::uint64_t key = 0;
+    for (int sample = -1; sample < kSamples; ++sample) {
+      const double encoded = seconds_of([&] {
+        const auto written = method->encode(values, state, ++key, payload);
+        if (!written) throw RunError("bench compression: " + one.row + " refuses its input");
+        length = *written;
+      });
+      const double decoded = seconds_of([&] {
+        if (!method->is_valid(std::span(payload).first(length), kElements))
+          throw RunError("bench compression: " + one.row + " refuses its payload");
+        method->add(std::span(payload).first(length), 0.5F, sum);
+      });
+      double twin_encoded = 0, twin_decoded = 0;
+      if (twin) {
+        twin_encoded = seconds_of([&] { twin->encode(); });
+        twin_decoded = seconds_of([&] { twin->decode_add(); });
+      }
+      rate = std::max(rate, copy_rate(values, sum));
+      if (sample < 0) continue;
+      encode.push_back(encoded);
+      decode.push_back(decoded);
+      twin_encode.push_back(twin_encoded);
+      twin_decode.push_back(twin_decoded);
+    }
+    length = plain->encode(values, {}, ++key, payload).value();
+    const double error = relative_error(*plain, values, std::span(payload).first(length), sum);
+
+    const double input = static_cast<double>(kElements * sizeof(float)), wire = static_cast<double>(length);
+    const double encode_floor = one.reads * input + (one.feedback ? 2 * input : 0) + wire;
+    const bool sparse = !method->has_fixed_length();  // only what is kept is added
+    const double decode_floor = (sparse ? 0 : 2 * input) + wire;
+    nlohmann::ordered_json row{{"method", one.row},
+                               {"device", "cpu"},
+                               {"elements", kElements},
+                               {"encode_ms", median(encode) * 1e3},
+                               {"decode_add_ms", median(decode) * 1e3},
+                               {"encode_gb_s", input / median(encode) * 1e-9},
+                               {"wire_bytes", length},
+                               {"ratio", input / wire},
+                               {"relative_error", error},
+                               {"floor_bytes", encode_floor},
+                               {"decode_floor_bytes", decode_floor}};
+    if (twin) {
+      row["twin_encode_ms"] = median(twin_encode) * 1e3;
+      row["twin_decode_ms"] = median(twin_decode) * 1e3;
+    }
+    rows.push_back(std::move(row));
+  }
+
+  char line[256];
+  std::snprintf(
+      line, sizeof line,
+      "%zu floats, one thread; best copy of the run: %.1f GB/s, read and written.\n\n%-16s %9s %8s %9s "
+      "%10s %8s %9s %8s %9s %9s %9s\n",
+      kElements, rate * 1e-9, "method", "encode ms", "GB/s", "decode ms", "bytes", "ratio", "error",
+      "of floor", "of floor", "twin enc", "twin dec");
+  out << line;
+  for (auto& row : rows) {
+    const double encode_s = row["encode_ms"].get<double>() * 1e-3,
+                 decode_s = row["decode_add_ms"].get<double>() * 1e-3;
+    row["bandwidth_gb_s"] = rate * 1e-9;
+    row["encode_floor_fraction"] = row["floor_bytes"].get<double>() / rate / encode_s;
+    row["decode_floor_fraction"] = row["decode_floor_bytes"].get<double>() / rate / decode_s;
+    std::snprintf(line, sizeof line, "%-16s %9.2f %8.2f %9.2f %10zu %8.2f %9.5f %8.2f %9.2f",
+                  row["method"].get<std::string>().c_str(), encode_s * 1e3, row["encode_gb_s"].get<double>(),
+                  decode_s * 1e3, row["wire_bytes"].get<std::size_t>(), row["ratio"].get<double>(),
+                  row["relative_error"].get<double>(), row["encode_floor_fraction"].get<double>(),
+                  row["decode_floor_fraction"].get<double>());
+    out << line;
+    if (row.contains("twin_encode_ms")) {
+      std::snprintf(line, sizeof line, " %8.1fx %8.1fx",
+                    row["twin_encode_ms"].get<double>() / (encode_s * 1e3),
+                    row["twin_decode_ms"].get<double>() / (decode_s * 1e3));
+      out << line;
+    }
+    out << '\n';
+  }
+  return rows;
+}
+
+}  // namespace gossamer

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "compression/compressor.h"
+
+namespace gossamer {
+
+// One method of compression, as arithmetic on spans: of a piece of the vector, which is a tensor or, where
+// tensors do not matter to the method, a run of them. Immutable; allocates nothing a call.
+class Method {
+ public:
+  virtual ~Method() = default;
+
+  virtual CompressorTraits traits() const noexcept = 0;
+  // Whether each tensor is a piece of its own.
+  virtual bool by_tensor() const noexcept { return false; }
+  // Vectors of the piece's length that the sender keeps.
+  virtual int state_vectors() const noexcept { return 0; }
+  // The longest payload of so many floats; the length of any, where it is fixed.
+  virtual std::size_t most_bytes(std::size_t floats) const noexcept = 0;
+  virtual bool has_fixed_length() const noexcept { return true; }
+
+  // Writes the payload (most_bytes() are there) and returns its length; none where a value, or one of the
+  // state, is NaN or infinite. `state` is state_vectors() vectors, one behind the other. `key` names the
+  // stream of random bits (random_bits-inl.h) of this call. `values` is not empty.
+  virtual std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state,
+                                            std::uint64_t key, std::span<std::byte> payload) const = 0;
+  // Of a method without state: encodes values + residual, and leaves in the residual what the payload leaves
+  // out. The same payload and residual, bit for bit, as adding, encode() and subtracting the decoded, which
+  // is what it does unless a method does it in fewer passes.
+  virtual std::optional<std::size_t> encode_with_residual(std::span<const float> values,
+                                                          std::span<float> residual, std::uint64_t key,
+                                                          std::span<std::byte> payload) const;
+
+  // Whether the payload is one that encode() could have written of so many floats, apart from the values in
+  // it: what add() relies on.
+  virtual bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept = 0;
+  // sum += weight * decoded, of a valid payload.
+  virtual void add(std::span<const std::byte> payload, float weight, std::span<float> sum) const noexcept = 0;
+};
+
+// What goes wrong in compression is made up for in the next message: values + residual is sent, and what was
+// not sent of it is the next residual (Seide et al. 2014; Stich, Cordonnier, Jaggi: "Sparsified SGD with
+// memory", NeurIPS 2018). Over a method without state.
+std::unique_ptr<Method> make_error_feedback(std::unique_ptr<Method> inner);
+
+// A compressor that gives each piece of the layout to `method`; what compression.skip names, is shorter than
+// compression.min_size or is no parameter travels as it is.
+std::unique_ptr<Compressor> make_pieces(const Options& options, const ParameterLayout& layout,
+                                        std::unique_ptr<Method> method);
+
+}  // namespace gossamer

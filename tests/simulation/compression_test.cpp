@@ -1,0 +1,77 @@
+// Compressed updates in virtual time: what is counted, and what clients keep.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "tests/simulation/simulated_peers.h"
+
+namespace gossamer {
+namespace {
+
+const Keys kFederation{
+    {"data.clients", "4"}, {"run.rounds", "8"}, {"run.eval_every", "4"}, {"client.lr", "0.05"}};
+constexpr std::size_t kModel = 7850;  // floats, of which 10 travel as they are
+
+Keys compression(const std::string& method) { return {{"compression.up", method}}; }
+
+TEST(SimulatedCompression, CountsTheBytesOfTheMethod) {
+  const std::map<std::string, std::size_t> payloads{
+      {"none", kModel * 4},
+      {"fp16", (kModel - 10) * 2 + 40},
+      {"int8", (kModel - 10) + 16 * 4 + 40},
+      {"one_bit", (kModel - 10) / 8 + 8 + 40},
+      {"terngrad", 4 + (kModel - 10) / 5 + 40},
+      {"qsgd", (kModel - 10) / 2 + 16 * 4 + 40},
+  };
+  for (const auto& [method, payload] : payloads) {
+    const Outcome outcome = simulate(kFederation + compression(method), 2);
+    for (const RoundMetrics& round : outcome.rounds)
+      EXPECT_EQ(round.bytes_up, 4 * (kFrameHeaderBytes + payload)) << method;
+    EXPECT_GT(*outcome.rounds.back().test_accuracy, 0.5) << method;
+    expect_same(outcome, simulate(kFederation + compression(method), 1), method);
+  }
+}
+
+TEST(SimulatedCompression, WhereLengthsAreNotKnownBeforeTrainingTheyChangeNothing) {
+  for (const char* mode : {"bsp", "ssp", "async", "buffered"}) {
+    const Keys keys = kFederation + compression("one_bit") + Keys{{"sync.mode", mode}};
+    const Outcome known = simulate(keys, 2);
+    EXPECT_EQ(simulate(keys, 2, Lengths::unknown).model, known.model) << mode;
+    const Keys sparse = kFederation + compression("top_k") + Keys{{"sync.mode", mode}};
+    expect_same(simulate(sparse, 2), simulate(sparse, 1), mode);
+  }
+}
+
+TEST(SimulatedCompression, WhatIsLeftOutIsSentLater) {
+  const Keys dense_keys = kFederation + Keys{{"run.rounds", "60"}, {"run.eval_every", "60"}};
+  const Keys keys = dense_keys + compression("top_k") + Keys{{"compression.top_k.density", "0.01"}};
+  const auto accuracy = [](const Keys& run) { return *simulate(run, 2).rounds.back().test_accuracy; };
+  const double dense = accuracy(dense_keys);
+  const double with = accuracy(keys), without = accuracy(keys + Keys{{"compression.error_feedback", "off"}});
+  EXPECT_GT(with, dense - 0.05);
+  EXPECT_GT(with, without);
+}
+
+TEST(SimulatedCompression, WhatCannotWorkIsRefused) {
+  const auto said = [](const Keys& keys) {
+    try {
+      simulate(kFederation + keys, 1);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  using ::testing::HasSubstr;
+  EXPECT_THAT(said({{"compression.up", "one_bit"}, {"topology.name", "ring"}}),
+              HasSubstr("topology.name = ring"));
+  EXPECT_THAT(said({{"compression.down", "fp16"}, {"topology.name", "gossip"}}),
+              HasSubstr("compression.down"));
+  EXPECT_THAT(said({{"compression.down", "one_bit"}}), HasSubstr("none, fp16, bf16, int8"));
+  EXPECT_THAT(said({{"compression.up", "top_k"}, {"sync.late", "finish"}}), HasSubstr("sync.late = cancel"));
+  EXPECT_THAT(said({{"compression.top_k.density", "0.1"}}), HasSubstr("compression.up = top_k"));
+  EXPECT_THAT(said({{"compression.int8.rounding", "nearest"}}),
+              HasSubstr("compression.up = int8 or compression.down = int8"));
+}
+
+}  // namespace
+}  // namespace gossamer

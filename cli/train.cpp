@@ -16,6 +16,7 @@
 #include "comms/split_transport.h"
 #include "comms/topologies/topology.h"
 #include "core/error.h"
+#include "core/logging.h"
 #include "server/shard_process.h"
 #include "server/sharded_coordinator.h"
 #include "server/transport_driver.h"
@@ -137,9 +138,12 @@ int follow(Federation& federation, std::unique_ptr<Transport> transport, const S
     ParentLink parent(options, above, aggregator, node->id, kRankPatience);
     TransportDriver driver(options, *sides.below, {}, {std::nullopt, ""});
     driver.run(aggregator, parent, stop_requested);
-  } else {
+  } else if (const auto clients = seats.clients_on(rank); !clients.empty()) {
     Participant participant(options, *federation.data);
-    participant.serve(above, seats.clients_on(rank), kRankPatience, stop_requested);
+    participant.serve(above, clients, kRankPatience, stop_requested);
+  } else {
+    // Nobody would tell it of the end.
+    log_warning("rank " + std::to_string(rank) + " has no clients: there are more ranks than clients");
   }
   return 0;
 }

@@ -188,22 +188,13 @@ HWY_EXPORT(add_bf16);
 HWY_EXPORT(finite_fp16);
 HWY_EXPORT(finite_bf16);
 
-class Half final : public Method {
+class Half final : public FusedMethod {
  public:
   explicit Half(bool brain) : brain_(brain) {}
 
   CompressorTraits traits() const noexcept override { return {}; }
   std::size_t most_bytes(std::size_t floats) const noexcept override { return 2 * floats; }
 
-  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, std::uint64_t,
-                                    std::span<std::byte> payload) const override {
-    return write(values, nullptr, payload);
-  }
-  std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> residual,
-                                                  std::uint64_t,
-                                                  std::span<std::byte> payload) const override {
-    return write(values, residual.data(), payload);
-  }
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     if (payload.size() != 2 * floats) return false;
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(payload.data());
@@ -217,8 +208,8 @@ class Half final : public Method {
   }
 
  private:
-  std::optional<std::size_t> write(std::span<const float> values, float* residual,
-                                   std::span<std::byte> payload) const {
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t,
+                                   std::span<std::byte> payload) const override {
     auto* bytes = reinterpret_cast<std::uint8_t*>(payload.data());
     const bool finite =
         brain_ ? HWY_DYNAMIC_DISPATCH(encode_bf16)(values.data(), residual, bytes, values.size())

@@ -181,7 +181,7 @@ HWY_EXPORT(is_valid_int8);
 
 constexpr std::size_t kBlock = 512;
 
-class Int8 final : public Method {
+class Int8 final : public FusedMethod {
  public:
   explicit Int8(bool stochastic) : stochastic_(stochastic) {}
 
@@ -190,15 +190,6 @@ class Int8 final : public Method {
     return floats + (floats + kBlock - 1) / kBlock * sizeof(float);
   }
 
-  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, std::uint64_t key,
-                                    std::span<std::byte> payload) const override {
-    return write(values, nullptr, key, payload);
-  }
-  std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> residual,
-                                                  std::uint64_t key,
-                                                  std::span<std::byte> payload) const override {
-    return write(values, residual.data(), key, payload);
-  }
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     return payload.size() == most_bytes(floats) &&
            HWY_DYNAMIC_DISPATCH(is_valid_int8)(reinterpret_cast<const std::uint8_t*>(payload.data()), floats);
@@ -210,7 +201,7 @@ class Int8 final : public Method {
 
  private:
   std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
-                                   std::span<std::byte> payload) const {
+                                   std::span<std::byte> payload) const override {
     auto* bytes = reinterpret_cast<std::uint8_t*>(payload.data());
     const bool finite =
         HWY_DYNAMIC_DISPATCH(encode_int8)(values.data(), residual, stochastic_, key, bytes, values.size());

@@ -43,6 +43,25 @@ class Method {
   virtual void add(std::span<const std::byte> payload, float weight, std::span<float> sum) const noexcept = 0;
 };
 
+// A method that takes a residual into account in the same passes: all it writes is write().
+class FusedMethod : public Method {
+ public:
+  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, std::uint64_t key,
+                                    std::span<std::byte> payload) const final {
+    return write(values, nullptr, key, payload);
+  }
+  std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> residual,
+                                                  std::uint64_t key,
+                                                  std::span<std::byte> payload) const final {
+    return write(values, residual.data(), key, payload);
+  }
+
+ private:
+  // As encode(), or, where `residual` is not null, as encode_with_residual().
+  virtual std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
+                                           std::span<std::byte> payload) const = 0;
+};
+
 // What goes wrong in compression is made up for in the next message: values + residual is sent, and what was
 // not sent of it is the next residual (Seide et al. 2014; Stich, Cordonnier, Jaggi: "Sparsified SGD with
 // memory", NeurIPS 2018). Over a method without state.

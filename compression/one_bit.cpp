@@ -138,7 +138,7 @@ HWY_EXPORT(add_one_bit);
 
 constexpr std::size_t kMeans = 2 * sizeof(float);
 
-class OneBit final : public Method {
+class OneBit final : public FusedMethod {
  public:
   explicit OneBit(std::size_t block) : block_(block) {}
 
@@ -147,15 +147,6 @@ class OneBit final : public Method {
     return floats / block_ * block_bytes(block_) + (floats % block_ > 0 ? block_bytes(floats % block_) : 0);
   }
 
-  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, std::uint64_t,
-                                    std::span<std::byte> payload) const override {
-    return write(values, nullptr, payload);
-  }
-  std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> residual,
-                                                  std::uint64_t,
-                                                  std::span<std::byte> payload) const override {
-    return write(values, residual.data(), payload);
-  }
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     if (payload.size() != most_bytes(floats)) return false;
     const std::byte* at = payload.data();
@@ -184,8 +175,8 @@ class OneBit final : public Method {
  private:
   static std::size_t block_bytes(std::size_t floats) noexcept { return kMeans + (floats + 7) / 8; }
 
-  std::optional<std::size_t> write(std::span<const float> values, float* residual,
-                                   std::span<std::byte> payload) const {
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t,
+                                   std::span<std::byte> payload) const override {
     auto* at = reinterpret_cast<std::uint8_t*>(payload.data());
     for (std::size_t begin = 0; begin < values.size(); begin += block_) {
       const std::size_t length = std::min(block_, values.size() - begin);

@@ -260,7 +260,7 @@ HWY_EXPORT(is_valid_qsgd);
 
 constexpr std::size_t kQsgdBucket = 512;
 
-class Qsgd final : public Method {
+class Qsgd final : public FusedMethod {
  public:
   Qsgd(int bits, bool euclidean) : bits_(bits), euclidean_(euclidean) {}
 
@@ -272,15 +272,6 @@ class Qsgd final : public Method {
            (rest > 0 ? sizeof(float) + (rest + a_byte - 1) / a_byte : 0);
   }
 
-  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, std::uint64_t key,
-                                    std::span<std::byte> payload) const override {
-    return write(values, nullptr, key, payload);
-  }
-  std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> residual,
-                                                  std::uint64_t key,
-                                                  std::span<std::byte> payload) const override {
-    return write(values, residual.data(), key, payload);
-  }
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(payload.data());
     return payload.size() == most_bytes(floats) && HWY_DYNAMIC_DISPATCH(is_valid_qsgd)(bytes, bits_, floats);
@@ -292,7 +283,7 @@ class Qsgd final : public Method {
 
  private:
   std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
-                                   std::span<std::byte> payload) const {
+                                   std::span<std::byte> payload) const override {
     auto* bytes = reinterpret_cast<std::uint8_t*>(payload.data());
     const bool finite = HWY_DYNAMIC_DISPATCH(encode_qsgd)(values.data(), residual, bits_, euclidean_, key,
                                                           bytes, values.size());

@@ -195,7 +195,7 @@ HWY_EXPORT(add_ternary);
 constexpr std::size_t kDigitsAByte = 5;
 constexpr std::size_t kLongBlock = 2560;
 
-class TernGrad final : public Method {
+class TernGrad final : public FusedMethod {
  public:
   explicit TernGrad(double clip) : clip_(clip) {}
 
@@ -206,15 +206,6 @@ class TernGrad final : public Method {
            (floats % kLongBlock + kDigitsAByte - 1) / kDigitsAByte;
   }
 
-  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, std::uint64_t key,
-                                    std::span<std::byte> payload) const override {
-    return write(values, nullptr, key, payload);
-  }
-  std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> residual,
-                                                  std::uint64_t key,
-                                                  std::span<std::byte> payload) const override {
-    return write(values, residual.data(), key, payload);
-  }
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     if (payload.size() != most_bytes(floats)) return false;
     float scale;
@@ -244,7 +235,7 @@ class TernGrad final : public Method {
 
  private:
   std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
-                                   std::span<std::byte> payload) const {
+                                   std::span<std::byte> payload) const override {
     const float scale = HWY_DYNAMIC_DISPATCH(ternary_scale)(values.data(), residual, values.size(), clip_);
     if (scale < 0) return std::nullopt;
     std::memcpy(payload.data(), &scale, sizeof scale);

@@ -69,7 +69,7 @@ HWY_EXPORT(list_large);
 constexpr std::size_t kSampled = 1U << 16U;
 constexpr std::size_t kRun = 16;
 
-class TopK final : public Method {
+class TopK final : public FusedMethod {
  public:
   explicit TopK(double density) : density_(density) {}
 
@@ -79,16 +79,6 @@ class TopK final : public Method {
   // Encoding takes more room than the payload: for the candidates behind it.
   std::size_t most_bytes(std::size_t floats) const noexcept override {
     return payload_bytes(floats) + alignof(float) + 3 * floats * sizeof(float);
-  }
-
-  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, std::uint64_t,
-                                    std::span<std::byte> payload) const override {
-    return write(values, nullptr, payload);
-  }
-  std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> residual,
-                                                  std::uint64_t,
-                                                  std::span<std::byte> payload) const override {
-    return write(values, residual.data(), payload);
   }
 
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
@@ -138,8 +128,8 @@ class TopK final : public Method {
     return IndexCode(floats, kept(floats)).most_bytes() + kept(floats) * sizeof(float);
   }
 
-  std::optional<std::size_t> write(std::span<const float> values, float* residual,
-                                   std::span<std::byte> payload) const {
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t,
+                                   std::span<std::byte> payload) const override {
     const std::size_t n = values.size(), k = kept(n);
     void* behind = payload.data() + payload_bytes(n);
     std::size_t room = payload.size() - payload_bytes(n);

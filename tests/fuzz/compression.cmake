@@ -1,0 +1,1 @@
+gossamer_fuzzer(compression_fuzz SOURCES compression_fuzz.cpp LINKS gossamer_compression)

@@ -13,6 +13,7 @@
 #include "client/trainers/trainer.h"
 #include "comms/frame.h"
 #include "comms/topologies/topology.h"
+#include "compression/compressor.h"
 #include "core/error.h"
 #include "server/edge_aggregator.h"
 #include "simulation/device_model.h"
@@ -34,16 +35,42 @@ void print_outcome(const RunSummary& summary, const RunFolder& folder) {
             << "/ (curve.svg, metrics.jsonl, summary.json, model.pt)\n";
 }
 
-// One frame down and one up for each of so many below one server, at most.
-Seconds exchange_seconds(const DeviceModel& devices, std::size_t frame, std::int64_t clients) {
-  const Seconds line = devices.server_rate() > 0 ? static_cast<double>(frame) / devices.server_rate() : 0;
-  return devices.download_seconds(frame, 0, 1) + devices.upload_seconds(frame, 0, 1) +
-         2 * static_cast<double>(clients) * line;
+// What a model, and a client's update, take with their headers.
+struct FrameBytes {
+  std::size_t down = 0, up = 0;
+  bool known = true;  // otherwise at most so many up
+};
+
+FrameBytes frame_bytes(const Options& options, const ParameterLayout& layout) {
+  const ShardPlan plan(layout, options.integer("server.shards"));
+  FrameBytes bytes;
+  const auto add = [&](const CompressorRegistry& registry, std::size_t& sum) {
+    const auto compressors = one_a_shard(registry, options, plan);
+    for (std::size_t s = 0; s < plan.shards(); ++s) {
+      const auto payload = compressors[s]->payload_bytes();
+      bytes.known = bytes.known && payload;
+      sum += kFrameHeaderBytes + payload.value_or(plan.range(s).size * sizeof(float));
+    }
+  };
+  add(down_compressors(), bytes.down);
+  add(up_compressors(), bytes.up);
+  return bytes;
 }
 
-void print_tree_plan(const Options& options, const TreePlan& plan, std::size_t floats, Seconds training,
-                     const DeviceModel& devices) {
-  const std::size_t model = kFrameHeaderBytes + floats * sizeof(float);
+// One frame down and one up for each of so many below one server, at most.
+Seconds exchange_seconds(const DeviceModel& devices, const FrameBytes& frames, std::int64_t clients) {
+  const double both = static_cast<double>(frames.down + frames.up);
+  const Seconds lines =
+      devices.server_rate() > 0 ? static_cast<double>(clients) * both / devices.server_rate() : 0;
+  return devices.download_seconds(frames.down, 0, 1) + devices.upload_seconds(frames.up, 0, 1) + lines;
+}
+
+void print_tree_plan(const Options& options, const TreePlan& plan, const ParameterLayout& layout,
+                     Seconds training, const DeviceModel& devices) {
+  const std::size_t floats = layout.size();
+  const FrameBytes of_clients = frame_bytes(options, layout);
+  FrameBytes of_aggregators = of_clients;
+  of_aggregators.up = kFrameHeaderBytes + floats * sizeof(float) + sizeof(SubtreeReport);
   const auto rounds = static_cast<std::uint64_t>(options.integer("topology.tree.rounds"));
   const double fraction = options.real("cohort.fraction");
   std::cout << options.to_ini() << "# a round: " << plan.clients() << " clients, " << plan.aggregators()
@@ -54,8 +81,8 @@ void print_tree_plan(const Options& options, const TreePlan& plan, std::size_t f
     if (node.over_clients)
       asked = std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(asked)), 1, asked);
     const std::uint64_t frames = asks * static_cast<std::uint64_t>(asked);
-    down += frames * model;
-    up += frames * (model + (node.over_clients ? 0 : sizeof(SubtreeReport)));
+    down += frames * of_clients.down;
+    up += frames * (node.over_clients ? of_clients : of_aggregators).up;
   };
   count(plan.root(), 1);
   for (std::int64_t j = 0; j < plan.aggregators(); ++j) {
@@ -75,11 +102,13 @@ void print_tree_plan(const Options& options, const TreePlan& plan, std::size_t f
   const TreeNode* node = &plan.aggregator(plan.aggregators() - 1);
   for (;; node = &plan.node(node->parent)) {
     round = round * (node->over_clients ? 1.0 : static_cast<double>(rounds)) +
-            exchange_seconds(node->over_clients ? devices : upper, model, node->children);
+            exchange_seconds(node->over_clients ? devices : upper,
+                             node->over_clients ? of_clients : of_aggregators, node->children);
     if (node->level == 0) break;
   }
   std::cout << "# bytes_down " << down << ", bytes_up "
-            << (options.text("topology.tree.filter") == "none" ? "" : "at most ") << up << '\n'
+            << (options.text("topology.tree.filter") == "none" && of_clients.known ? "" : "at most ") << up
+            << '\n'
             << "# virtual time at most " << round << " s, with bsp on every level\n";
 }
 
@@ -133,7 +162,8 @@ void save_model(Model& model, const Parameters& version, const std::filesystem::
 }
 
 std::uint64_t max_payload_bytes(const Parameters& model) {
-  return model.values.size() * sizeof(float) + kPayloadSlack;
+  // With every float sent by its index, too: two bits a float at most (compression/sparse_indices.h).
+  return model.values.size() * sizeof(float) + model.values.size() / 4 + kPayloadSlack;
 }
 
 int print_plan(const Federation& federation) {
@@ -142,8 +172,6 @@ int print_plan(const Federation& federation) {
   const std::int64_t clients = options.integer("data.clients");
   const std::int64_t cohort = cohort_size(options);
   const std::size_t floats = federation.initial->values.size();
-  const auto shards = static_cast<std::size_t>(options.integer("server.shards"));
-  const std::size_t frame = shards * kFrameHeaderBytes + floats * sizeof(float);
   Seconds slowest = 0;
   for (ClientId client = 0; client < std::min<ClientId>(clients, 1000); ++client) {
     slowest = std::max(slowest, devices.training_seconds(federation.data->examples(client), client, 1));
@@ -158,16 +186,18 @@ int print_plan(const Federation& federation) {
     return 0;
   }
   if (const auto plan = topologies().make(options)->tree_plan(clients)) {
-    print_tree_plan(options, *plan, floats, slowest, devices);
+    print_tree_plan(options, *plan, *federation.initial->layout, slowest, devices);
     return 0;
   }
-  const Seconds round = slowest + exchange_seconds(devices, frame, cohort);
-  const auto states = algorithms().make(options)->keeps_client_state() ? clients : 0;
-  const double megabytes = static_cast<double>(frame) * 1e-6;
+  const FrameBytes frames = frame_bytes(options, *federation.initial->layout);
+  const Seconds round = slowest + exchange_seconds(devices, frames, cohort);
+  const bool keeps_states = algorithms().make(options)->keeps_client_state() || state_vectors(options) > 0;
+  const auto states = keeps_states ? clients : 0;
+  const double megabytes = static_cast<double>(floats * sizeof(float)) * 1e-6;
   std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats
             << " floats a model\n"
-            << "# bytes_down " << frame * static_cast<std::size_t>(cohort) << ", bytes_up "
-            << frame * static_cast<std::size_t>(cohort) << '\n'
+            << "# bytes_down " << frames.down * static_cast<std::size_t>(cohort) << ", bytes_up "
+            << (frames.known ? "" : "at most ") << frames.up * static_cast<std::size_t>(cohort) << '\n'
             << "# virtual time at most " << round << " s\n"
             << "# memory: about "
             << static_cast<std::int64_t>(megabytes * static_cast<double>(cohort + 4 + states))

@@ -28,10 +28,10 @@ function(gossamer_pkg name module package)
   gossamer_own_headers(${name})
 endfunction()
 
-gossamer_pkg(HWY libhwy libhwy-dev)
 gossamer_pkg(SODIUM libsodium libsodium-dev)
 gossamer_pkg(XXHASH libxxhash libxxhash-dev)
 gossamer_pkg(ZLIB zlib zlib1g-dev)
+gossamer_pkg(HWY libhwy libhwy-dev)
 
 find_package(spdlog QUIET)
 if(NOT spdlog_FOUND)

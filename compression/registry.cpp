@@ -64,6 +64,21 @@ const std::vector<MethodEntry>& methods() {
              .at_most(1)}},
        make_top_k,
        Feedback::by_default},
+      {{"random_k",
+        "values wherever a seed says, which travels instead of their indices",
+        "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
+        "2016",
+        {real_option("compression.random_k.density", 0.1, "share of the values that is sent")
+             .above(0)
+             .at_most(1)}},
+       make_random_k,
+       Feedback::on_demand},
+      {{"threshold",
+        "tau, with the sign of the value, where it is at least that far from zero",
+        "Strom: Scalable distributed DNN training using commodity GPU cloud computing, 2015",
+        {real_option("compression.threshold.tau", 0.01, "what is sent").above(0).at_most(1e30)}},
+       make_threshold,
+       Feedback::by_default},
   };
   return table;
 }
@@ -122,7 +137,7 @@ void add_compression_options(OptionSchema& schema) {
   schema.add(
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "
-                  "methods that were made for it, one_bit and top_k")
+                  "methods that were made for it: one_bit, top_k and threshold")
           .one_of({"auto", "on", "off"}));
 }
 

@@ -6,64 +6,12 @@
 #include <cmath>
 #include <cstring>
 
+#include "compression/large_values.h"
 #include "compression/methods.h"
 #include "compression/sparse_indices.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "compression/top_k.cpp"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
-
-#include "compression/lanes-inl.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace gossamer::HWY_NAMESPACE {
-
-// Lists the values whose magnitudes are at least `threshold`, and their indices, in order; there has to be
-// room for all. Returns how many, or SIZE_MAX where a value is NaN or infinite. With `residual` the values
-// are values + residual, which is where they are left.
-std::size_t list_large(const float* HWY_RESTRICT values, float* HWY_RESTRICT residual, std::size_t n,
-                       float threshold, std::uint32_t* HWY_RESTRICT indices, float* HWY_RESTRICT listed) {
-  const Floats floats;
-  const Words words;
-  const auto least = hn::Set(floats, threshold);
-  auto largest = hn::Zero(words);
-  std::size_t count = 0;
-  const std::size_t lanes = hn::Lanes(floats), whole = n - n % lanes;
-  for (std::size_t i = 0; i < whole; i += lanes) {
-    auto x = hn::LoadU(floats, values + i);
-    if (residual != nullptr) {
-      x = hn::Add(x, hn::LoadU(floats, residual + i));
-      hn::StoreU(x, floats, residual + i);
-    }
-    largest = hn::Max(largest, magnitude_bits(x));
-    const auto large = hn::Ge(hn::Abs(x), least);
-    if (HWY_LIKELY(hn::AllFalse(floats, large))) continue;
-    hn::CompressBlendedStore(x, large, floats, listed + count);
-    count += hn::CompressBlendedStore(hn::Iota(words, static_cast<std::uint32_t>(i)),
-                                      hn::RebindMask(words, large), words, indices + count);
-  }
-  bool finite = !has_non_finite(largest);
-  for (std::size_t i = whole; i < n; ++i) {
-    float x = values[i];
-    if (residual != nullptr) residual[i] = x = x + residual[i];
-    finite = finite && std::isfinite(x);
-    if (std::abs(x) >= threshold) {
-      listed[count] = x;
-      indices[count++] = static_cast<std::uint32_t>(i);
-    }
-  }
-  return finite ? count : SIZE_MAX;
-}
-
-}  // namespace gossamer::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace gossamer {
 namespace {
-
-HWY_EXPORT(list_large);
 
 // A threshold is guessed from so many values, in runs of a cache line.
 constexpr std::size_t kSampled = 1U << 16U;
@@ -138,11 +86,10 @@ class TopK final : public FusedMethod {
     auto* const indices = reinterpret_cast<std::uint32_t*>(magnitudes + n);
 
     float threshold = guess(values, residual, k, magnitudes);
-    std::size_t count =
-        HWY_DYNAMIC_DISPATCH(list_large)(values.data(), residual, n, threshold, indices, listed);
+    std::size_t count = list_large_values(values.data(), residual, n, threshold, indices, listed);
     if (residual != nullptr) values = {residual, n};
     for (; count<k; threshold = threshold> 1e-30F ? threshold / 2 : 0)
-      count = HWY_DYNAMIC_DISPATCH(list_large)(values.data(), nullptr, n, threshold, indices, listed);
+      count = list_large_values(values.data(), nullptr, n, threshold, indices, listed);
     if (count == SIZE_MAX) return std::nullopt;
 
     // The k-th largest magnitude; then all above it, and as many equal ones as there is room for.
@@ -195,4 +142,3 @@ std::unique_ptr<Method> make_top_k(const Options& options) {
 }
 
 }  // namespace gossamer
-#endif

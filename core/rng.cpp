@@ -27,22 +27,20 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c,
   return c;
 }
 
-constexpr std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
-constexpr std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32U); }
-
 }  // namespace
 
 // The stream's key is one Philox block of (seed, purpose) mixed with one of (client, round), so that all
 // 256 bits of the name take part and the whole counter is left for the stream itself.
-Rng::Rng(std::uint64_t seed, Purpose purpose, std::uint64_t client, std::uint64_t round) noexcept {
-  const auto name = philox({low(client), high(client), low(round), high(round)}, {low(seed), high(seed)});
-  const auto mixed =
-      philox({name[0], name[1], name[2], name[3]}, {static_cast<std::uint32_t>(purpose), 0x676f7373U});
+void Rng::begin() noexcept {
+  const auto name = philox(counter_, key_);
+  const auto mixed = philox(name, {purpose_, 0x676f7373U});
   key_ = {mixed[0], mixed[1]};
   counter_ = {0, 0, mixed[2], mixed[3]};
+  begun_ = true;
 }
 
 void Rng::refill() noexcept {
+  if (!begun_) begin();
   block_ = philox(counter_, key_);
   if (++counter_[0] == 0) ++counter_[1];
   next_ = 0;

@@ -43,7 +43,11 @@ class Rng {
  public:
   using result_type = std::uint32_t;
 
-  Rng(std::uint64_t seed, Purpose purpose, std::uint64_t client = 0, std::uint64_t round = 0) noexcept;
+  // Notes the name down; only the first draw makes the stream of it.
+  Rng(std::uint64_t seed, Purpose purpose, std::uint64_t client = 0, std::uint64_t round = 0) noexcept
+      : key_{low(seed), high(seed)},
+        counter_{low(client), high(client), low(round), high(round)},
+        purpose_(static_cast<std::uint32_t>(purpose)) {}
 
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
@@ -66,10 +70,16 @@ class Rng {
   double gamma(double shape) noexcept;
 
  private:
+  static constexpr std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
+  static constexpr std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32U); }
+  void begin() noexcept;
   void refill() noexcept;
 
-  std::array<std::uint32_t, 2> key_{};
-  std::array<std::uint32_t, 4> counter_{};
+  // Of the stream; before the first draw, the name's seed, and its client and round.
+  std::array<std::uint32_t, 2> key_;
+  std::array<std::uint32_t, 4> counter_;
+  std::uint32_t purpose_;
+  bool begun_ = false;
   std::array<std::uint32_t, 4> block_{};
   unsigned next_ = 4;
   double spare_normal_ = 0;

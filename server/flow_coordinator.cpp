@@ -136,9 +136,9 @@ Actions FlowCoordinator::start_work(Seconds now) {
   if (members_.present() < min_size_) return finish(false, members_.too_few(min_size_));
   Actions actions;
   if (everybody_works_) {
-    std::vector<ClientId> waiting;
-    std::swap(waiting, idle_);
-    for (const ClientId client : waiting) {
+    waiting_.swap(idle_);
+    idle_.clear();
+    for (const ClientId client : waiting_) {
       const Round clock = clock_of(client);
       if (clock < rounds_ && sync_->may_start(progress_, clock)) {
         give(client, now, actions);

@@ -70,6 +70,7 @@ class FlowCoordinator final : public Coordinator {
   std::vector<Round> clocks_;              // rounds of work that each client has completed
   LapCounts laps_;                  // everybody_works_: of those present, how many have completed so many
   std::vector<ClientId> idle_;      // present and without work
+  std::vector<ClientId> waiting_;   // those of them whom start_work() looks at
   std::vector<ClientId> standing_;  // the same of the checkpoint that the run goes on from
   std::uint64_t given_ = 0;         // tasks given out so far
   Round model_version_ = 0;         // changes of the model so far

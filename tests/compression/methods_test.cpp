@@ -1,6 +1,8 @@
 // What each method is known to give, by its paper.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -209,6 +211,52 @@ TEST(TopK, OfEqualOnesTheFirstAreSent) {
   FloatBuffer zeros(100'000, 0.0F);
   zeros[5000] = 1;
   EXPECT_EQ(through(*method, zeros)[5000], 1);
+}
+
+TEST(RandomK, SendsEachPlaceOnceAndEquallyOften) {
+  constexpr std::size_t kFloats = 1000;
+  constexpr int kDraws = 4000;
+  const auto method = make_random_k(options_with({{"compression.random_k.density", "0.05"}}));
+  EXPECT_EQ(method->most_bytes(kFloats), 8 + 50 * 4U);
+  const FloatBuffer ones(kFloats, 1.0F);
+  std::vector<int> sent(kFloats);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const FloatBuffer got = through(*method, ones, static_cast<std::uint64_t>(draw) * 0x9E3779B97F4A7C15U);
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < kFloats; ++i) {
+      ASSERT_TRUE(got[i] == 0 || got[i] == 20);
+      sent[i] += got[i] == 0 ? 0 : 1;
+      count += got[i] == 0 ? 0 : 1;
+    }
+    ASSERT_EQ(count, 50U);
+  }
+  // 200 each, with a standard deviation of 13.8.
+  double chi = 0;
+  for (const int count : sent) chi += (count - 200.0) * (count - 200.0) / (200.0 * 0.95);
+  EXPECT_NEAR(chi, 1000, 5 * std::sqrt(2 * 1000.0));
+}
+
+TEST(RandomK, WithErrorFeedbackNothingIsScaled) {
+  const auto method = make_random_k(
+      options_with({{"compression.random_k.density", "0.05"}, {"compression.error_feedback", "on"}}));
+  for (const float x : through(*method, FloatBuffer(1000, 1.0F))) EXPECT_TRUE(x == 0 || x == 1);
+}
+
+TEST(Threshold, SendsTauAndKeepsTheRest) {
+  const auto method = make_threshold(options_with({{"compression.threshold.tau", "0.5"}}));
+  EXPECT_EQ(through(*method, std::vector<float>{0.4F, 0.6F, -3, -0.5F, 0}),
+            (FloatBuffer{0, 0.5F, -0.5F, -0.5F, 0}));
+  EXPECT_EQ(encoded(*method, std::vector<float>{0.1F, 0.2F}).size(), 4U);
+  // Where no value is above tau, the residual never gets above it.
+  FloatBuffer residual(5000, 0.0F);
+  FloatBuffer values = normal_floats(5000);
+  for (float& x : values) x = std::clamp(x, -0.49F, 0.49F);
+  ByteBuffer payload(method->most_bytes(values.size()));
+  for (int step = 0; step < 50; ++step)
+    ASSERT_TRUE(method->encode_with_residual(values, residual, 0, payload));
+  for (const float x : residual) EXPECT_LT(std::abs(x), 0.5F);
+  // All of them.
+  EXPECT_EQ(through(*method, FloatBuffer(777, -1.0F)), FloatBuffer(777, -0.5F));
 }
 
 // With its frame's header, of the CNN of McMahan et al.

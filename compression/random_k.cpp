@@ -1,0 +1,129 @@
+// Random sparsification (Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: "Federated learning: strategies for
+// improving communication efficiency", 2016, as a random mask; Stich, Cordonnier, Jaggi, 2018, with memory):
+// of each tensor the share compression.random_k.density of its values, at least one, wherever a seed says.
+// The payload is the seed (u64) and the values, without indices. They are scaled by n / k, so that their mean
+// is the vector; with error feedback they are not.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "compression/methods.h"
+
+namespace gossamer {
+namespace {
+
+// A permutation of the numbers below `bound` by a key: a Feistel network over the next even number of bits,
+// walked until it comes back below the bound (Black, Rogaway: "Ciphers with arbitrary finite domains", CT-RSA
+// 2002).
+class Permutation {
+ public:
+  Permutation(std::size_t bound, std::uint64_t key)
+      : bound_(bound),
+        half_(std::max(1U, (static_cast<unsigned>(std::bit_width(bound - 1)) + 1) / 2)),
+        key_(key) {}
+
+  std::size_t operator()(std::size_t i) const noexcept {
+    std::uint64_t x = i;
+    do {
+      x = once(x);
+    } while (x >= bound_);
+    return static_cast<std::size_t>(x);
+  }
+
+ private:
+  std::uint64_t once(std::uint64_t x) const noexcept {
+    const std::uint64_t mask = (std::uint64_t{1} << half_) - 1;
+    std::uint64_t left = x >> half_, right = x & mask;
+    for (std::uint64_t round = 1; round <= 4; ++round) {
+      // The mixer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+      std::uint64_t mixed = (right ^ key_) + round * 0x9E3779B97F4A7C15U;
+      mixed = (mixed ^ mixed >> 30U) * 0xBF58476D1CE4E5B9U;
+      mixed = (mixed ^ mixed >> 27U) * 0x94D049BB133111EBU;
+      const std::uint64_t next = left ^ ((mixed ^ mixed >> 31U) & mask);
+      left = right;
+      right = next;
+    }
+    return left << half_ | right;
+  }
+
+  std::size_t bound_;
+  unsigned half_;
+  std::uint64_t key_;
+};
+
+class RandomK final : public FusedMethod {
+ public:
+  RandomK(double density, bool scaled) : density_(density), scaled_(scaled) {}
+
+  CompressorTraits traits() const noexcept override {
+    return {.linear = true, .unbiased = scaled_, .norm_nonincreasing = !scaled_};
+  }
+  bool by_tensor() const noexcept override { return true; }
+  std::size_t most_bytes(std::size_t floats) const noexcept override {
+    return sizeof(std::uint64_t) + kept(floats) * sizeof(float);
+  }
+
+  bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
+    if (payload.size() != most_bytes(floats)) return false;
+    const float scale = scale_of(floats);
+    bool finite = true;
+    for (std::size_t i = 0, k = kept(floats); i < k; ++i) finite &= std::isfinite(value(payload, i) * scale);
+    return finite;
+  }
+  void add(std::span<const std::byte> payload, float weight, std::span<float> sum) const noexcept override {
+    std::uint64_t key;
+    std::memcpy(&key, payload.data(), sizeof key);
+    const Permutation place(sum.size(), key);
+    const float scale = scale_of(sum.size());
+    for (std::size_t i = 0, k = kept(sum.size()); i < k; ++i)
+      sum[place(i)] += weight * (value(payload, i) * scale);
+  }
+
+ private:
+  std::size_t kept(std::size_t floats) const noexcept {
+    const auto share = static_cast<std::size_t>(std::llround(density_ * static_cast<double>(floats)));
+    return std::clamp<std::size_t>(share, 1, floats);
+  }
+  float scale_of(std::size_t floats) const noexcept {
+    return scaled_ ? static_cast<float>(floats) / static_cast<float>(kept(floats)) : 1.0F;
+  }
+  static float value(std::span<const std::byte> payload, std::size_t i) noexcept {
+    float x;
+    std::memcpy(&x, payload.data() + sizeof(std::uint64_t) + i * sizeof x, sizeof x);
+    return x;
+  }
+
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
+                                   std::span<std::byte> payload) const override {
+    const std::size_t n = values.size(), k = kept(n);
+    bool finite = true;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (residual != nullptr) residual[i] = values[i] + residual[i];
+      finite &= std::isfinite(residual != nullptr ? residual[i] : values[i]);
+    }
+    if (!finite) return std::nullopt;
+    std::memcpy(payload.data(), &key, sizeof key);
+    const Permutation place(n, key);
+    const float scale = scale_of(n);
+    for (std::size_t i = 0; i < k; ++i) {
+      const std::size_t at = place(i);
+      const float x = residual != nullptr ? residual[at] : values[at];
+      std::memcpy(payload.data() + sizeof key + i * sizeof x, &x, sizeof x);
+      if (residual != nullptr) residual[at] -= x * scale;
+    }
+    return most_bytes(n);
+  }
+
+  const double density_;
+  const bool scaled_;
+};
+
+}  // namespace
+
+std::unique_ptr<Method> make_random_k(const Options& options) {
+  return std::make_unique<RandomK>(options.real("compression.random_k.density"),
+                                   options.text("compression.error_feedback") != "on");
+}
+
+}  // namespace gossamer

@@ -72,7 +72,6 @@ template <class Lanes16>
 HWY_INLINE WordVector encode_halves(const float* HWY_RESTRICT values, float* HWY_RESTRICT residual,
                                     std::uint8_t* HWY_RESTRICT payload, std::size_t n, WordVector largest) {
   const Floats floats;
-  const Words words;
   const Integers integers;
   const hn::Rebind<std::uint16_t, Floats> halves;
   const hn::Repartition<std::uint8_t, decltype(halves)> bytes;
@@ -85,7 +84,6 @@ HWY_INLINE WordVector encode_halves(const float* HWY_RESTRICT values, float* HWY
     if (residual != nullptr) hn::StoreU(hn::Sub(x, Lanes16::decode(half)), floats, residual + i);
     hn::StoreU(hn::BitCast(bytes, hn::DemoteTo(halves, hn::BitCast(integers, half))), bytes, payload + 2 * i);
   }
-  static_cast<void>(words);
   return largest;
 }
 

@@ -18,24 +18,7 @@ HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
 constexpr std::int32_t kMostSteps = 127;
-constexpr std::size_t kInt8Block = kRandomChunk;
 constexpr float kLeastScale = 0x1p-100F;  // below it a block counts as zeros: 1 / step would overflow
-
-// The largest magnitude's bits. With `residual` the values are values + residual, which is where they are
-// left.
-HWY_INLINE WordVector largest_of(const float* HWY_RESTRICT values, float* HWY_RESTRICT residual,
-                                 std::size_t n, WordVector largest) {
-  const Floats floats;
-  for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
-    auto x = hn::LoadU(floats, values + i);
-    if (residual != nullptr) {
-      x = hn::Add(x, hn::LoadU(floats, residual + i));
-      hn::StoreU(x, floats, residual + i);
-    }
-    largest = hn::Max(largest, magnitude_bits(x));
-  }
-  return largest;
-}
 
 template <bool stochastic>
 HWY_INLINE void quantize(const float* HWY_RESTRICT values, float* HWY_RESTRICT residual, float step,
@@ -66,33 +49,6 @@ HWY_INLINE void quantize(const float* HWY_RESTRICT values, float* HWY_RESTRICT r
   }
 }
 
-HWY_INLINE void add_steps(const std::int8_t* HWY_RESTRICT in, float step, float weight,
-                          float* HWY_RESTRICT sum, std::size_t n) {
-  const Floats floats;
-  const Integers integers;
-  const hn::Rebind<std::int8_t, Floats> bytes;
-  const auto w = hn::Set(floats, weight), scale = hn::Set(floats, step);
-  for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
-    const auto steps = hn::ConvertTo(floats, hn::PromoteTo(integers, hn::LoadU(bytes, in + i)));
-    hn::StoreU(hn::Add(hn::LoadU(floats, sum + i), hn::Mul(w, hn::Mul(steps, scale))), floats, sum + i);
-  }
-}
-
-HWY_INLINE void add_block(const std::uint8_t* payload, float weight, float* sum, std::size_t n) {
-  float step;
-  std::memcpy(&step, payload, sizeof step);
-  const auto* in = reinterpret_cast<const std::int8_t*>(payload + sizeof step);
-  const std::size_t whole = n - n % kSumLanes, rest = n - whole;
-  add_steps(in, step, weight, sum, whole);
-  if (rest == 0) return;
-  std::int8_t bytes[kSumLanes] = {};
-  HWY_ALIGN float out[kSumLanes] = {};
-  std::memcpy(bytes, in + whole, rest);
-  std::memcpy(out, sum + whole, rest * sizeof(float));
-  add_steps(bytes, step, weight, out, kSumLanes);
-  std::memcpy(sum + whole, out, rest * sizeof(float));
-}
-
 // A block of at most kRandomChunk floats, and number `block` of its piece.
 template <bool stochastic>
 HWY_INLINE bool encode_block(const float* values, float* residual, std::uint64_t key, std::uint64_t block,
@@ -105,10 +61,10 @@ HWY_INLINE bool encode_block(const float* values, float* residual, std::uint64_t
     std::memcpy(padded, values + whole, rest * sizeof(float));
     if (residual != nullptr) std::memcpy(left, residual + whole, rest * sizeof(float));
   }
-  WordVector largest = largest_of(values, residual, whole, hn::Zero(Words()));
-  largest = largest_of(padded, residual == nullptr ? nullptr : left, kSumLanes, largest);
+  WordVector largest = largest_magnitude(values, residual, whole, hn::Zero(Words()));
+  largest = largest_magnitude(padded, residual == nullptr ? nullptr : left, kSumLanes, largest);
   if (has_non_finite(largest)) return false;
-  const float scale = hn::GetLane(hn::MaxOfLanes(Floats(), hn::BitCast(Floats(), largest)));
+  const float scale = largest_lane(largest);
   const float step = scale < kLeastScale ? 0 : scale / 127;
   const float inverse = scale < kLeastScale ? 0 : 127 / scale;
   std::memcpy(payload, &step, sizeof step);
@@ -127,10 +83,10 @@ HWY_INLINE bool encode_block(const float* values, float* residual, std::uint64_t
 template <bool stochastic>
 HWY_INLINE bool encode_blocks(const float* values, float* residual, std::uint64_t key, std::uint8_t* payload,
                               std::size_t n) {
-  for (std::size_t begin = 0; begin < n; begin += kInt8Block) {
-    const std::size_t length = std::min(kInt8Block, n - begin);
+  for (std::size_t begin = 0; begin < n; begin += kBlockFloats) {
+    const std::size_t length = std::min(kBlockFloats, n - begin);
     if (!encode_block<stochastic>(values + begin, residual == nullptr ? nullptr : residual + begin, key,
-                                  begin / kInt8Block, payload, length))
+                                  begin / kBlockFloats, payload, length))
       return false;
     payload += sizeof(float) + length;
   }
@@ -144,17 +100,20 @@ bool encode_int8(const float* values, float* residual, bool stochastic, std::uin
 }
 
 void add_int8(const std::uint8_t* payload, float weight, float* sum, std::size_t n) {
-  for (std::size_t begin = 0; begin < n; begin += kInt8Block) {
-    const std::size_t length = std::min(kInt8Block, n - begin);
-    add_block(payload, weight, sum + begin, length);
+  for (std::size_t begin = 0; begin < n; begin += kBlockFloats) {
+    const std::size_t length = std::min(kBlockFloats, n - begin);
+    float step;
+    std::memcpy(&step, payload, sizeof step);
+    add_levels(reinterpret_cast<const std::int8_t*>(payload + sizeof step), step, weight, sum + begin,
+               length);
     payload += sizeof(float) + length;
   }
 }
 
 // Of the right length.
 bool is_valid_int8(const std::uint8_t* payload, std::size_t n) {
-  for (std::size_t begin = 0; begin < n; begin += kInt8Block) {
-    const std::size_t length = std::min(kInt8Block, n - begin);
+  for (std::size_t begin = 0; begin < n; begin += kBlockFloats) {
+    const std::size_t length = std::min(kBlockFloats, n - begin);
     float step;
     std::memcpy(&step, payload, sizeof step);
     if (!(step >= 0 && std::isfinite(step * 127))) return false;
@@ -179,15 +138,13 @@ HWY_EXPORT(encode_int8);
 HWY_EXPORT(add_int8);
 HWY_EXPORT(is_valid_int8);
 
-constexpr std::size_t kBlock = 512;
-
 class Int8 final : public FusedMethod {
  public:
   explicit Int8(bool stochastic) : stochastic_(stochastic) {}
 
   CompressorTraits traits() const noexcept override { return {.unbiased = stochastic_}; }
   std::size_t most_bytes(std::size_t floats) const noexcept override {
-    return floats + (floats + kBlock - 1) / kBlock * sizeof(float);
+    return floats + (floats + kBlockFloats - 1) / kBlockFloats * sizeof(float);
   }
 
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {

@@ -12,6 +12,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+
+#include "compression/methods.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
@@ -34,6 +37,52 @@ HWY_INLINE WordVector magnitude_bits(FloatVector x) {
 HWY_INLINE bool has_non_finite(WordVector largest_magnitudes) {
   const Words words;
   return !hn::AllTrue(words, hn::Lt(largest_magnitudes, hn::Set(words, 0x7F800000U)));
+}
+
+// The largest magnitude of n values (a multiple of a vector), and of those in `largest`. With `residual` the
+// values are values + residual, which is where they are left.
+HWY_INLINE WordVector largest_magnitude(const float* HWY_RESTRICT values, float* HWY_RESTRICT residual,
+                                        std::size_t n, WordVector largest) {
+  const Floats floats;
+  for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
+    auto x = hn::LoadU(floats, values + i);
+    if (residual != nullptr) {
+      x = hn::Add(x, hn::LoadU(floats, residual + i));
+      hn::StoreU(x, floats, residual + i);
+    }
+    largest = hn::Max(largest, magnitude_bits(x));
+  }
+  return largest;
+}
+
+HWY_INLINE float largest_lane(WordVector magnitudes) {
+  return hn::GetLane(hn::MaxOfLanes(Floats(), hn::BitCast(Floats(), magnitudes)));
+}
+
+// sum += weight * (level * unit), of n values, a multiple of a vector.
+HWY_INLINE void add_whole_levels(const std::int8_t* HWY_RESTRICT levels, float unit, float weight,
+                                 float* HWY_RESTRICT sum, std::size_t n) {
+  const Floats floats;
+  const Integers integers;
+  const hn::Rebind<std::int8_t, Floats> bytes;
+  for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
+    const auto level = hn::ConvertTo(floats, hn::PromoteTo(integers, hn::LoadU(bytes, levels + i)));
+    const auto value = hn::Mul(level, hn::Set(floats, unit));
+    hn::StoreU(hn::Add(hn::LoadU(floats, sum + i), hn::Mul(hn::Set(floats, weight), value)), floats, sum + i);
+  }
+}
+
+// The same of any number of values.
+HWY_INLINE void add_levels(const std::int8_t* levels, float unit, float weight, float* sum, std::size_t n) {
+  const std::size_t whole = n - n % kSumLanes, rest = n - whole;
+  add_whole_levels(levels, unit, weight, sum, whole);
+  if (rest == 0) return;
+  std::int8_t last[kSumLanes] = {};
+  HWY_ALIGN float out[kSumLanes] = {};
+  std::memcpy(last, levels + whole, rest);
+  std::memcpy(out, sum + whole, rest * sizeof(float));
+  add_whole_levels(last, unit, weight, out, kSumLanes);
+  std::memcpy(sum + whole, out, rest * sizeof(float));
 }
 
 // Sums in kSumLanes lanes.
@@ -59,7 +108,7 @@ class LaneSums {
 // elements are the blocks 64 c .. 64 c + 63 of Philox4x32-7 (Salmon et al., SC 2011: the fewest rounds that
 // pass BigCrush) under the key; of a block's four words the first two are the bits of the elements 4 b ..
 // 4 b + 3 of the chunk, the others those of 256 + 4 b and so on.
-inline constexpr std::size_t kRandomChunk = 512;
+inline constexpr std::size_t kRandomChunk = kBlockFloats;
 
 HWY_INLINE void random_chunk(std::uint64_t key, std::uint64_t chunk, std::uint16_t* HWY_RESTRICT bits) {
   const hn::CappedTag<std::uint64_t, 8> d;

@@ -7,6 +7,9 @@
 
 namespace gossamer {
 
+// Values that share a statistic in int8 and QSGD, and a chunk of random bits.
+inline constexpr std::size_t kBlockFloats = 512;
+
 // One line a method; what each does is at the top of its file.
 std::unique_ptr<Compressor> make_no_compressor(std::size_t floats);
 

@@ -20,31 +20,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
-constexpr std::size_t kBucket = kRandomChunk;
-
-// The largest magnitude of n values. With `residual` the values are values + residual, which is where they
-// are left.
-HWY_INLINE WordVector bucket_largest(const float* HWY_RESTRICT values, float* HWY_RESTRICT residual,
-                                     std::size_t n) {
-  const Floats floats;
-  auto largest = hn::Zero(Words());
-  for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
-    auto x = hn::LoadU(floats, values + i);
-    if (residual != nullptr) {
-      x = hn::Add(x, hn::LoadU(floats, residual + i));
-      hn::StoreU(x, floats, residual + i);
-    }
-    largest = hn::Max(largest, magnitude_bits(x));
-  }
-  return largest;
-}
-
 // Of a bucket, in multiples of its largest magnitude, whose squares cannot overflow.
 HWY_INLINE double bucket_norm(const float* HWY_RESTRICT values, float largest) {
   const Floats floats;
   const auto inverse = hn::Set(floats, 1 / largest);
   LaneSums squares;
-  for (std::size_t i = 0; i < kBucket; i += kSumLanes) {
+  for (std::size_t i = 0; i < kBlockFloats; i += kSumLanes) {
     for (std::size_t part = 0; part < kVectors; ++part) {
       const auto x = hn::Mul(hn::LoadU(floats, values + i + part * hn::Lanes(floats)), inverse);
       squares.add(part, hn::Mul(x, x));
@@ -77,15 +58,15 @@ HWY_INLINE void bucket_codes(const float* HWY_RESTRICT values, float* HWY_RESTRI
   }
 }
 
-// A bucket of n <= kBucket values, number `bucket` of its piece. False where one is NaN or infinite.
+// A bucket of n <= kBlockFloats values, number `bucket` of its piece. False where one is NaN or infinite.
 template <int bits>
 HWY_INLINE bool encode_bucket(const float* values, float* residual, bool euclidean, std::uint64_t key,
                               std::uint64_t bucket, std::uint8_t* payload, std::size_t n) {
-  HWY_ALIGN std::uint16_t random[kBucket];
-  HWY_ALIGN std::uint8_t codes[kBucket];
-  HWY_ALIGN float padded[kBucket];
-  HWY_ALIGN float left[kBucket];
-  const bool is_short = n < kBucket;
+  HWY_ALIGN std::uint16_t random[kBlockFloats];
+  HWY_ALIGN std::uint8_t codes[kBlockFloats];
+  HWY_ALIGN float padded[kBlockFloats];
+  HWY_ALIGN float left[kBlockFloats];
+  const bool is_short = n < kBlockFloats;
   float* const own = residual;
   if (is_short) {
     std::memset(padded, 0, sizeof padded);
@@ -95,9 +76,9 @@ HWY_INLINE bool encode_bucket(const float* values, float* residual, bool euclide
     values = padded;
     if (residual != nullptr) residual = left;
   }
-  const auto magnitudes = bucket_largest(values, residual, kBucket);
+  const auto magnitudes = largest_magnitude(values, residual, kBlockFloats, hn::Zero(Words()));
   if (has_non_finite(magnitudes)) return false;
-  const float largest = hn::GetLane(hn::MaxOfLanes(Floats(), hn::BitCast(Floats(), magnitudes)));
+  const float largest = largest_lane(magnitudes);
   const bool vanishes = largest < 0x1p-100F;  // counts as zeros: 1 / unit would overflow
   float norm = largest;
   if (euclidean && !vanishes) {
@@ -109,17 +90,17 @@ HWY_INLINE bool encode_bucket(const float* values, float* residual, bool euclide
   const float unit = vanishes ? 0 : norm / most;
   random_chunk(key, bucket, random);
   bucket_codes<bits>(residual == nullptr ? values : residual, residual, unit, vanishes ? 0 : most / norm,
-                     random, codes, kBucket);
+                     random, codes, kBlockFloats);
   if (is_short && residual != nullptr) std::memcpy(own, left, n * sizeof(float));
   std::memcpy(payload, &unit, sizeof unit);
   payload += sizeof unit;
   const auto a_byte = static_cast<std::size_t>(8 / bits);
   const std::size_t stride = (n + a_byte - 1) / a_byte;
-  if (is_short) std::memset(codes + n, 0, kBucket - n);  // what is behind the last value
+  if (is_short) std::memset(codes + n, 0, kBlockFloats - n);  // what is behind the last value
   std::memcpy(payload, codes, stride);
   for (std::size_t j = 1; j < a_byte; ++j) {
     const std::uint8_t* const plane = codes + j * stride;
-    const std::size_t count = std::min(stride, kBucket - j * stride);
+    const std::size_t count = std::min(stride, kBlockFloats - j * stride);
     const int shift = static_cast<int>(j) * bits;
     for (std::size_t k = 0; k < count; ++k)
       payload[k] = static_cast<std::uint8_t>(payload[k] | plane[k] << shift);
@@ -127,21 +108,9 @@ HWY_INLINE bool encode_bucket(const float* values, float* residual, bool euclide
   return true;
 }
 
-HWY_INLINE void add_levels(const std::int8_t* HWY_RESTRICT levels, float unit, float weight,
-                           float* HWY_RESTRICT sum, std::size_t n) {
-  const Floats floats;
-  const Integers integers;
-  const hn::Rebind<std::int8_t, Floats> bytes;
-  for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
-    const auto level = hn::ConvertTo(floats, hn::PromoteTo(integers, hn::LoadU(bytes, levels + i)));
-    const auto value = hn::Mul(level, hn::Set(floats, unit));
-    hn::StoreU(hn::Add(hn::LoadU(floats, sum + i), hn::Mul(hn::Set(floats, weight), value)), floats, sum + i);
-  }
-}
-
 template <int bits>
 HWY_INLINE void add_bucket(const std::uint8_t* payload, float weight, float* sum, std::size_t n) {
-  HWY_ALIGN std::int8_t levels[kBucket];
+  HWY_ALIGN std::int8_t levels[kBlockFloats];
   float unit;
   std::memcpy(&unit, payload, sizeof unit);
   payload += sizeof unit;
@@ -159,15 +128,7 @@ HWY_INLINE void add_bucket(const std::uint8_t* payload, float weight, float* sum
       plane[k] = static_cast<std::int8_t>((code & sign) != 0 ? -level : level);
     }
   }
-  const std::size_t whole = n - n % kSumLanes, rest = n - whole;
-  add_levels(levels, unit, weight, sum, whole);
-  if (rest == 0) return;
-  std::int8_t last[kSumLanes] = {};
-  HWY_ALIGN float out[kSumLanes] = {};
-  std::memcpy(last, levels + whole, rest);
-  std::memcpy(out, sum + whole, rest * sizeof(float));
-  add_levels(last, unit, weight, out, kSumLanes);
-  std::memcpy(sum + whole, out, rest * sizeof(float));
+  add_levels(levels, unit, weight, sum, n);
 }
 
 template <int bits>
@@ -179,10 +140,10 @@ HWY_INLINE std::size_t bucket_bytes(std::size_t n) {
 template <int bits>
 HWY_INLINE bool encode_buckets(const float* values, float* residual, bool euclidean, std::uint64_t key,
                                std::uint8_t* payload, std::size_t n) {
-  for (std::size_t begin = 0; begin < n; begin += kBucket) {
-    const std::size_t length = std::min(kBucket, n - begin);
+  for (std::size_t begin = 0; begin < n; begin += kBlockFloats) {
+    const std::size_t length = std::min(kBlockFloats, n - begin);
     if (!encode_bucket<bits>(values + begin, residual == nullptr ? nullptr : residual + begin, euclidean, key,
-                             begin / kBucket, payload, length))
+                             begin / kBlockFloats, payload, length))
       return false;
     payload += bucket_bytes<bits>(length);
   }
@@ -191,8 +152,8 @@ HWY_INLINE bool encode_buckets(const float* values, float* residual, bool euclid
 
 template <int bits>
 HWY_INLINE void add_buckets(const std::uint8_t* payload, float weight, float* sum, std::size_t n) {
-  for (std::size_t begin = 0; begin < n; begin += kBucket) {
-    const std::size_t length = std::min(kBucket, n - begin);
+  for (std::size_t begin = 0; begin < n; begin += kBlockFloats) {
+    const std::size_t length = std::min(kBlockFloats, n - begin);
     add_bucket<bits>(payload, weight, sum + begin, length);
     payload += bucket_bytes<bits>(length);
   }
@@ -204,8 +165,8 @@ HWY_INLINE bool are_valid(const std::uint8_t* payload, std::size_t n) {
   const auto a_byte = static_cast<std::size_t>(8 / bits);
   const auto mask = static_cast<std::uint8_t>((1 << bits) - 1),
              negative_zero = static_cast<std::uint8_t>(1 << (bits - 1));
-  for (std::size_t begin = 0; begin < n; begin += kBucket) {
-    const std::size_t length = std::min(kBucket, n - begin);
+  for (std::size_t begin = 0; begin < n; begin += kBlockFloats) {
+    const std::size_t length = std::min(kBlockFloats, n - begin);
     float unit;
     std::memcpy(&unit, payload, sizeof unit);
     if (!(unit >= 0 && std::isfinite(unit * 128))) return false;
@@ -258,8 +219,6 @@ HWY_EXPORT(encode_qsgd);
 HWY_EXPORT(add_qsgd);
 HWY_EXPORT(is_valid_qsgd);
 
-constexpr std::size_t kQsgdBucket = 512;
-
 class Qsgd final : public FusedMethod {
  public:
   Qsgd(int bits, bool euclidean) : bits_(bits), euclidean_(euclidean) {}
@@ -267,8 +226,8 @@ class Qsgd final : public FusedMethod {
   CompressorTraits traits() const noexcept override { return {.unbiased = true}; }
   std::size_t most_bytes(std::size_t floats) const noexcept override {
     const auto a_byte = static_cast<std::size_t>(8 / bits_);
-    const std::size_t rest = floats % kQsgdBucket;
-    return floats / kQsgdBucket * (sizeof(float) + kQsgdBucket / a_byte) +
+    const std::size_t rest = floats % kBlockFloats;
+    return floats / kBlockFloats * (sizeof(float) + kBlockFloats / a_byte) +
            (rest > 0 ? sizeof(float) + (rest + a_byte - 1) / a_byte : 0);
   }
 

@@ -70,7 +70,7 @@ float ternary_scale(const float* values, float* residual, std::size_t n, double 
     if (residual != nullptr) std::memcpy(residual + whole, e, rest * sizeof(float));
   }
   if (has_non_finite(statistic.largest)) return -1;
-  const float largest = hn::GetLane(hn::MaxOfLanes(Floats(), hn::BitCast(Floats(), statistic.largest)));
+  const float largest = largest_lane(statistic.largest);
   if (clip <= 0) return largest;
   const double mean = statistic.sum / static_cast<double>(n);
   const double deviation = std::sqrt(std::max(0.0, statistic.squares / static_cast<double>(n) - mean * mean));
@@ -144,19 +144,7 @@ void encode_ternary(const float* values, float* residual, float scale, std::uint
   }
 }
 
-HWY_INLINE void add_signs_of(const std::int8_t* HWY_RESTRICT signs, float scale, float* HWY_RESTRICT sum,
-                             std::size_t n) {
-  const Floats floats;
-  const Integers integers;
-  const hn::Rebind<std::int8_t, Floats> bytes;
-  for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
-    const auto sign = hn::ConvertTo(floats, hn::PromoteTo(integers, hn::LoadU(bytes, signs + i)));
-    hn::StoreU(hn::Add(hn::LoadU(floats, sum + i), hn::Mul(sign, hn::Set(floats, scale))), floats, sum + i);
-  }
-}
-
-// `scale` with the weight in it.
-void add_ternary(const std::uint8_t* payload, float scale, float* sum, std::size_t n) {
+void add_ternary(const std::uint8_t* payload, float scale, float weight, float* sum, std::size_t n) {
   HWY_ALIGN std::uint8_t left[kRandomChunk];
   HWY_ALIGN std::int8_t signs[kRandomChunk];
   for (std::size_t begin = 0; begin < n; begin += kTernaryBlock) {
@@ -172,10 +160,7 @@ void add_ternary(const std::uint8_t* payload, float scale, float* sum, std::size
         signs[k] = static_cast<std::int8_t>((digit & 1) - (digit >> 1));
         left[k] = third;
       }
-      float* const out = sum + begin + first;
-      const std::size_t whole = count - count % kSumLanes;
-      add_signs_of(signs, scale, out, whole);
-      for (std::size_t k = whole; k < count; ++k) out[k] += static_cast<float>(signs[k]) * scale;
+      add_levels(signs, scale, weight, sum + begin + first, count);
     }
     payload += stride;
   }
@@ -193,7 +178,7 @@ HWY_EXPORT(encode_ternary);
 HWY_EXPORT(add_ternary);
 
 constexpr std::size_t kDigitsAByte = 5;
-constexpr std::size_t kLongBlock = 2560;
+constexpr std::size_t kLongBlock = kDigitsAByte * kBlockFloats;
 
 class TernGrad final : public FusedMethod {
  public:
@@ -230,7 +215,7 @@ class TernGrad final : public FusedMethod {
     float scale;
     std::memcpy(&scale, payload.data(), sizeof scale);
     const auto* digits = reinterpret_cast<const std::uint8_t*>(payload.data() + sizeof scale);
-    HWY_DYNAMIC_DISPATCH(add_ternary)(digits, weight * scale, sum.data(), sum.size());
+    HWY_DYNAMIC_DISPATCH(add_ternary)(digits, scale, weight, sum.data(), sum.size());
   }
 
  private:

@@ -100,7 +100,7 @@ void check_compression(const Options& options, bool has_server) {
              ": topology.name = " + options.text("topology.name") + " exchanges 32-bit floats; use " + way +
              " = none, or topology.name = parameter_server or tree");
   }
-  if (state_vectors(options) > 0 && options.text("sync.late") == "finish")
+  if (keeps_state(options) && options.text("sync.late") == "finish")
     refuse(
         "sync.late = finish: a client that is late would be at two rounds of work, and what compression.up "
         "= " +

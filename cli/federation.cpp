@@ -191,7 +191,7 @@ int print_plan(const Federation& federation) {
   }
   const FrameBytes frames = frame_bytes(options, *federation.initial->layout);
   const Seconds round = slowest + exchange_seconds(devices, frames, cohort);
-  const bool keeps_states = algorithms().make(options)->keeps_client_state() || state_vectors(options) > 0;
+  const bool keeps_states = algorithms().make(options)->keeps_client_state() || keeps_state(options);
   const auto states = keeps_states ? clients : 0;
   const double megabytes = static_cast<double>(floats * sizeof(float)) * 1e-6;
   std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats

@@ -12,7 +12,7 @@ std::string residual_name(ClientId client) { return "client " + std::to_string(c
 }  // namespace
 
 bool saves_client_state(const Options& options, bool in_one_process) {
-  const bool keeps = algorithms().make(options)->keeps_client_state() || state_vectors(options) > 0;
+  const bool keeps = algorithms().make(options)->keeps_client_state() || keeps_state(options);
   const bool together = in_one_process || (options.text("sync.mode") == "bsp" &&
                                            options.text("topology.name") == "parameter_server");
   return keeps && together && options.text("sync.pull") == "with_work";

@@ -84,79 +84,103 @@ double relative_error(const Method& method, std::span<const float> values, std::
   return std::sqrt(error / size);
 }
 
-}  // namespace
+struct Times {
+  std::vector<double> encode, decode, twin_encode, twin_decode;  // seconds a sample
+};
 
-nlohmann::ordered_json bench_methods(std::ostream& out, const MakeTwin& make_twin) {
-  FloatBuffer values(kElements), sum(kElements), residual(kElements);
-  Rng rng(1, Purpose::compression);
-  for (float& x : values) x = static_cast<float>(0.01 * rng.normal());
-  std::ranges::fill(sum, 0.0F);
-  std::ranges::fill(residual, 0.0F);
-  double rate = copy_rate(values, sum);
-
-  auto schema = std::make_shared<OptionSchema>();
-  add_compression_options(*schema);
-  auto rows = nlohmann::ordered_json::array();
-  for (const Case& one : cases()) {
-    Options options(schema);
-    for (const auto& [key, value] : one.keys) options.set(key, value);
-    auto method = one.make(options);
-    const auto plain = one.make(options);
-    if (one.feedback) method = make_error_feedback(std::move(method));
-    const auto twin = make_twin ? make_twin(one.row, values) : nullptr;
-    ByteBuffer payload(method->most_bytes(kElements));
-    const std::span<float> state = one.feedback ? std::span<float>(residual) : std::span<float>{};
-    std::size_t length = 0;
-    std::vector<double> encode, decode, twin_encode, twin_decode;
-    std::uint64_t key = 0;
-    for (int sample = -1; sample < kSamples; ++sample) {
-      const double encoded = seconds_of([&] {
-        const auto written = method->encode(values, state, ++key, payload);
-        if (!written) throw RunError("bench compression: " + one.row + " refuses its input");
-        length = *written;
-      });
-      const double decoded = seconds_of([&] {
-        if (!method->is_valid(std::span(payload).first(length), kElements))
-          throw RunError("bench compression: " + one.row + " refuses its payload");
-        method->add(std::span(payload).first(length), 0.5F, sum);
-      });
-      double twin_encoded = 0, twin_decoded = 0;
-      if (twin) {
-        twin_encoded = seconds_of([&] { twin->encode(); });
-        twin_decoded = seconds_of([&] { twin->decode_add(); });
-      }
-      rate = std::max(rate, copy_rate(values, sum));
-      if (sample < 0) continue;
-      encode.push_back(encoded);
-      decode.push_back(decoded);
-      twin_encode.push_back(twin_encoded);
-      twin_decode.push_back(twin_decoded);
-    }
-    length = plain->encode(values, {}, ++key, payload).value();
-    const double error = relative_error(*plain, values, std::span(payload).first(length), sum);
-
-    const double input = static_cast<double>(kElements * sizeof(float)), wire = static_cast<double>(length);
-    const double encode_floor = one.reads * input + (one.feedback ? 2 * input : 0) + wire;
-    const bool sparse = !method->has_fixed_length();  // only what is kept is added
-    const double decode_floor = (sparse ? 0 : 2 * input) + wire;
-    nlohmann::ordered_json row{{"method", one.row},
-                               {"device", "cpu"},
-                               {"elements", kElements},
-                               {"encode_ms", median(encode) * 1e3},
-                               {"decode_add_ms", median(decode) * 1e3},
-                               {"encode_gb_s", input / median(encode) * 1e-9},
-                               {"wire_bytes", length},
-                               {"ratio", input / wire},
-                               {"relative_error", error},
-                               {"floor_bytes", encode_floor},
-                               {"decode_floor_bytes", decode_floor}};
-    if (twin) {
-      row["twin_encode_ms"] = median(twin_encode) * 1e3;
-      row["twin_decode_ms"] = median(twin_decode) * 1e3;
-    }
-    rows.push_back(std::move(row));
+// What all cases share: memory, and the best copy so far.
+struct Bench {
+  explicit Bench(const MakeTwin& twins)
+      : make_twin(twins), values(kElements), sum(kElements), residual(kElements) {
+    Rng rng(1, Purpose::compression);
+    for (float& x : values) x = static_cast<float>(0.01 * rng.normal());
+    std::ranges::fill(sum, 0.0F);
+    std::ranges::fill(residual, 0.0F);
+    rate = copy_rate(values, sum);
+    add_compression_options(*schema);
   }
 
+  nlohmann::ordered_json measure(const Case& one);
+
+  const MakeTwin& make_twin;
+  FloatBuffer values, sum, residual;
+  std::shared_ptr<OptionSchema> schema = std::make_shared<OptionSchema>();
+  double rate = 0;
+  std::uint64_t key = 0;
+
+ private:
+  Times take_samples(const Case& one, const Method& method, CompressionTwin* twin, ByteBuffer& payload,
+                     std::size_t& length);
+};
+
+Times Bench::take_samples(const Case& one, const Method& method, CompressionTwin* twin, ByteBuffer& payload,
+                          std::size_t& length) {
+  const std::span<float> state = one.feedback ? std::span<float>(residual) : std::span<float>{};
+  Times times;
+  for (int sample = -1; sample < kSamples; ++sample) {
+    const double encoded = seconds_of([&] {
+      const auto written = method.encode(values, state, {++key}, payload);
+      if (!written) throw RunError("bench compression: " + one.row + " refuses its input");
+      length = *written;
+    });
+    const double decoded = seconds_of([&] {
+      if (!method.is_valid(std::span(payload).first(length), kElements))
+        throw RunError("bench compression: " + one.row + " refuses its payload");
+      method.add(std::span(payload).first(length), 0.5F, sum);
+    });
+    const double twin_encoded = twin == nullptr ? 0 : seconds_of([&] { twin->encode(); });
+    const double twin_decoded = twin == nullptr ? 0 : seconds_of([&] { twin->decode_add(); });
+    rate = std::max(rate, copy_rate(values, sum));
+    if (sample < 0) continue;
+    times.encode.push_back(encoded);
+    times.decode.push_back(decoded);
+    times.twin_encode.push_back(twin_encoded);
+    times.twin_decode.push_back(twin_decoded);
+  }
+  return times;
+}
+
+nlohmann::ordered_json Bench::measure(const Case& one) {
+  Options options(schema);
+  for (const auto& [name, value] : one.keys) options.set(name, value);
+  const auto plain = one.make(options);
+  const auto method = one.feedback ? make_error_feedback(one.make(options)) : one.make(options);
+  const auto twin = make_twin ? make_twin(one.row, values) : nullptr;
+  ByteBuffer payload(method->most_bytes(kElements));
+  std::size_t length = 0;
+  const Times times = take_samples(one, *method, twin.get(), payload, length);
+  length = plain->encode(values, {}, {++key}, payload).value();
+  const double error = relative_error(*plain, values, std::span(payload).first(length), sum);
+
+  const double input = static_cast<double>(kElements * sizeof(float)), wire = static_cast<double>(length);
+  const bool sparse = !method->has_fixed_length();  // only what is kept is added
+  nlohmann::ordered_json row{{"method", one.row},
+                             {"device", "cpu"},
+                             {"elements", kElements},
+                             {"encode_ms", median(times.encode) * 1e3},
+                             {"decode_add_ms", median(times.decode) * 1e3},
+                             {"encode_gb_s", input / median(times.encode) * 1e-9},
+                             {"wire_bytes", length},
+                             {"ratio", input / wire},
+                             {"relative_error", error},
+                             {"floor_bytes", one.reads * input + (one.feedback ? 2 * input : 0) + wire},
+                             {"decode_floor_bytes", (sparse ? 0 : 2 * input) + wire}};
+  if (twin) {
+    row["twin_encode_ms"] = median(times.twin_encode) * 1e3;
+    row["twin_decode_ms"] = median(times.twin_decode) * 1e3;
+  }
+  return row;
+}
+
+void compare_with_floor(nlohmann::ordered_json& row, double rate) {
+  row["bandwidth_gb_s"] = rate * 1e-9;
+  row["encode_floor_fraction"] =
+      row["floor_bytes"].get<double>() / rate / row["encode_ms"].get<double>() * 1e3;
+  row["decode_floor_fraction"] =
+      row["decode_floor_bytes"].get<double>() / rate / row["decode_add_ms"].get<double>() * 1e3;
+}
+
+void print(std::ostream& out, const nlohmann::ordered_json& rows, double rate) {
   char line[256];
   std::snprintf(
       line, sizeof line,
@@ -165,26 +189,30 @@ nlohmann::ordered_json bench_methods(std::ostream& out, const MakeTwin& make_twi
       kElements, rate * 1e-9, "method", "encode ms", "GB/s", "decode ms", "bytes", "ratio", "error",
       "of floor", "of floor", "twin enc", "twin dec");
   out << line;
-  for (auto& row : rows) {
-    const double encode_s = row["encode_ms"].get<double>() * 1e-3,
-                 decode_s = row["decode_add_ms"].get<double>() * 1e-3;
-    row["bandwidth_gb_s"] = rate * 1e-9;
-    row["encode_floor_fraction"] = row["floor_bytes"].get<double>() / rate / encode_s;
-    row["decode_floor_fraction"] = row["decode_floor_bytes"].get<double>() / rate / decode_s;
+  for (const auto& row : rows) {
+    const auto number = [&](const char* name) { return row[name].get<double>(); };
     std::snprintf(line, sizeof line, "%-16s %9.2f %8.2f %9.2f %10zu %8.2f %9.5f %8.2f %9.2f",
-                  row["method"].get<std::string>().c_str(), encode_s * 1e3, row["encode_gb_s"].get<double>(),
-                  decode_s * 1e3, row["wire_bytes"].get<std::size_t>(), row["ratio"].get<double>(),
-                  row["relative_error"].get<double>(), row["encode_floor_fraction"].get<double>(),
-                  row["decode_floor_fraction"].get<double>());
+                  row["method"].get<std::string>().c_str(), number("encode_ms"), number("encode_gb_s"),
+                  number("decode_add_ms"), row["wire_bytes"].get<std::size_t>(), number("ratio"),
+                  number("relative_error"), number("encode_floor_fraction"), number("decode_floor_fraction"));
     out << line;
     if (row.contains("twin_encode_ms")) {
-      std::snprintf(line, sizeof line, " %8.1fx %8.1fx",
-                    row["twin_encode_ms"].get<double>() / (encode_s * 1e3),
-                    row["twin_decode_ms"].get<double>() / (decode_s * 1e3));
+      std::snprintf(line, sizeof line, " %8.1fx %8.1fx", number("twin_encode_ms") / number("encode_ms"),
+                    number("twin_decode_ms") / number("decode_add_ms"));
       out << line;
     }
     out << '\n';
   }
+}
+
+}  // namespace
+
+nlohmann::ordered_json bench_methods(std::ostream& out, const MakeTwin& make_twin) {
+  Bench bench(make_twin);
+  auto rows = nlohmann::ordered_json::array();
+  for (const Case& one : cases()) rows.push_back(bench.measure(one));
+  for (auto& row : rows) compare_with_floor(row, bench.rate);
+  print(out, rows, bench.rate);
   return rows;
 }
 

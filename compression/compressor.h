@@ -33,9 +33,10 @@ class Compressor {
   virtual std::optional<std::size_t> payload_bytes() const { return std::nullopt; }
   virtual std::size_t state_floats() const { return 0; }
 
-  // The result may share the input's storage. `rng` feeds stochastic methods. Throws RunError where a value
-  // is NaN or infinite, with the name of its tensor; then `state` is of no use any more.
-  virtual Compressed compress(SharedFloats values, std::span<float> state, Rng& rng) const = 0;
+  // The result may share the input's storage, and holds no more memory than its payload. `rng` feeds
+  // stochastic methods. Throws RunError where a value is NaN or infinite, with the name of its tensor; then
+  // `state` is of no use any more.
+  virtual Compressed compress(SharedFloats values, std::span<float> state, Round round, Rng& rng) const = 0;
 
   // sum += weight * decoded. A payload that does not describe exactly sum.size() finite floats is malformed,
   // and then nothing was added. Never reads or writes out of bounds, whatever the bytes.
@@ -59,8 +60,8 @@ const CompressorRegistry& down_compressors();
 std::vector<std::unique_ptr<Compressor>> one_a_shard(const CompressorRegistry& registry,
                                                      const Options& options, const ShardPlan& plan);
 
-// Vectors as long as the model that whoever sends updates keeps, whatever the layout.
-int state_vectors(const Options& options);
+// Whether whoever sends updates keeps something from one to the next.
+bool keeps_state(const Options& options);
 
 // compression.skip and the other keys of all methods.
 void add_compression_options(OptionSchema& schema);

@@ -6,10 +6,10 @@
 namespace gossamer {
 
 std::optional<std::size_t> Method::encode_with_residual(std::span<const float> values,
-                                                        std::span<float> residual, std::uint64_t key,
+                                                        std::span<float> residual, EncodeContext context,
                                                         std::span<std::byte> payload) const {
   for (std::size_t i = 0; i < values.size(); ++i) residual[i] = values[i] + residual[i];
-  const auto length = encode(residual, {}, key, payload);
+  const auto length = encode(residual, {}, context, payload);
   if (length) add(payload.first(*length), -1, residual);
   return length;
 }
@@ -19,18 +19,18 @@ namespace {
 class ErrorFeedback final : public Method {
  public:
   explicit ErrorFeedback(std::unique_ptr<Method> inner) : inner_(std::move(inner)) {
-    if (inner_->state_vectors() != 0) throw std::logic_error("error feedback over a method with state");
+    if (inner_->state_floats(1) != 0) throw std::logic_error("error feedback over a method with state");
   }
 
   // What is sent is what was left over, too.
   CompressorTraits traits() const noexcept override { return {}; }
   bool by_tensor() const noexcept override { return inner_->by_tensor(); }
-  int state_vectors() const noexcept override { return 1; }
+  std::size_t state_floats(std::size_t floats) const noexcept override { return floats; }
   std::size_t most_bytes(std::size_t floats) const noexcept override { return inner_->most_bytes(floats); }
   bool has_fixed_length() const noexcept override { return inner_->has_fixed_length(); }
-  std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state, std::uint64_t key,
-                                    std::span<std::byte> payload) const override {
-    return inner_->encode_with_residual(values, state, key, payload);
+  std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state,
+                                    EncodeContext context, std::span<std::byte> payload) const override {
+    return inner_->encode_with_residual(values, state, context, payload);
   }
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     return inner_->is_valid(payload, floats);

@@ -206,7 +206,7 @@ class Half final : public FusedMethod {
   }
 
  private:
-  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t,
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext,
                                    std::span<std::byte> payload) const override {
     auto* bytes = reinterpret_cast<std::uint8_t*>(payload.data());
     const bool finite =

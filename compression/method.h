@@ -2,12 +2,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 
 #include "compression/compressor.h"
 
 namespace gossamer {
+
+// What a message may depend on besides its values.
+struct EncodeContext {
+  std::uint64_t key = 0;   // names its stream of random bits (lanes-inl.h)
+  std::int64_t round = 0;  // that it belongs to
+};
 
 // One method of compression, as arithmetic on spans: of a piece of the vector, which is a tensor or, where
 // tensors do not matter to the method, a run of them. Immutable; allocates nothing a call.
@@ -18,22 +26,22 @@ class Method {
   virtual CompressorTraits traits() const noexcept = 0;
   // Whether each tensor is a piece of its own.
   virtual bool by_tensor() const noexcept { return false; }
-  // Vectors of the piece's length that the sender keeps.
-  virtual int state_vectors() const noexcept { return 0; }
+  // What the sender of a piece of so many floats keeps from one message to the next.
+  virtual std::size_t state_floats(std::size_t) const noexcept { return 0; }
   // The longest payload of so many floats; the length of any, where it is fixed.
   virtual std::size_t most_bytes(std::size_t floats) const noexcept = 0;
   virtual bool has_fixed_length() const noexcept { return true; }
 
   // Writes the payload (most_bytes() are there) and returns its length; none where a value, or one of the
-  // state, is NaN or infinite. `state` is state_vectors() vectors, one behind the other. `key` names the
-  // stream of random bits (random_bits-inl.h) of this call. `values` is not empty.
+  // state, is NaN or infinite. `state` is state_floats() floats, zeros before the first
+  // message. `values` is not empty.
   virtual std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state,
-                                            std::uint64_t key, std::span<std::byte> payload) const = 0;
+                                            EncodeContext context, std::span<std::byte> payload) const = 0;
   // Of a method without state: encodes values + residual, and leaves in the residual what the payload leaves
   // out. The same payload and residual, bit for bit, as adding, encode() and subtracting the decoded, which
   // is what it does unless a method does it in fewer passes.
   virtual std::optional<std::size_t> encode_with_residual(std::span<const float> values,
-                                                          std::span<float> residual, std::uint64_t key,
+                                                          std::span<float> residual, EncodeContext context,
                                                           std::span<std::byte> payload) const;
 
   // Whether the payload is one that encode() could have written of so many floats, apart from the values in
@@ -46,20 +54,20 @@ class Method {
 // A method that takes a residual into account in the same passes: all it writes is write().
 class FusedMethod : public Method {
  public:
-  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, std::uint64_t key,
+  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, EncodeContext context,
                                     std::span<std::byte> payload) const final {
-    return write(values, nullptr, key, payload);
+    return write(values, nullptr, context, payload);
   }
   std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> residual,
-                                                  std::uint64_t key,
+                                                  EncodeContext context,
                                                   std::span<std::byte> payload) const final {
-    return write(values, residual.data(), key, payload);
+    return write(values, residual.data(), context, payload);
   }
 
  private:
   // As encode(), or, where `residual` is not null, as encode_with_residual().
-  virtual std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
-                                           std::span<std::byte> payload) const = 0;
+  virtual std::optional<std::size_t> write(std::span<const float> values, float* residual,
+                                           EncodeContext context, std::span<std::byte> payload) const = 0;
 };
 
 // What goes wrong in compression is made up for in the next message: values + residual is sent, and what was
@@ -67,9 +75,12 @@ class FusedMethod : public Method {
 // memory", NeurIPS 2018). Over a method without state.
 std::unique_ptr<Method> make_error_feedback(std::unique_ptr<Method> inner);
 
-// A compressor that gives each piece of the layout to `method`; what compression.skip names, is shorter than
-// compression.min_size or is no parameter travels as it is.
+// A method for pieces of a shape, in elements by dimension; of none that is known, where it is empty.
+using MakeMethod = std::function<std::unique_ptr<Method>(std::span<const std::int64_t> shape)>;
+
+// A compressor that gives each piece of the layout to a method of its shape; what compression.skip names, is
+// shorter than compression.min_size or is no parameter travels as it is.
 std::unique_ptr<Compressor> make_pieces(const Options& options, const ParameterLayout& layout,
-                                        std::unique_ptr<Method> method);
+                                        const MakeMethod& make);
 
 }  // namespace gossamer

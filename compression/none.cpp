@@ -1,4 +1,4 @@
-// No compression: little-endian IEEE 754 floats, sent from where they lie.
+// No compression: little-endian IEEE 754 floats. Of a whole model they are sent from where they lie.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -19,7 +19,7 @@ constexpr std::size_t kPortion = 1024;
 
 // sum += weight * payload, whose bytes have any alignment.
 GOSSAMER_MULTIVERSION
-void add(const std::byte* payload, float weight, float* __restrict sum, std::size_t n) {
+void add_floats(const std::byte* payload, float weight, float* __restrict sum, std::size_t n) {
   for (std::size_t begin = 0; begin < n; begin += kPortion) {
     const std::size_t end = std::min(n, begin + kPortion);
     for (std::size_t i = begin; i < end && i + kAhead < n; i += 16)
@@ -52,14 +52,14 @@ class NoCompressor final : public Compressor {
   }
   std::optional<std::size_t> payload_bytes() const override { return floats_ * sizeof(float); }
 
-  Compressed compress(SharedFloats values, std::span<float>, Rng&) const override {
+  Compressed compress(SharedFloats values, std::span<float>, Round, Rng&) const override {
     return {values.size(), {std::move(values.owner), std::as_bytes(values.values)}};
   }
 
   Result<std::monostate> decompress_add(const Compressed& content, float weight,
                                         std::span<float> sum) const override {
     if (auto checked = check(content, sum.size()); !checked) return checked;
-    add(content.payload.bytes.data(), weight, sum.data(), sum.size());
+    add_floats(content.payload.bytes.data(), weight, sum.data(), sum.size());
     return std::monostate{};
   }
 
@@ -73,7 +73,30 @@ class NoCompressor final : public Compressor {
   const std::size_t floats_;
 };
 
+// The same of a piece between others.
+class Dense final : public Method {
+ public:
+  CompressorTraits traits() const noexcept override {
+    return {.linear = true, .unbiased = true, .norm_nonincreasing = true};
+  }
+  std::size_t most_bytes(std::size_t floats) const noexcept override { return floats * sizeof(float); }
+  std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, EncodeContext,
+                                    std::span<std::byte> payload) const override {
+    const auto bytes = std::as_bytes(values);
+    std::memcpy(payload.data(), bytes.data(), bytes.size());
+    return all_finite(bytes) ? std::optional(bytes.size()) : std::nullopt;
+  }
+  bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
+    return payload.size() == floats * sizeof(float) && all_finite(payload);
+  }
+  void add(std::span<const std::byte> payload, float weight, std::span<float> sum) const noexcept override {
+    add_floats(payload.data(), weight, sum.data(), sum.size());
+  }
+};
+
 }  // namespace
+
+std::unique_ptr<Method> make_dense() { return std::make_unique<Dense>(); }
 
 std::unique_ptr<Compressor> make_no_compressor(std::size_t floats) {
   return std::make_unique<NoCompressor>(floats);

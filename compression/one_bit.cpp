@@ -175,7 +175,7 @@ class OneBit final : public FusedMethod {
  private:
   static std::size_t block_bytes(std::size_t floats) noexcept { return kMeans + (floats + 7) / 8; }
 
-  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t,
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext,
                                    std::span<std::byte> payload) const override {
     auto* at = reinterpret_cast<std::uint8_t*>(payload.data());
     for (std::size_t begin = 0; begin < values.size(); begin += block_) {

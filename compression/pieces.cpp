@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "compression/method.h"
+#include "compression/methods.h"
 #include "core/checksum.h"
 #include "core/error.h"
 
@@ -17,8 +17,11 @@ using PieceLength = std::uint32_t;
 struct Piece {
   std::size_t begin = 0;
   std::size_t size = 0;
-  bool dense = false;
+  std::unique_ptr<Method> method;
   std::size_t state = 0;  // where its part of the state begins
+
+  std::size_t prefix() const { return method->has_fixed_length() ? 0 : sizeof(PieceLength); }
+  std::size_t state_floats() const { return method->state_floats(size); }
 };
 
 std::vector<std::string> words_of(const std::string& list) {
@@ -38,55 +41,47 @@ bool names(const std::string& word, const std::string& tensor) {
 
 class Pieces final : public Compressor {
  public:
-  Pieces(const Options& options, const ParameterLayout& layout, std::unique_ptr<Method> method)
-      : tensors_(layout.tensors()), floats_(layout.size()), method_(std::move(method)) {
+  Pieces(const Options& options, const ParameterLayout& layout, const MakeMethod& make)
+      : tensors_(layout.tensors()), floats_(layout.size()) {
     const auto least = static_cast<std::size_t>(options.integer("compression.min_size"));
     const std::vector<std::string> skipped = words_of(options.text("compression.skip"));
+    const std::unique_ptr<Method> any = make({});
+    traits_ = any->traits();
+    bool was_dense = false;
     for (const TensorSpec& tensor : tensors_) {
       if (tensor.size == 0) continue;
       const bool dense =
           tensor.role == TensorRole::buffer || tensor.size < least ||
           std::ranges::any_of(skipped, [&](const std::string& word) { return names(word, tensor.name); });
-      const bool joins =
-          !pieces_.empty() && pieces_.back().dense == dense && (dense || !method_->by_tensor());
-      if (!joins) pieces_.push_back({tensor.offset, 0, dense, 0});
+      const bool joins = !pieces_.empty() && was_dense == dense && (dense || !any->by_tensor());
+      if (!joins) pieces_.push_back({tensor.offset, 0, dense ? make_dense() : make(tensor.shape)});
       pieces_.back().size += tensor.size;
+      was_dense = dense;
     }
-    const auto vectors = static_cast<std::size_t>(method_->state_vectors());
     for (Piece& piece : pieces_) {
       piece.state = state_floats_;
-      if (!piece.dense) state_floats_ += vectors * piece.size;
-      room_ += piece.dense ? piece.size * sizeof(float)
-                           : method_->most_bytes(piece.size) +
-                                 (method_->has_fixed_length() ? 0 : sizeof(PieceLength));
+      state_floats_ += piece.state_floats();
+      room_ += piece.prefix() + piece.method->most_bytes(piece.size);
     }
   }
 
-  CompressorTraits traits() const noexcept override { return method_->traits(); }
+  CompressorTraits traits() const noexcept override { return traits_; }
   std::optional<std::size_t> payload_bytes() const override {
-    const bool all_dense = std::ranges::all_of(pieces_, &Piece::dense);
-    return all_dense || method_->has_fixed_length() ? std::optional(room_) : std::nullopt;
+    const bool fixed = std::ranges::all_of(pieces_, [](const Piece& piece) { return piece.prefix() == 0; });
+    return fixed ? std::optional(room_) : std::nullopt;
   }
   std::size_t state_floats() const override { return state_floats_; }
 
-  Compressed compress(SharedFloats values, std::span<float> state, Rng& rng) const override {
+  Compressed compress(SharedFloats values, std::span<float> state, Round round, Rng& rng) const override {
     if (values.size() != floats_ || state.size() != state_floats_)
       throw std::logic_error("compress: a vector or a state of another layout");
     ByteBuffer payload(room_);
     std::size_t length = 0;
     for (const Piece& piece : pieces_) {
-      const auto own = values.values.subspan(piece.begin, piece.size);
-      if (piece.dense) {
-        const auto bytes = std::as_bytes(own);
-        if (!all_finite(bytes)) refuse(values.values, piece);
-        std::memcpy(payload.data() + length, bytes.data(), bytes.size());
-        length += bytes.size();
-        continue;
-      }
-      const std::size_t prefix = method_->has_fixed_length() ? 0 : sizeof(PieceLength);
-      const auto vectors = static_cast<std::size_t>(method_->state_vectors());
-      const auto written = method_->encode(own, state.subspan(piece.state, vectors * piece.size),
-                                           rng.bits64(), std::span(payload).subspan(length + prefix));
+      const std::size_t prefix = piece.prefix();
+      const auto written = piece.method->encode(
+          values.values.subspan(piece.begin, piece.size), state.subspan(piece.state, piece.state_floats()),
+          {rng.bits64(), round}, std::span(payload).subspan(length + prefix));
       if (!written) refuse(values.values, piece);
       if (prefix > 0) {
         const auto size = static_cast<PieceLength>(*written);
@@ -94,43 +89,30 @@ class Pieces final : public Compressor {
       }
       length += prefix + *written;
     }
-    payload.resize(length);
+    if (length < room_) payload = ByteBuffer(payload.data(), payload.data() + length);
     return {floats_, SharedBytes::of(std::move(payload))};
   }
 
   Result<std::monostate> decompress_add(const Compressed& content, float weight,
                                         std::span<float> sum) const override {
-    if (!is_valid(content, sum.size()))
-      return malformed("payload of " + std::to_string(content.payload.size()) +
-                       " bytes that does not describe " + std::to_string(sum.size()) + " floats");
-    std::span<const std::byte> rest = content.payload.bytes;
-    for (const Piece& piece : pieces_) {
-      const auto own = sum.subspan(piece.begin, piece.size);
-      const std::span<const std::byte> bytes = *take(piece, rest);
-      if (!piece.dense) {
-        method_->add(bytes, weight, own);
-        continue;
-      }
-      for (std::size_t i = 0; i < own.size(); ++i) {
-        float value;
-        std::memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
-        own[i] += weight * value;
-      }
-    }
+    if (!is_valid(content, sum.size())) return refused(content, sum.size());
+    add_valid(content, weight, sum);
     return std::monostate{};
   }
 
   Result<std::monostate> decompress(const Compressed& content, std::span<float> values) const override {
-    if (!is_valid(content, values.size())) return decompress_add(content, 1, values);
+    if (!is_valid(content, values.size())) return refused(content, values.size());
     std::ranges::fill(values, 0.0F);
-    return decompress_add(content, 1, values);
+    add_valid(content, 1, values);
+    return std::monostate{};
   }
 
  private:
   // The piece's bytes, taken off the front; none where they are not all there.
-  std::optional<std::span<const std::byte>> take(const Piece& piece, std::span<const std::byte>& rest) const {
-    std::size_t size = piece.dense ? piece.size * sizeof(float) : method_->most_bytes(piece.size);
-    if (!piece.dense && !method_->has_fixed_length()) {
+  static std::optional<std::span<const std::byte>> take(const Piece& piece,
+                                                        std::span<const std::byte>& rest) {
+    std::size_t size = piece.method->most_bytes(piece.size);
+    if (piece.prefix() > 0) {
       PieceLength written;
       if (rest.size() < sizeof written) return std::nullopt;
       std::memcpy(&written, rest.data(), sizeof written);
@@ -149,9 +131,20 @@ class Pieces final : public Compressor {
     std::span<const std::byte> rest = content.payload.bytes;
     for (const Piece& piece : pieces_) {
       const auto bytes = take(piece, rest);
-      if (!bytes || !(piece.dense ? all_finite(*bytes) : method_->is_valid(*bytes, piece.size))) return false;
+      if (!bytes || !piece.method->is_valid(*bytes, piece.size)) return false;
     }
     return rest.empty();
+  }
+
+  static Result<std::monostate> refused(const Compressed& content, std::size_t floats) {
+    return malformed("payload of " + std::to_string(content.payload.size()) +
+                     " bytes that does not describe " + std::to_string(floats) + " floats");
+  }
+
+  void add_valid(const Compressed& content, float weight, std::span<float> sum) const {
+    std::span<const std::byte> rest = content.payload.bytes;
+    for (const Piece& piece : pieces_)
+      piece.method->add(*take(piece, rest), weight, sum.subspan(piece.begin, piece.size));
   }
 
   // Says where a value is that is none.
@@ -171,7 +164,7 @@ class Pieces final : public Compressor {
 
   const std::vector<TensorSpec> tensors_;
   const std::size_t floats_;
-  const std::unique_ptr<Method> method_;
+  CompressorTraits traits_;
   std::vector<Piece> pieces_;
   std::size_t state_floats_ = 0;
   std::size_t room_ = 0;  // for the longest payload
@@ -180,8 +173,8 @@ class Pieces final : public Compressor {
 }  // namespace
 
 std::unique_ptr<Compressor> make_pieces(const Options& options, const ParameterLayout& layout,
-                                        std::unique_ptr<Method> method) {
-  return std::make_unique<Pieces>(options, layout, std::move(method));
+                                        const MakeMethod& make) {
+  return std::make_unique<Pieces>(options, layout, make);
 }
 
 }  // namespace gossamer

@@ -241,11 +241,11 @@ class Qsgd final : public FusedMethod {
   }
 
  private:
-  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext context,
                                    std::span<std::byte> payload) const override {
     auto* bytes = reinterpret_cast<std::uint8_t*>(payload.data());
-    const bool finite = HWY_DYNAMIC_DISPATCH(encode_qsgd)(values.data(), residual, bits_, euclidean_, key,
-                                                          bytes, values.size());
+    const bool finite = HWY_DYNAMIC_DISPATCH(encode_qsgd)(values.data(), residual, bits_, euclidean_,
+                                                          context.key, bytes, values.size());
     return finite ? std::optional(most_bytes(values.size())) : std::nullopt;
   }
 

@@ -94,7 +94,7 @@ class RandomK final : public FusedMethod {
     return x;
   }
 
-  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext context,
                                    std::span<std::byte> payload) const override {
     const std::size_t n = values.size(), k = kept(n);
     bool finite = true;
@@ -103,13 +103,13 @@ class RandomK final : public FusedMethod {
       finite &= std::isfinite(residual != nullptr ? residual[i] : values[i]);
     }
     if (!finite) return std::nullopt;
-    std::memcpy(payload.data(), &key, sizeof key);
-    const Permutation place(n, key);
+    std::memcpy(payload.data(), &context.key, sizeof context.key);
+    const Permutation place(n, context.key);
     const float scale = scale_of(n);
     for (std::size_t i = 0; i < k; ++i) {
       const std::size_t at = place(i);
       const float x = residual != nullptr ? residual[at] : values[at];
-      std::memcpy(payload.data() + sizeof key + i * sizeof x, &x, sizeof x);
+      std::memcpy(payload.data() + sizeof context.key + i * sizeof x, &x, sizeof x);
       if (residual != nullptr) residual[at] -= x * scale;
     }
     return most_bytes(n);

@@ -6,7 +6,6 @@ namespace gossamer {
 namespace {
 
 using Entry = CompressorRegistry::Entry;
-using MakeMethod = std::unique_ptr<Method> (*)(const Options&);
 
 // Whether what a method leaves out is sent later, if the configuration does not say.
 enum class Feedback { by_default, on_demand };
@@ -18,28 +17,42 @@ bool feeds_back(const Options& options, Feedback feedback) {
 
 struct MethodEntry {
   MethodInfo info;
-  MakeMethod make;
+  std::unique_ptr<Method> (*make)(const Options&, std::span<const std::int64_t> shape);
   Feedback feedback;
+  bool fits_models = false;  // what needs no memory: a client may have missed any number of versions
 };
+
+// Of a method that only counts the values.
+template <std::unique_ptr<Method> (*make)(const Options&)>
+std::unique_ptr<Method> any_shape(const Options& options, std::span<const std::int64_t>) {
+  return make(options);
+}
 
 const std::vector<MethodEntry>& methods() {
   static const std::vector<MethodEntry> table{
-      {{"fp16", "16-bit floats (IEEE 754 binary16)", "", {}}, make_fp16, Feedback::on_demand},
-      {{"bf16", "16-bit floats with the range of 32-bit ones", "", {}}, make_bf16, Feedback::on_demand},
+      {{"fp16", "16-bit floats (IEEE 754 binary16)", "", {}},
+       any_shape<make_fp16>,
+       Feedback::on_demand,
+       true},
+      {{"bf16", "16-bit floats with the range of 32-bit ones", "", {}},
+       any_shape<make_bf16>,
+       Feedback::on_demand,
+       true},
       {{"int8",
         "8-bit integers, in steps of each block's largest magnitude",
         "",
         {text_option("compression.int8.rounding", "nearest", "of a value between two steps")
              .one_of({"nearest", "stochastic"})}},
-       make_int8,
-       Feedback::on_demand},
+       any_shape<make_int8>,
+       Feedback::on_demand,
+       true},
       {{"one_bit",
         "signs, and of each block the mean of either side",
         "Seide, Fu, Droppo, Li, Yu: 1-bit stochastic gradient descent, 2014",
         {integer_option("compression.one_bit.block", 8192,
                         "values that share their means; a multiple of 16 is best")
              .at_least(16)}},
-       make_one_bit,
+       any_shape<make_one_bit>,
        Feedback::by_default},
       {{"terngrad",
         "each tensor's largest magnitude, with either sign, or zero, at random",
@@ -47,14 +60,14 @@ const std::vector<MethodEntry>& methods() {
         {real_option("compression.terngrad.clip", 2.5,
                      "standard deviations beyond which values are clipped; 0: none are")
              .at_least(0)}},
-       make_terngrad,
+       any_shape<make_terngrad>,
        Feedback::on_demand},
       {{"qsgd",
         "levels of each bucket's norm, at random",
         "Alistarh, Grubic, Li, Tomioka, Vojnovic: QSGD, 2017",
         {text_option("compression.qsgd.bits", "4", "a value").one_of({"2", "4", "8"}),
          text_option("compression.qsgd.norm", "max", "of a bucket of 512 values").one_of({"max", "l2"})}},
-       make_qsgd,
+       any_shape<make_qsgd>,
        Feedback::on_demand},
       {{"top_k",
         "the largest of each tensor",
@@ -62,7 +75,7 @@ const std::vector<MethodEntry>& methods() {
         {real_option("compression.top_k.density", 0.01, "share of the values that is sent")
              .above(0)
              .at_most(1)}},
-       make_top_k,
+       any_shape<make_top_k>,
        Feedback::by_default},
       {{"random_k",
         "values wherever a seed says, which travels instead of their indices",
@@ -71,21 +84,22 @@ const std::vector<MethodEntry>& methods() {
         {real_option("compression.random_k.density", 0.1, "share of the values that is sent")
              .above(0)
              .at_most(1)}},
-       make_random_k,
+       any_shape<make_random_k>,
        Feedback::on_demand},
       {{"threshold",
         "tau, with the sign of the value, where it is at least that far from zero",
         "Strom: Scalable distributed DNN training using commodity GPU cloud computing, 2015",
         {real_option("compression.threshold.tau", 0.01, "what is sent").above(0).at_most(1e30)}},
-       make_threshold,
+       any_shape<make_threshold>,
        Feedback::by_default},
   };
   return table;
 }
 
-// Of models, only what needs no memory: a client may have missed any number of versions.
-bool fits_models(const MethodInfo& info) {
-  return info.name == "fp16" || info.name == "bf16" || info.name == "int8";
+std::unique_ptr<Method> make_with_memory(const MethodEntry& entry, const Options& options,
+                                         std::span<const std::int64_t> shape) {
+  auto made = entry.make(options, shape);
+  return feeds_back(options, entry.feedback) ? make_error_feedback(std::move(made)) : std::move(made);
 }
 
 std::vector<Entry> entries(bool of_models) {
@@ -93,13 +107,12 @@ std::vector<Entry> entries(bool of_models) {
       {{"none", "32-bit floats as they are", "", {}},
        [](const Options&, const ParameterLayout& layout) { return make_no_compressor(layout.size()); }}};
   for (const MethodEntry& method : methods()) {
-    if (of_models && !fits_models(method.info)) continue;
+    if (of_models && !method.fits_models) continue;
     entries.push_back(
         {method.info, [&method, of_models](const Options& options, const ParameterLayout& layout) {
-           auto made = method.make(options);
-           if (!of_models && feeds_back(options, method.feedback))
-             made = make_error_feedback(std::move(made));
-           return make_pieces(options, layout, std::move(made));
+           return make_pieces(options, layout, [&](std::span<const std::int64_t> shape) {
+             return of_models ? method.make(options, shape) : make_with_memory(method, options, shape);
+           });
          }});
   }
   return entries;
@@ -119,10 +132,10 @@ const CompressorRegistry& down_compressors() {
   return table;
 }
 
-int state_vectors(const Options& options) {
+bool keeps_state(const Options& options) {
   const auto found = std::ranges::find(methods(), options.text("compression.up"),
                                        [](const MethodEntry& entry) { return entry.info.name; });
-  return found != methods().end() && feeds_back(options, found->feedback) ? 1 : 0;
+  return found != methods().end() && make_with_memory(*found, options, {})->state_floats(1) > 0;
 }
 
 void add_compression_options(OptionSchema& schema) {
@@ -156,7 +169,8 @@ CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compresso
     const std::size_t own = compressors[shard]->state_floats();
     const auto part = state.first(own);
     state = state.subspan(own);
-    return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, part, rng);
+    return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, part,
+                                        update.info.round, rng);
   };
   CompressedUpdate compressed{update.info, range(0), {}};
   for (std::size_t s = 1; s < plan.shards(); ++s) compressed.more.push_back(range(s));

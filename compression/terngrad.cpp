@@ -219,13 +219,13 @@ class TernGrad final : public FusedMethod {
   }
 
  private:
-  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t key,
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext context,
                                    std::span<std::byte> payload) const override {
     const float scale = HWY_DYNAMIC_DISPATCH(ternary_scale)(values.data(), residual, values.size(), clip_);
     if (scale < 0) return std::nullopt;
     std::memcpy(payload.data(), &scale, sizeof scale);
     auto* digits = reinterpret_cast<std::uint8_t*>(payload.data() + sizeof scale);
-    HWY_DYNAMIC_DISPATCH(encode_ternary)(values.data(), residual, scale, key, digits, values.size());
+    HWY_DYNAMIC_DISPATCH(encode_ternary)(values.data(), residual, scale, context.key, digits, values.size());
     return most_bytes(values.size());
   }
 

@@ -66,7 +66,7 @@ class Threshold final : public FusedMethod {
     return sizeof(Count) + 3 * (floats / 8 + 1) + (floats + 7) / 8;
   }
 
-  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t,
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext,
                                    std::span<std::byte> payload) const override {
     const std::size_t n = values.size();
     void* behind = payload.data() + longest(n);

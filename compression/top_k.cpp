@@ -76,7 +76,7 @@ class TopK final : public FusedMethod {
     return IndexCode(floats, kept(floats)).most_bytes() + kept(floats) * sizeof(float);
   }
 
-  std::optional<std::size_t> write(std::span<const float> values, float* residual, std::uint64_t,
+  std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext,
                                    std::span<std::byte> payload) const override {
     const std::size_t n = values.size(), k = kept(n);
     void* behind = payload.data() + payload_bytes(n);

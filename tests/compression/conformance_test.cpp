@@ -83,7 +83,7 @@ double squares(std::span<const float> values) {
 
 Compressed compressed(const Compressor& compressor, const FloatBuffer& values, std::uint64_t stream = 1) {
   Rng rng(stream, Purpose::compression);
-  return compressor.compress(SharedFloats::of(values), {}, rng);
+  return compressor.compress(SharedFloats::of(values), {}, 0, rng);
 }
 
 FloatBuffer decoded(const Compressor& compressor, const Compressed& content) {
@@ -221,7 +221,7 @@ TEST_P(Conformance, ErrorFeedbackTelescopes) {
       const FloatBuffer values = random_floats(length, step);
       Rng rng(step, Purpose::compression);
       const FloatBuffer once =
-          decoded(*compressor, compressor->compress(SharedFloats::of(values), state, rng));
+          decoded(*compressor, compressor->compress(SharedFloats::of(values), state, 0, rng));
       for (std::size_t i = 0; i < length; ++i) {
         wanted[i] += values[i];
         sent[i] += once[i];
@@ -244,8 +244,8 @@ TEST_P(Conformance, AFusedResidualIsTheSameAsOneInSteps) {
     const FloatBuffer values = random_floats(length, length);
     FloatBuffer fused = random_floats(length, 99), in_steps = fused;
     ByteBuffer a(method->most_bytes(length)), b(method->most_bytes(length));
-    const auto fused_bytes = method->encode_with_residual(values, fused, 5, a);
-    const auto bytes = method->Method::encode_with_residual(values, in_steps, 5, b);
+    const auto fused_bytes = method->encode_with_residual(values, fused, {5}, a);
+    const auto bytes = method->Method::encode_with_residual(values, in_steps, {5}, b);
     ASSERT_TRUE(fused_bytes && bytes && *fused_bytes == *bytes) << length;
     ASSERT_EQ(std::memcmp(a.data(), b.data(), *bytes), 0) << length;
     for (std::size_t i = 0; i < length; ++i) ASSERT_EQ(fused[i], in_steps[i]) << length << ' ' << i;

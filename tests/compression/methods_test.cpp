@@ -25,7 +25,7 @@ Options options_with(const std::map<std::string, std::string>& keys) {
 
 ByteBuffer encoded(const Method& method, std::span<const float> values, std::uint64_t key = 1) {
   ByteBuffer payload(method.most_bytes(values.size()));
-  payload.resize(method.encode(values, {}, key, payload).value());
+  payload.resize(method.encode(values, {}, {key}, payload).value());
   EXPECT_TRUE(method.is_valid(payload, values.size()));
   return payload;
 }
@@ -253,7 +253,7 @@ TEST(Threshold, SendsTauAndKeepsTheRest) {
   for (float& x : values) x = std::clamp(x, -0.49F, 0.49F);
   ByteBuffer payload(method->most_bytes(values.size()));
   for (int step = 0; step < 50; ++step)
-    ASSERT_TRUE(method->encode_with_residual(values, residual, 0, payload));
+    ASSERT_TRUE(method->encode_with_residual(values, residual, {}, payload));
   for (const float x : residual) EXPECT_LT(std::abs(x), 0.5F);
   // All of them.
   EXPECT_EQ(through(*method, FloatBuffer(777, -1.0F)), FloatBuffer(777, -0.5F));
@@ -275,7 +275,8 @@ TEST(Ratio, OfTheCnnIsThatOfItsBits) {
     const auto compressor = up_compressors().make(options_with(keys), cnn);
     FloatBuffer state(compressor->state_floats(), 0.0F);
     Rng rng(1, Purpose::compression);
-    const Compressed content = compressor->compress(SharedFloats::of(normal_floats(cnn.size())), state, rng);
+    const Compressed content =
+        compressor->compress(SharedFloats::of(normal_floats(cnn.size())), state, 0, rng);
     return 4 * static_cast<double>(cnn.size()) / (static_cast<double>(content.payload.size()) + kHeader);
   };
   EXPECT_GE(ratio({{"compression.up", "one_bit"}}), 31);

@@ -91,14 +91,28 @@ void check_no_server(Options& options, const std::string& chosen) {
   }
 }
 
-// What peers ask of the rest of the configuration.
 // A method for each way, and what each needs.
-void check_compression(const Options& options, bool has_server) {
-  for (const char* const way : {"compression.up", "compression.down"}) {
-    if (!has_server && options.text(way) != "none")
-      refuse(std::string(way) + " = " + options.text(way) +
-             ": topology.name = " + options.text("topology.name") + " exchanges 32-bit floats; use " + way +
-             " = none, or topology.name = parameter_server or tree");
+void check_compression(const Options& options, const Topology& topology) {
+  const std::string where = "topology.name = " + options.text("topology.name");
+  const auto refuse_way = [&](const char* way, const std::string& why) {
+    if (options.text(way) != "none") refuse(std::string(way) + " = " + options.text(way) + ": " + why);
+  };
+  const bool sums = topology.kind() == TopologyKind::all_reduce;
+  if (options.text("compression.all_reduce") != "auto" && !sums)
+    refuse("compression.all_reduce = " + options.text("compression.all_reduce") + ": " + where +
+           " sums nothing among peers; use topology.name = ring or all_to_all");
+  if (sums) {
+    refuse_way("compression.down", where + " sends updates only; use compression.up");
+    const auto peers = static_cast<int>(options.integer("data.clients"));
+    if (options.text("compression.all_reduce") == "reduce_scatter" &&
+        topology.all_reduce_routes(0, peers).back().chunks == 1)
+      refuse("compression.all_reduce = reduce_scatter: " + where +
+             " passes no chunks around; use gather, or topology.name = ring");
+  } else if (topology.kind() == TopologyKind::library_all_reduce) {
+    for (const char* const way : {"compression.up", "compression.down"})
+      refuse_way(way, where + " has MPI sum 32-bit floats; use topology.name = ring");
+  } else if (topology.kind() == TopologyKind::gossip) {
+    refuse_way("compression.up", where + " sends models; use compression.down");
   }
   if (keeps_state(options) && options.text("sync.late") == "finish")
     refuse(
@@ -109,6 +123,7 @@ void check_compression(const Options& options, bool has_server) {
         "compression.error_feedback = off");
 }
 
+// What peers ask of the rest of the configuration.
 void check_peers(Options& options, const Topology& topology) {
   const std::string chosen = "topology.name = " + options.text("topology.name");
   const std::int64_t clients = options.integer("data.clients");
@@ -303,7 +318,7 @@ void resolve(Options& options, RunsIn place) {
   } else {
     check_peers(options, *topology);
   }
-  check_compression(options, topology->kind() == TopologyKind::server);
+  check_compression(options, *topology);
   if (options.integer("cohort.size") > options.integer("data.clients")) {
     refuse("cohort.size = " + std::to_string(options.integer("cohort.size")) +
            ": expected at most data.clients = " + std::to_string(options.integer("data.clients")));

@@ -16,6 +16,7 @@
 #include "compression/compressor.h"
 #include "core/error.h"
 #include "server/edge_aggregator.h"
+#include "server/peer_coordinator.h"
 #include "simulation/device_model.h"
 
 namespace gossamer {
@@ -161,9 +162,12 @@ void save_model(Model& model, const Parameters& version, const std::filesystem::
   model.save(path.string());
 }
 
-std::uint64_t max_payload_bytes(const Parameters& model) {
-  // With every float sent by its index, too: two bits a float at most (compression/sparse_indices.h).
-  return model.values.size() * sizeof(float) + model.values.size() / 4 + kPayloadSlack;
+std::uint64_t max_payload_bytes(const Federation& federation) {
+  // With every float sent by its index, too: two bits a float at most (compression/sparse_indices.h). Peers
+  // show what their compression has left out behind their models.
+  const std::uint64_t floats = federation.initial->values.size();
+  const bool shows_more = are_peers(federation.options) && keeps_state(federation.options);
+  return (shows_more ? kMostPeerVectors : 1) * floats * sizeof(float) + floats / 4 + kPayloadSlack;
 }
 
 int print_plan(const Federation& federation) {
@@ -180,8 +184,10 @@ int print_plan(const Federation& federation) {
     const PeerPlan plan = plan_of_peers(options, *federation.model);
     std::cout
         << options.to_ini() << "# a round: " << clients << " peers, " << floats << " floats a model\n"
-        << "# bytes_up " << plan.bytes << ", bytes_down " << plan.bytes << '\n'
-        << "# virtual time about " << slowest + plan.exchange << " s\n"
+        << "# bytes_up " << (plan.known ? "" : "at most ") << plan.bytes << ", bytes_down "
+        << (plan.known ? "" : "at most ") << plan.bytes << '\n'
+        << (plan.form.empty() ? "" : "# compressed sums: " + plan.form + '\n') << "# virtual time about "
+        << slowest + plan.exchange << " s\n"
         << "# memory: a model, an update and what comes in from neighbours for each peer of a process\n";
     return 0;
   }

@@ -44,7 +44,7 @@ int run_federation(Federation& federation, VersionedModel& subject, RunFolder fo
 void save_model(Model& model, const Parameters& version, const std::filesystem::path& path);
 
 // The longest payload that a peer of this federation may send.
-std::uint64_t max_payload_bytes(const Parameters& model);
+std::uint64_t max_payload_bytes(const Federation& federation);
 
 // --dry-run: the resolved configuration and what a round of it costs.
 int print_plan(const Federation& federation);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <thread>
 
+#include "client/compressed_mean.h"
 #include "comms/topologies/topology.h"
+#include "compression/compressor.h"
 #include "core/error.h"
 #include "simulation/peer_simulation.h"
 
@@ -29,6 +31,36 @@ int simulate_peers(Federation& federation) {
   return run_federation(federation, coordinator, std::move(folder), std::move(place));
 }
 
+namespace {
+
+// As if all messages were of the same length.
+void plan_compressed_mean(const Options& options, const ParameterLayout& layout, const Topology& topology,
+                          PeerWires& wires, std::span<Seconds> at, PeerPlan& plan) {
+  const auto peers = static_cast<int>(at.size());
+  const CompressedMeanCost cost = cost_of_compressed_mean(options, layout, topology, peers);
+  plan.bytes = cost.bytes;
+  plan.known = cost.known;
+  plan.form = cost.reduce_scatter ? "reduce_scatter" : "gather";
+  const std::size_t stages = static_cast<std::size_t>(peers - 1) * (cost.reduce_scatter ? 2 : 1);
+  if (stages == 0) return;
+  const std::size_t message = cost.bytes / stages / at.size();
+  std::vector<Routes> routes;
+  for (Rank rank = 0; rank < peers; ++rank)
+    routes.push_back(cost.reduce_scatter ? topology.all_reduce_routes(rank, peers).back()
+                                         : topology.gather_routes(rank, peers));
+  for (std::size_t stage = 0; stage < routes[0].stages.size(); ++stage) {
+    std::vector<PeerWires::Message> messages;
+    for (Rank rank = 0; rank < peers; ++rank) {
+      const auto i = static_cast<std::size_t>(rank);
+      for (const Send& send : routes[i].stages[stage].sends)
+        messages.push_back({rank, send.to, message, at[i]});
+    }
+    wires.deliver(std::move(messages), 1, at);
+  }
+}
+
+}  // namespace
+
 PeerPlan plan_of_peers(const Options& options, const Model& model) {
   const auto topology = topologies().make(options);
   const int peers = static_cast<int>(options.integer("data.clients"));
@@ -40,15 +72,19 @@ PeerPlan plan_of_peers(const Options& options, const Model& model) {
       every_step ? floats_of_step(model, factor_rule(options)) : StepFloats{model.layout()->size(), 0};
   PeerPlan plan;
   if (const auto gossip = topology->gossip_plan(peers)) {
-    const std::size_t frame = kFrameHeaderBytes + floats.summed * sizeof(float);
+    const auto payload = down_compressors().make(options, *model.layout())->payload_bytes();
+    const std::size_t frame = kFrameHeaderBytes + payload.value_or(floats.summed * sizeof(float));
     std::vector<PeerWires::Message> messages;
     for (Rank peer = 0; peer < peers; ++peer) {
       for (const MixingWeight& entry : gossip->row(peer, 1)) {
         if (entry.peer != peer) messages.push_back({peer, entry.peer, frame, 0});
       }
     }
+    plan.known = payload.has_value();
     plan.bytes = messages.size() * frame;
     wires.deliver(std::move(messages), 1, at);
+  } else if (options.text("compression.up") != "none") {
+    plan_compressed_mean(options, *model.layout(), *topology, wires, at, plan);
   } else {
     const std::int64_t steps = every_step ? options.integer("client.local_steps") : 1;
     const auto shares = static_cast<std::size_t>(peers);

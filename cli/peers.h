@@ -19,6 +19,8 @@ int run_peer(Federation& federation, Transport& transport, ClientId client);
 // What peers send in a round, all together, and how long their exchange takes on virtual links.
 struct PeerPlan {
   std::uint64_t bytes = 0;
+  bool known = true;  // otherwise at most so many
+  std::string form;   // of compressed sums; empty: there are none
   Seconds exchange = 0;
 };
 PeerPlan plan_of_peers(const Options& options, const Model& model);

@@ -154,7 +154,7 @@ int run_rank(const CommandLine& line, MpiSession& session) {
   if (are_peers(federation.options)) return train_peers(federation, session);
   const Seats seats(federation.options, session.world_size());
   auto transport =
-      at_a_distance(federation.options, make_mpi_transport(session, max_payload_bytes(*federation.initial)));
+      at_a_distance(federation.options, make_mpi_transport(session, max_payload_bytes(federation)));
   return session.rank() == 0 ? coordinate(federation, *transport, seats)
                              : follow(federation, std::move(transport), seats, session.rank());
 }

@@ -35,8 +35,7 @@ int train_peers(Federation& federation, MpiSession& session) {
   const Options& options = federation.options;
   const auto topology = topologies().make(options);
   check_ranks(options, *topology, session.world_size());
-  const auto transport =
-      at_a_distance(options, make_mpi_transport(session, max_payload_bytes(*federation.initial)));
+  const auto transport = at_a_distance(options, make_mpi_transport(session, max_payload_bytes(federation)));
   const auto network = make_rank_network(*transport, session.world_size());
   PeerProcess process(options, *federation.data);
 
@@ -47,7 +46,7 @@ int train_peers(Federation& federation, MpiSession& session) {
        client += session.world_size())
     peers.clients.push_back(client);
   if (topology->kind() == TopologyKind::all_reduce)
-    peers.all_reduce = make_all_reduce(*topology, at_a_distance(options, make_mpi_link(session, *topology)));
+    sum_over(at_a_distance(options, make_mpi_link(session, *topology)), options, *topology, peers);
   if (topology->kind() == TopologyKind::library_all_reduce) peers.all_reduce = make_mpi_all_reduce(session);
   if (session.rank() != 0) {
     process.run(std::move(peers));

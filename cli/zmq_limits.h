@@ -13,7 +13,7 @@ inline ZmqLimits zmq_limits(const Federation& federation) {
   const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(
       std::chrono::duration<double>(federation.options.real("server.client_timeout_s")));
   ZmqLimits limits;
-  limits.max_payload_bytes = max_payload_bytes(*federation.initial);
+  limits.max_payload_bytes = max_payload_bytes(federation);
   limits.heartbeat_timeout = timeout;
   limits.heartbeat_interval = timeout / 4;
   return limits;

@@ -13,16 +13,16 @@
 namespace gossamer {
 namespace {
 
-std::unique_ptr<AllReduce> sum_with_peers(const Options& options, const Topology& topology,
-                                          ZmqEndpoint& endpoint, const Introduction& introduction,
-                                          std::chrono::duration<double> patience) {
+std::unique_ptr<Link> link_to_peers(const Options& options, const Topology& topology, ZmqEndpoint& endpoint,
+                                    const Introduction& introduction,
+                                    std::chrono::duration<double> patience) {
   auto link = endpoint.connect(topology, static_cast<Rank>(introduction.client), introduction.addresses,
                                Link::Clock::now() + std::chrono::ceil<std::chrono::milliseconds>(patience));
   if (!link) {
     throw RunError("client " + std::to_string(link.fault().peer) + " cannot be reached (" +
                    link.fault().reason + ")");
   }
-  return make_all_reduce(topology, at_a_distance(options, std::move(link).value()));
+  return at_a_distance(options, std::move(link).value());
 }
 
 }  // namespace
@@ -82,7 +82,8 @@ int run_peer(Federation& federation, Transport& transport, ClientId client) {
     for (const Rank peer : plan->graph().neighbours[static_cast<std::size_t>(introduction->client)])
       neighbours[peer] = introduction->addresses[static_cast<std::size_t>(peer)];
   } else {
-    place.all_reduce = sum_with_peers(options, *topology, *endpoint, *introduction, patience);
+    sum_over(link_to_peers(options, *topology, *endpoint, *introduction, patience), options, *topology,
+             place);
   }
   const auto network = make_zmq_peers(transport, std::move(inbox), neighbours,
                                       {introduction->client, options.digest(), limits});

@@ -1,8 +1,23 @@
 #include "client/client.h"
 
 #include "comms/codec.h"
+#include "comms/topologies/topology.h"
 
 namespace gossamer {
+namespace {
+
+// Of what peers have for one another, it is the exchange that is compressed, which comes after this journey.
+std::vector<std::unique_ptr<Compressor>> on_this_journey(const CompressorRegistry& registry,
+                                                         const Options& options, const ShardPlan& plan) {
+  if (kind_of_topology(options.text("topology.name")) == TopologyKind::server)
+    return one_a_shard(registry, options, plan);
+  std::vector<std::unique_ptr<Compressor>> plain;
+  plain.push_back(make_no_compressor(plan.floats()));
+  return plain;
+}
+
+}  // namespace
+
 Client::Client(const Options& options, const FederatedData& data)
     : Client(options, data, make_model(options, data.shape())) {}
 
@@ -15,8 +30,8 @@ Client::Client(const Options& options, const FederatedData& data, std::unique_pt
       mechanism_(privacy_mechanisms().make(options)),
       plan_(*model_.layout(), options.integer("server.shards")),
       trainer_keeps_state_(algorithms().make(options)->keeps_client_state()),
-      up_(one_a_shard(up_compressors(), options, plan_)),
-      down_(one_a_shard(down_compressors(), options, plan_)),
+      up_(on_this_journey(up_compressors(), options, plan_)),
+      down_(on_this_journey(down_compressors(), options, plan_)),
       global_(model_.layout()->size()) {
   for (const auto& compressor : up_) compressor_floats_ += compressor->state_floats();
 }

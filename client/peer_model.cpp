@@ -5,6 +5,12 @@
 
 namespace gossamer {
 
+Rng message_rng(std::uint64_t seed, ClientId from, ClientId to, Round round) {
+  return {seed, Purpose::compression,
+          static_cast<std::uint64_t>(from) | static_cast<std::uint64_t>(to) << 32U,
+          static_cast<std::uint64_t>(round)};
+}
+
 PeerModel::PeerModel(FloatBuffer values, double weight)
     : values_(std::make_shared<FloatBuffer>(std::move(values))), weight_(weight) {}
 
@@ -54,15 +60,16 @@ std::size_t PeerModel::mix(std::span<const MixingWeight> row, Rank self, std::sp
   return malformed;
 }
 
-Result<SharedFloats> PeerModel::take_half(const Compressed& theirs, const Compressor& down) {
+Result<SharedFloats> PeerModel::half_difference(const Compressed& theirs, const Compressor& down) const {
   FloatBuffer difference(values_->size());
   if (auto decompressed = down.decompress(theirs, difference); !decompressed) return decompressed.fault();
-  const std::span<float> values = change();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    difference[i] = (difference[i] - values[i]) / 2;
-    values[i] += difference[i];
-  }
+  const std::span<const float> own = values();
+  for (std::size_t i = 0; i < own.size(); ++i) difference[i] = (difference[i] - own[i]) / 2;
   return SharedFloats::of(std::move(difference));
+}
+
+Result<std::monostate> PeerModel::take(const Compressed& difference, const Compressor& down) {
+  return down.decompress_add(difference, 1, change());
 }
 
 Result<std::monostate> PeerModel::give(const Compressed& difference, const Compressor& down) {

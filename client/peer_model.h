@@ -12,6 +12,9 @@
 
 namespace gossamer {
 
+// The random bits of what one peer sends to another; to all its neighbours, where `to` is `from`.
+Rng message_rng(std::uint64_t seed, ClientId from, ClientId to, Round round);
+
 // A peer's own model, and the arithmetic by which updates and other peers' models change it: the same in
 // simulation, under MPI and over ZeroMQ. What share() gave out stays as it was. Not thread-safe. Where
 // content is malformed nothing has changed.
@@ -38,9 +41,10 @@ class PeerModel {
   std::size_t mix(std::span<const MixingWeight> row, Rank self, std::span<const float> own,
                   const std::map<ClientId, Compressed>& arrived, const Compressor& down);
 
-  // Pairwise averaging, asynchronous: who is asked takes half the difference (x_j - x_i) / 2 and returns it;
-  // who asked then gives it. Their sum is conserved whatever else happened to either in between.
-  Result<SharedFloats> take_half(const Compressed& theirs, const Compressor& down);
+  // Pairwise averaging, asynchronous: who is asked takes half the difference, (x_j - x_i) / 2, as it will
+  // arrive, and who asked then gives it. Their sum is conserved whatever else happened to either in between.
+  Result<SharedFloats> half_difference(const Compressed& theirs, const Compressor& down) const;
+  Result<std::monostate> take(const Compressed& difference, const Compressor& down);
   Result<std::monostate> give(const Compressed& difference, const Compressor& down);
 
   // GoSGD: the half of the weight that leaves with the model; and what comes in, as a weighted mean.

@@ -23,6 +23,15 @@ std::uint64_t share_bytes(const Compressed& content) { return kFrameHeaderBytes 
 
 }  // namespace
 
+void sum_over(std::unique_ptr<Link> link, const Options& options, const Topology& topology,
+              PeerPlace& place) {
+  if (options.text("compression.up") == "none") {
+    place.all_reduce = make_all_reduce(topology, std::move(link));
+  } else {
+    place.messages = std::make_unique<MessageExchange>(std::move(link));
+  }
+}
+
 PeerProcess::PeerProcess(const Options& options, const FederatedData& data)
     : options_(options),
       run_id_(options.digest()),
@@ -34,19 +43,22 @@ PeerProcess::PeerProcess(const Options& options, const FederatedData& data)
       client_(options, data),
       topology_(topologies().make(options)),
       plan_(topology_->gossip_plan(static_cast<int>(options.integer("data.clients")))),
-      up_(up_compressors().make(options, *client_.model().layout())),
+      plain_(make_no_compressor(client_.model().layout()->size())),
       down_(down_compressors().make(options, *client_.model().layout())) {}
 
 std::string PeerProcess::run(PeerPlace place) {
   place_ = std::move(place);
   last_heard_ = Clock::now();
   for (const ClientId client : place_.clients) peers_[client];
+  if (place_.messages)
+    mean_.emplace(options_, *client_.model().layout(), *topology_, place_.messages->self(),
+                  place_.messages->world_size());
   const bool began =
       await([&] { return std::ranges::all_of(peers_, [](const auto& entry) { return entry.second.here; }); });
   if (began) {
     if (place_.all_reduce && exchanges_gradients_) {
       gradient_rounds();
-    } else if (place_.all_reduce) {
+    } else if (place_.all_reduce || place_.messages) {
       all_reduce_rounds();
     } else if (lockstep_) {
       gossip_rounds();
@@ -63,28 +75,54 @@ void PeerProcess::all_reduce_rounds() {
   const ClientId client = place_.clients.front();
   Peer& peer = peers_.at(client);
   sums_.resize(peer.model.values().size() + 1);
-  const ExchangeBytes bytes =
-      all_reduce_bytes(*topology_, place_.all_reduce->self(), place_.all_reduce->world_size(), sums_.size());
   while (await([&] { return peer.granted > peer.completed; })) {
-    const auto update = train(client, peer.completed + 1);
+    const Round round = peer.completed + 1;
+    const auto update = train(client, round);
     if (!update) return;
-    accept(peer.model.fill(*update, uniform_weights_ ? 1 : update->info.weight, *up_, sums_), client);
-    place_.all_reduce->start(sums_);
+    const double weight = uniform_weights_ ? 1 : update->info.weight;
+    accept(peer.model.fill(*update, mean_ ? 1 : weight, *plain_, sums_), client);
+    begin_mean(round, static_cast<float>(weight));
     for (int idle = 0;;) {
-      const auto complete = place_.all_reduce->progress();
+      const auto complete = mean_is_complete();
       if (!complete) {
         return give_up(complete.fault());
       }
-      if (complete.value() == 1) break;
+      if (complete.value()) break;
       pump(Clock::now() + (++idle < kBusyTurns ? std::chrono::microseconds{0} : kIdleCollective));
       if (over()) return;
     }
-    static_cast<void>(place_.all_reduce->finish(Clock::now()));
+    const ExchangeBytes bytes = end_mean();
     peer.model.add_mean(sums_);
     peer.sent += bytes.sent;
     peer.received += bytes.received;
     complete(client, update->info);
   }
+}
+
+// Of what is in sums_: a weighted sum and the weights', or, compressed, the mean and 1.
+void PeerProcess::begin_mean(Round round, float weight) {
+  if (!mean_) return place_.all_reduce->start(sums_);
+  mean_->begin(std::span(sums_).first(sums_.size() - 1), weight, round);
+  place_.messages->start(mean_->routes(), *mean_);
+}
+
+Result<bool> PeerProcess::mean_is_complete() {
+  if (!mean_) {
+    const auto complete = place_.all_reduce->progress();
+    if (!complete) return complete.fault();
+    return complete.value() == 1;
+  }
+  auto complete = place_.messages->progress();
+  if (!complete || !complete.value()) return complete;
+  if (const auto finished = mean_->finish(); !finished) return finished.fault();
+  return true;
+}
+
+ExchangeBytes PeerProcess::end_mean() {
+  if (mean_) return place_.messages->bytes();
+  static_cast<void>(place_.all_reduce->finish(Clock::now()));
+  return all_reduce_bytes(*topology_, place_.all_reduce->self(), place_.all_reduce->world_size(),
+                          sums_.size());
 }
 
 void PeerProcess::give_up(const Fault& fault) {
@@ -111,7 +149,7 @@ void PeerProcess::gradient_rounds() {
     try {
       const auto update = train(client, peer.completed + 1, &exchange);
       if (!update) return;
-      accept(peer.model.add(*update, *up_), client);
+      accept(peer.model.add(*update, *plain_), client);
       const ExchangeBytes bytes = exchange.take_bytes();
       peer.sent += bytes.sent;
       peer.received += bytes.received;
@@ -130,18 +168,19 @@ void PeerProcess::gossip_rounds() {
     std::map<ClientId, CompressedUpdate> updates;
     std::map<ClientId, SharedFloats> own;
     for (auto& [client, peer] : peers_) {
-      const auto send = [&, id = client] {
+      const auto send_own = [&, id = client] {
         own[id] = peers_.at(id).model.share();
+        const Compressed content = encoded(own[id], id, id, round);
         for (const MixingWeight& entry : plan_->row(static_cast<Rank>(id), round)) {
-          if (entry.peer != id) send_model(id, entry.peer, round, 0);
+          if (entry.peer != id) send(FrameType::share, {id, entry.peer, round, 0, content});
         }
       };
-      if (plan_->settings().overlap) send();
+      if (plan_->settings().overlap) send_own();
       auto update = train(client, round);
       if (!update) return;
       if (!plan_->settings().overlap) {
-        accept(peer.model.add(*update, *up_), client);
-        send();
+        accept(peer.model.add(*update, *plain_), client);
+        send_own();
       }
       updates[client] = std::move(*update);
     }
@@ -159,7 +198,7 @@ void PeerProcess::gossip_rounds() {
       if (malformed > 0)
         log_warning("client " + std::to_string(client) + ": left out " + std::to_string(malformed) +
                     " malformed models of its neighbours");
-      if (plan_->settings().overlap) accept(peer.model.add(updates.at(client), *up_), client);
+      if (plan_->settings().overlap) accept(peer.model.add(updates.at(client), *plain_), client);
       for (const auto& [from, content] : arrived) peer.received += share_bytes(content);
       arrived_.erase({client, round});
       complete(client, updates.at(client).info);
@@ -173,7 +212,7 @@ void PeerProcess::gossip_freely() {
     for (auto& [client, peer] : peers_) {
       const auto update = train(client, peer.completed + 1);
       if (!update) break;
-      accept(peer.model.add(*update, *up_), client);
+      accept(peer.model.add(*update, *plain_), client);
       exchange(client, peer.completed + 1);
       if (over()) return;
       complete(client, update->info);
@@ -195,10 +234,12 @@ void PeerProcess::exchange(ClientId client, Round round) {
   if (plan_->settings().method == GossipMethod::go_sgd) {
     // Nobody answers, so where training is faster than the link, models would pile up in front of it: whoever
     // still sends its last one does not draw again.
-    if (place_.network->flush(Clock::now())) send_model(client, *other, round, peer.model.halve_weight());
-    return;
+    if (!place_.network->flush(Clock::now())) return;
+    const double weight = peer.model.halve_weight();
+    return send(FrameType::share,
+                {client, *other, round, weight, encoded(peer.model.share(), client, *other, round)});
   }
-  send_model(client, *other, round, 0);
+  send(FrameType::share, {client, *other, round, 0, encoded(peer.model.share(), client, *other, round)});
   peer.waits_for = *other;
   // Others are served meanwhile, so nobody can wait in a circle.
   static_cast<void>(await([&] { return !peer.waits_for || lost_.contains(*peer.waits_for); }));
@@ -307,8 +348,11 @@ void PeerProcess::handle(const Frame& frame) {
 void PeerProcess::begin(const Frame& frame) {
   Peer& peer = peers_.at(frame.header.client);
   if (peer.here) return;
-  FloatBuffer values(client_.model().layout()->size());
+  const std::size_t floats = client_.model().layout()->size();
+  FloatBuffer values(mean_ ? std::max(floats, frame.payload.size() / sizeof(float)) : floats);
   accept(read_floats(frame, values), frame.header.client);
+  if (mean_) accept(mean_->restore_leftovers(values), frame.header.client);
+  values.resize(floats);
   peer.model = PeerModel(std::move(values), 1.0 / static_cast<double>(options_.integer("data.clients")));
   peer.completed = peer.granted = frame.header.round;
   peer.here = true;
@@ -348,9 +392,11 @@ void PeerProcess::serve(FrameType type, PeerShare share) {
     if (!absorbed) drop(absorbed.fault());
     return;
   }
-  auto half = peer.model.take_half(share.content, *down_);
+  auto half = peer.model.half_difference(share.content, *down_);
   if (!half) return drop(half.fault());
-  send(FrameType::difference, {share.to, share.from, share.round, 0, encoded(std::move(half).value())});
+  const Compressed difference = encoded(std::move(half).value(), share.to, share.from, share.round);
+  if (const auto taken = peer.model.take(difference, *down_); !taken) return drop(taken.fault());
+  send(FrameType::difference, {share.to, share.from, share.round, 0, difference});
 }
 
 void PeerProcess::lose(const Fault& fault) {
@@ -364,7 +410,7 @@ void PeerProcess::lose(const Fault& fault) {
 
 std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round, GradientExchange* exchange) {
   const Frame model = encode_model(run_id_, round, client, static_cast<std::uint64_t>(round),
-                                   encoded(peers_.at(client).model.share()));
+                                   as_they_are(peers_.at(client).model.share()));
   const auto called_off = [this] {
     if (Clock::now() - last_look_ < kExchangeLook) return false;
     while (!over() && pump(Clock::now())) {
@@ -384,17 +430,14 @@ std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round,
   }
 }
 
-Compressed PeerProcess::encoded(SharedFloats values) {
-  Rng rng(seed_, Purpose::compression);
-  return down_->compress(std::move(values), {}, 0, rng);
-}
-
-void PeerProcess::send_model(ClientId from, ClientId to, Round round, double weight) {
-  if (!lost_.contains(to))
-    send(FrameType::share, {from, to, round, weight, encoded(peers_.at(from).model.share())});
+// `to` is `from` where all neighbours get the same.
+Compressed PeerProcess::encoded(SharedFloats values, ClientId from, ClientId to, Round round) {
+  Rng rng = message_rng(seed_, from, to, round);
+  return down_->compress(std::move(values), {}, round, rng);
 }
 
 void PeerProcess::send(FrameType type, const PeerShare& share) {
+  if (lost_.contains(share.to)) return;
   peers_.at(share.from).sent += share_bytes(share.content);
   place_.network->send(share.to, encode_share(run_id_, type, share));
 }
@@ -409,7 +452,8 @@ void PeerProcess::complete(ClientId client, const UpdateInfo& info) {
 
 void PeerProcess::show(ClientId client) {
   const Peer& peer = peers_.at(client);
-  place_.network->tell(encode_state(run_id_, client, peer.completed, peer.model.share()));
+  place_.network->tell(encode_state(run_id_, client, peer.completed,
+                                    mean_ ? mean_->with_leftovers(peer.model.values()) : peer.model.share()));
 }
 
 // A peer that cannot go on says so to the others before it ends.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/client.h"
+#include "client/compressed_mean.h"
 #include "client/peer_model.h"
 #include "client/trainers/gradient_exchange.h"
 #include "comms/collectives/all_reduce.h"
@@ -23,13 +24,19 @@ namespace gossamer {
 // What a process that holds peers is given.
 struct PeerPlace {
   PeerNetwork* network = nullptr;
-  std::vector<ClientId> clients;          // the peers that live here, ascending
-  std::unique_ptr<AllReduce> all_reduce;  // between the peers' processes, each with one; null: they gossip
+  std::vector<ClientId> clients;  // the peers that live here, ascending
+  // Between the peers' processes, each with one: what sums updates, or, where they travel compressed, what
+  // carries them; neither: they gossip.
+  std::unique_ptr<AllReduce> all_reduce;
+  std::unique_ptr<MessageExchange> messages;
   // Where the run is kept in this process too: takes the frames that are for the recorder.
   std::function<void(const Frame&)> record;
   std::function<bool()> stop_requested;    // asked between frames; empty: never
   std::chrono::duration<double> patience;  // without a word from the recorder
 };
+
+// Gives the place what sums updates over this link, or carries them where they travel compressed.
+void sum_over(std::unique_ptr<Link> link, const Options& options, const Topology& topology, PeerPlace& place);
 
 // Peers on a real network, and the loop that they live in: each trains from its own model, goes through the
 // journey of an update with it, and exchanges with others what its topology says. The recorder (a
@@ -63,6 +70,9 @@ class PeerProcess {
   bool over() const { return end_.has_value() && (failed_ || stopped_ || !lockstep_); }
   bool drained(const Peer& peer) const { return end_.has_value() && peer.completed >= peer.granted; }
   void all_reduce_rounds();
+  void begin_mean(Round round, float weight);
+  Result<bool> mean_is_complete();
+  ExchangeBytes end_mean();
   void gradient_rounds();
   // A collective is broken. Throws, but where the recorder says why the run is over.
   void give_up(const Fault& fault);
@@ -79,8 +89,7 @@ class PeerProcess {
   // None where the run is over.
   std::optional<CompressedUpdate> train(ClientId client, Round round, GradientExchange* exchange = nullptr);
   void exchange(ClientId client, Round round);
-  Compressed encoded(SharedFloats values);
-  void send_model(ClientId from, ClientId to, Round round, double weight);
+  Compressed encoded(SharedFloats values, ClientId from, ClientId to, Round round);
   void send(FrameType type, const PeerShare& share);
   void complete(ClientId client, const UpdateInfo& info);
   void show(ClientId client);
@@ -97,10 +106,11 @@ class PeerProcess {
   Client client_;
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<GossipPlan> plan_;
-  std::unique_ptr<Compressor> up_, down_;
+  std::unique_ptr<Compressor> plain_, down_;
 
   // Before the collective, which may read them until it is destroyed.
   FloatBuffer sums_;
+  std::optional<CompressedMean> mean_;
   std::optional<GradientExchange> exchange_;
   PeerPlace place_;
   std::map<ClientId, Peer> peers_;

@@ -56,6 +56,10 @@ using CompressorRegistry = Registry<Compressor, const ParameterLayout&>;
 const CompressorRegistry& up_compressors();
 const CompressorRegistry& down_compressors();
 
+// Floats as they are, where they lie.
+std::unique_ptr<Compressor> make_no_compressor(std::size_t floats);
+Compressed as_they_are(SharedFloats values);
+
 // A compressor for each shard of the server.
 std::vector<std::unique_ptr<Compressor>> one_a_shard(const CompressorRegistry& registry,
                                                      const Options& options, const ShardPlan& plan);

@@ -11,8 +11,6 @@ namespace gossamer {
 inline constexpr std::size_t kBlockFloats = 512;
 
 // One line a method; what each does is at the top of its file.
-std::unique_ptr<Compressor> make_no_compressor(std::size_t floats);
-
 std::unique_ptr<Method> make_dense();
 std::unique_ptr<Method> make_fp16(const Options&);
 std::unique_ptr<Method> make_bf16(const Options&);

@@ -53,7 +53,7 @@ class NoCompressor final : public Compressor {
   std::optional<std::size_t> payload_bytes() const override { return floats_ * sizeof(float); }
 
   Compressed compress(SharedFloats values, std::span<float>, Round, Rng&) const override {
-    return {values.size(), {std::move(values.owner), std::as_bytes(values.values)}};
+    return as_they_are(std::move(values));
   }
 
   Result<std::monostate> decompress_add(const Compressed& content, float weight,
@@ -97,6 +97,10 @@ class Dense final : public Method {
 }  // namespace
 
 std::unique_ptr<Method> make_dense() { return std::make_unique<Dense>(); }
+
+Compressed as_they_are(SharedFloats values) {
+  return {values.size(), {std::move(values.owner), std::as_bytes(values.values)}};
+}
 
 std::unique_ptr<Compressor> make_no_compressor(std::size_t floats) {
   return std::make_unique<NoCompressor>(floats);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compression/compressor.h"
 #include "core/error.h"
 
 namespace gossamer {
@@ -17,6 +18,7 @@ std::string state_name(ClientId client) { return "peer " + std::to_string(client
 PeerCoordinator::PeerCoordinator(const Options& options, std::shared_ptr<const Parameters> initial)
     : lockstep_(options.text("sync.mode") == "bsp"),
       needs_everybody_(kind_of(options) != TopologyKind::gossip),
+      keeps_leftovers_(needs_everybody_ && keeps_state(options)),
       topology_(options.text("topology.name")),
       rounds_(options.integer("run.rounds")),
       eval_every_(options.integer("run.eval_every")),
@@ -65,7 +67,10 @@ PeerActions PeerCoordinator::reported(const PeerReport& report, Seconds now) {
 PeerActions PeerCoordinator::shown(const Frame& state, Seconds now) {
   if (finished_ || !running_) return {};
   const ClientId client = state.header.client;
-  auto values = std::make_shared<FloatBuffer>(model_->layout->size());
+  const std::size_t floats = model_->layout->size();
+  const std::size_t shown = state.payload.size() / sizeof(float);
+  const bool longer = keeps_leftovers_ && shown > floats && shown <= kMostPeerVectors * floats;
+  auto values = std::make_shared<FloatBuffer>(longer ? shown : floats);
   if (const auto read = read_floats(state, *values); !read) return left(client, read.fault().reason, now);
   if (lockstep_) {
     const Round round = state.header.round;
@@ -98,7 +103,7 @@ PeerActions PeerCoordinator::stop(Seconds) {
   stopping_ = true;
   forced_ = granted_;
   if (shows_anyway) return {};
-  return {Show{granted_, showing()}};
+  return {Show{granted_, showing(granted_)}};
 }
 
 PeerActions PeerCoordinator::go_on(Seconds now) {
@@ -112,8 +117,8 @@ PeerActions PeerCoordinator::grant_up_to(Round round) {
   PeerActions actions;
   while (granted_ < std::min(round, rounds_)) {
     ++granted_;
-    actions.emplace_back(
-        Grant{granted_, members_.here(), lockstep_ && due(granted_) ? showing() : std::vector<ClientId>{}});
+    actions.emplace_back(Grant{granted_, members_.here(),
+                               lockstep_ && due(granted_) ? showing(granted_) : std::vector<ClientId>{}});
   }
   return actions;
 }
@@ -128,8 +133,9 @@ PeerActions PeerCoordinator::close_if_ready(Seconds now) {
     const bool all_reported =
         std::ranges::all_of(here, [&](ClientId client) { return open.reports.contains(client); });
     if (!all_reported) return {};
-    if (due(version_ + 1) &&
-        !std::ranges::all_of(showing(), [&](ClientId client) { return open.states.contains(client); }))
+    if (due(version_ + 1) && !std::ranges::all_of(showing(version_ + 1), [&](ClientId client) {
+          return open.states.contains(client);
+        }))
       return {};
     closing_ = std::move(found->second);
     open_.erase(found);
@@ -142,10 +148,11 @@ PeerActions PeerCoordinator::close_if_ready(Seconds now) {
       closing_->reports.try_emplace(place, reports_.front());
       reports_.pop_front();
     }
-    if (due(version_ + 1)) return {Show{version_ + 1, showing()}};
+    if (due(version_ + 1)) return {Show{version_ + 1, showing(version_ + 1)}};
     return close(now);
   }
-  if (!std::ranges::all_of(showing(), [&](ClientId client) { return closing_->states.contains(client); }))
+  if (!std::ranges::all_of(showing(version_ + 1),
+                           [&](ClientId client) { return closing_->states.contains(client); }))
     return {};
   return close(now);
 }
@@ -172,7 +179,7 @@ PeerActions PeerCoordinator::close(Seconds now) {
   if (metrics.samples > 0) metrics.train_loss = loss_sum / static_cast<double>(metrics.samples);
   if (shows) {
     states_.clear();
-    for (const ClientId client : showing()) states_[client] = open.states.at(client);
+    for (const ClientId client : showing(version_)) states_[client] = open.states.at(client);
     states_round_ = version_;
     metrics.consensus_distance = take_mean();
   }
@@ -184,7 +191,8 @@ std::optional<double> PeerCoordinator::take_mean() {
   auto mean = std::make_shared<Parameters>();
   mean->layout = model_->layout;
   if (needs_everybody_) {
-    mean->values = *states_.begin()->second;
+    const FloatBuffer& first = *states_.begin()->second;
+    mean->values.assign(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(model_->values.size()));
     model_ = std::move(mean);
     return std::nullopt;
   }
@@ -212,16 +220,18 @@ PeerActions PeerCoordinator::finish(bool success, std::string reason) {
   return {Finish{success, std::move(reason)}};
 }
 
-bool PeerCoordinator::due(Round round) const {
-  return round % eval_every_ == 0 || round == rounds_ || schedule_.due(round) || stopping_at(round);
+bool PeerCoordinator::due(Round round) const { return round % eval_every_ == 0 || saves(round); }
+
+bool PeerCoordinator::saves(Round round) const {
+  return round == rounds_ || schedule_.due(round) || stopping_at(round);
 }
 
 bool PeerCoordinator::stopping_at(Round round) const { return stopping_ && (!forced_ || round == *forced_); }
 
-// Whose model is wanted: everybody's, or one's where all have the same.
-std::vector<ClientId> PeerCoordinator::showing() const {
+// Whose model is wanted: everybody's, or one's where all have the same and nothing else is saved.
+std::vector<ClientId> PeerCoordinator::showing(Round round) const {
   std::vector<ClientId> here = members_.here();
-  if (needs_everybody_ && !here.empty()) here.resize(1);
+  if (needs_everybody_ && !(keeps_leftovers_ && saves(round)) && !here.empty()) here.resize(1);
   return here;
 }
 
@@ -234,14 +244,16 @@ SharedFloats PeerCoordinator::start_of(ClientId client) const {
 void PeerCoordinator::save(CheckpointWriter& writer) {
   writer.add_pod("version", version_);
   writer.add_floats("model", model_->values);
-  if (needs_everybody_) return;
+  if (needs_everybody_ && !keeps_leftovers_) return;
   for (const auto& [client, values] : states_) writer.add_floats(state_name(client), *values);
 }
 
 void PeerCoordinator::restore(const CheckpointReader& reader) {
   const auto floats = [&](const std::string& name) {
     const auto values = reader.floats(name);
-    if (values.size() != model_->values.size()) {
+    const std::size_t most =
+        (keeps_leftovers_ && name != "model" ? kMostPeerVectors : 1) * model_->values.size();
+    if (values.size() < model_->values.size() || values.size() > most) {
       throw FileError("checkpoint: " + name + " has " + std::to_string(values.size()) +
                       " floats, this model has " + std::to_string(model_->values.size()));
     }

@@ -18,6 +18,9 @@
 
 namespace gossamer {
 
+// As much as a peer may show, in vectors as long as the model: the model, and what compression leaves out.
+inline constexpr std::size_t kMostPeerVectors = 4;
+
 // What the coordinator of peers asks its driver to do, in order; Commit and Finish as in coordinator.h.
 struct Grant {
   Round round;                    // may begin
@@ -47,7 +50,8 @@ class PeerCoordinator final : public VersionedModel {
   PeerActions joined(ClientId client, Seconds now);
   PeerActions left(ClientId client, const std::string& reason, Seconds now);
   PeerActions reported(const PeerReport& report, Seconds now);
-  // A peer's model: `state` as encode_state() made it. A malformed one is a peer that leaves.
+  // A peer's model, and what else it keeps: `state` as encode_state() made it. A malformed one is a peer that
+  // leaves.
   PeerActions shown(const Frame& state, Seconds now);
   PeerActions committed(std::optional<double> accuracy, Seconds now);
   // Ends the run at a round that everybody can complete.
@@ -56,12 +60,14 @@ class PeerCoordinator final : public VersionedModel {
   bool is_running() const noexcept { return running_; }
   std::int64_t population() const noexcept { return members_.population(); }
   bool is_present(ClientId client) const { return members_.is_present(client); }
-  // What a peer begins with: its own model of the checkpoint, or the initial one.
+  // What a peer begins with: what it has shown before the checkpoint, or the initial model.
   SharedFloats start_of(ClientId client) const;
 
   Round version() const noexcept override { return version_; }
   const std::shared_ptr<const Parameters>& model() const noexcept override { return model_; }
-  bool can_save() const noexcept override { return states_round_ == version_; }
+  bool can_save() const noexcept override {
+    return states_round_ == version_ && (!keeps_leftovers_ || std::ssize(states_) == population());
+  }
   void save(CheckpointWriter& writer) override;
   void restore(const CheckpointReader& reader) override;
 
@@ -72,7 +78,8 @@ class PeerCoordinator final : public VersionedModel {
   };
 
   bool due(Round round) const;
-  std::vector<ClientId> showing() const;
+  bool saves(Round round) const;
+  std::vector<ClientId> showing(Round round) const;
   PeerActions grant_up_to(Round round);
   PeerActions go_on(Seconds now);
   PeerActions close_if_ready(Seconds now);
@@ -83,6 +90,7 @@ class PeerCoordinator final : public VersionedModel {
 
   const bool lockstep_;
   const bool needs_everybody_;  // and all have the same model
+  const bool keeps_leftovers_;  // each behind it what its compression has left out so far
   const std::string topology_;
   const Round rounds_, eval_every_;
   const std::int64_t min_size_;

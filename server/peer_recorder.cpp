@@ -20,9 +20,8 @@ void PeerRecorder::join(ClientId client) {
   PeerActions actions = coordinator_.joined(client, now_());
   if (coordinator_.is_running() && !std::exchange(began_, true)) {
     for (ClientId peer = 0; peer < coordinator_.population(); ++peer) {
-      const SharedFloats start = coordinator_.start_of(peer);
-      tell(peer, encode_model(run_id_, coordinator_.version(), peer, 0,
-                              {start.size(), {start.owner, std::as_bytes(start.values)}}));
+      tell(peer,
+           encode_model(run_id_, coordinator_.version(), peer, 0, as_they_are(coordinator_.start_of(peer))));
     }
   }
   perform(std::move(actions));

@@ -42,10 +42,15 @@ PeerSimulation::PeerSimulation(const Options& options, const FederatedData& data
       uniform_weights_(options.text("server.weighting") == "uniform"),
       topology_(topologies().make(options)),
       plan_(topology_->gossip_plan(static_cast<int>(options.integer("data.clients")))),
-      up_(up_compressors().make(options, *pool.clients().front()->model().layout())),
+      plain_(make_no_compressor(pool.clients().front()->model().layout()->size())),
       down_(down_compressors().make(options, *pool.clients().front()->model().layout())),
       wires_(devices_, options.integer("data.clients")),
       peers_(static_cast<std::size_t>(options.integer("data.clients"))) {
+  if (topology_->kind() == TopologyKind::all_reduce && options.text("compression.up") != "none") {
+    for (Rank rank = 0; rank < population(); ++rank)
+      means_.push_back(std::make_unique<CompressedMean>(options, *pool.clients().front()->model().layout(),
+                                                        *topology_, rank, static_cast<int>(population())));
+  }
   if (!algorithms().make(options)->exchanges_gradients()) return;
   if (pool.threads() < population()) throw std::logic_error("PeerSimulation: fewer threads than peers");
   const auto idle = [this](int turns) {
@@ -94,6 +99,11 @@ void PeerSimulation::hear(const Frame& frame) {
     case FrameType::model: {
       FloatBuffer values(header.elements);
       if (!read_floats(frame, values)) throw std::logic_error("simulation: a model to begin with");
+      if (!means_.empty()) {
+        const auto restored = means_[static_cast<std::size_t>(header.client)]->restore_leftovers(values);
+        if (!restored) throw RunError("the checkpoint: " + restored.fault().reason);
+        values.resize(pool_.clients().front()->model().layout()->size());
+      }
       one.model = PeerModel(std::move(values), 1.0 / static_cast<double>(population()));
       break;
     }
@@ -113,16 +123,18 @@ void PeerSimulation::hear(const Frame& frame) {
   }
 }
 
-Compressed PeerSimulation::encoded(const SharedFloats& values) {
-  Rng rng(seed_, Purpose::compression);
-  return down_->compress(values, {}, 0, rng);
+// `to` is `from` where all neighbours get the same.
+Compressed PeerSimulation::encoded(const SharedFloats& values, ClientId from, ClientId to,
+                                   Round round) const {
+  Rng rng = message_rng(seed_, from, to, round);
+  return down_->compress(values, {}, round, rng);
 }
 
 void PeerSimulation::begin_training(ClientId client) {
   Peer& one = peer(client);
   const Round round = one.completed + 1;
   const Frame model =
-      encode_model(run_id_, round, client, static_cast<std::uint64_t>(round), encoded(one.model.share()));
+      encode_model(run_id_, round, client, static_cast<std::uint64_t>(round), as_they_are(one.model.share()));
   // Not always on the same thread, but never on two at once.
   GradientExchange* exchange =
       exchanges_.empty() ? nullptr : exchanges_[static_cast<std::size_t>(client)].get();
@@ -165,7 +177,11 @@ void PeerSimulation::complete(ClientId client) {
 }
 
 void PeerSimulation::show(ClientId client) {
-  recorder_->take(encode_state(run_id_, client, peer(client).completed, peer(client).model.share()));
+  const PeerModel& model = peer(client).model;
+  const SharedFloats shown = means_.empty()
+                                 ? model.share()
+                                 : means_[static_cast<std::size_t>(client)]->with_leftovers(model.values());
+  recorder_->take(encode_state(run_id_, client, peer(client).completed, shown));
 }
 
 void PeerSimulation::round_in_lockstep(Round round) {
@@ -206,21 +222,51 @@ void PeerSimulation::sum_updates(const std::map<ClientId, CompressedUpdate>& upd
   const std::size_t count = peers_[0].model.values().size() + 1;
   std::vector<FloatBuffer> vectors;
   for (const auto& [client, update] : updates) {
-    const double weight = uniform_weights_ ? 1 : update.info.weight;
-    if (const auto filled = peer(client).model.fill(update, weight, *up_, vectors.emplace_back(count));
+    const double weight = uniform_weights_ || !means_.empty() ? 1 : update.info.weight;
+    if (const auto filled = peer(client).model.fill(update, weight, *plain_, vectors.emplace_back(count));
         !filled)
       return lose(client, filled.fault().reason);
   }
-  all_reduce_in_process(*topology_, std::vector<std::span<float>>(vectors.begin(), vectors.end()));
-  for (const auto& [client, update] : updates) {
-    Peer& one = peer(client);
-    one.model.add_mean(vectors[static_cast<std::size_t>(client)]);
-    const ExchangeBytes bytes =
-        all_reduce_bytes(*topology_, static_cast<Rank>(client), static_cast<int>(population()), count);
-    one.sent += bytes.sent;
-    one.received += bytes.received;
+  if (!means_.empty()) {
+    average_compressed(vectors, updates, round);
+  } else {
+    all_reduce_in_process(*topology_, std::vector<std::span<float>>(vectors.begin(), vectors.end()));
+    for (const auto& [client, update] : updates) {
+      const ExchangeBytes bytes =
+          all_reduce_bytes(*topology_, static_cast<Rank>(client), static_cast<int>(population()), count);
+      peer(client).sent += bytes.sent;
+      peer(client).received += bytes.received;
+    }
+    wires_.all_reduce(*topology_, count, round, ready_);
   }
-  wires_.all_reduce(*topology_, count, round, ready_);
+  for (const auto& [client, update] : updates)
+    peer(client).model.add_mean(vectors[static_cast<std::size_t>(client)]);
+}
+
+void PeerSimulation::average_compressed(std::vector<FloatBuffer>& vectors,
+                                        const std::map<ClientId, CompressedUpdate>& updates, Round round) {
+  std::vector<Routes> routes;
+  std::vector<MessageHandler*> handlers;
+  for (const auto& [client, update] : updates) {
+    const auto i = static_cast<std::size_t>(client);
+    const double weight = uniform_weights_ ? 1 : update.info.weight;
+    means_[i]->begin(std::span(vectors[i]).first(vectors[i].size() - 1), static_cast<float>(weight), round);
+    routes.push_back(means_[i]->routes());
+    handlers.push_back(means_[i].get());
+  }
+  std::vector<PeerWires::Message> messages;
+  const auto sent = [&](Rank from, Rank to, std::size_t bytes) {
+    peer(from).sent += bytes;
+    peer(to).received += bytes;
+    messages.push_back({from, to, bytes, ready_[static_cast<std::size_t>(from)]});
+  };
+  const auto ended = [&] { wires_.deliver(std::exchange(messages, {}), round, ready_); };
+  if (const auto exchanged = exchange_in_process(routes, handlers, sent, ended); !exchanged)
+    throw std::logic_error("simulation: " + exchanged.fault().reason);
+  for (const auto& mean : means_) {
+    if (const auto finished = mean->finish(); !finished)
+      throw std::logic_error("simulation: " + finished.fault().reason);
+  }
 }
 
 // The peers' updates are one and the same. On the virtual clock each step trains, then sums: nothing
@@ -232,7 +278,8 @@ void PeerSimulation::step_together(const std::map<ClientId, CompressedUpdate>& u
   for (const auto& [client, update] : updates) {
     const auto i = static_cast<std::size_t>(client);
     Peer& one = peers_[i];
-    if (!one.model.add(update, *up_)) throw std::logic_error("simulation: an update that was decoded before");
+    if (!one.model.add(update, *plain_))
+      throw std::logic_error("simulation: an update that was decoded before");
     const ExchangeBytes bytes = exchanges_[i]->take_bytes();
     one.sent += bytes.sent;
     one.received += bytes.received;
@@ -251,7 +298,7 @@ void PeerSimulation::mix_models(const std::map<ClientId, CompressedUpdate>& upda
                                 const std::vector<Seconds>& began) {
   const bool overlap = plan_->settings().overlap;
   const auto add = [&](ClientId client) {
-    const auto added = peer(client).model.add(updates.at(client), *up_);
+    const auto added = peer(client).model.add(updates.at(client), *plain_);
     if (!added) throw std::logic_error("simulation: an update that was decoded before");
   };
   std::map<ClientId, SharedFloats> own;
@@ -259,7 +306,7 @@ void PeerSimulation::mix_models(const std::map<ClientId, CompressedUpdate>& upda
   for (const auto& [client, update] : updates) {
     if (!overlap) add(client);
     own[client] = peer(client).model.share();
-    sent[client] = encoded(own[client]);
+    sent[client] = encoded(own[client], client, client, round);
   }
   std::vector<PeerWires::Message> messages;
   for (const auto& [client, update] : updates) {
@@ -309,13 +356,15 @@ void PeerSimulation::handle(Event event) {
     case EventKind::trained: {
       const auto update = trained(event.peer);
       if (!update) return;
-      if (const auto added = one.model.add(*update, *up_); !added)
+      if (const auto added = one.model.add(*update, *plain_); !added)
         return lose(event.peer, added.fault().reason);
       const auto other = plan_->partner(static_cast<Rank>(event.peer), one.completed + 1,
                                         [this](Rank rank) { return !peer(rank).is_lost; });
       if (!other) return go_on(event.peer);
       const bool asks = plan_->settings().method == GossipMethod::pairwise;
-      post(EventKind::share, event.peer, *other, one.model.share(), asks ? 0 : one.model.halve_weight());
+      const double weight = asks ? 0 : one.model.halve_weight();
+      post(EventKind::share, event.peer, *other,
+           encoded(one.model.share(), event.peer, *other, one.completed + 1), weight);
       if (!asks) go_on(event.peer);
       return;
     }
@@ -326,32 +375,32 @@ void PeerSimulation::handle(Event event) {
           go_on(event.from);
         return;
       }
-      const Compressed content = encoded(event.values);
-      one.received += share_bytes(content);
+      one.received += share_bytes(event.content);
       if (plan_->settings().method == GossipMethod::go_sgd) {
-        if (!one.model.absorb(content, event.weight, *down_))
+        if (!one.model.absorb(event.content, event.weight, *down_))
           throw std::logic_error("simulation: a model that cannot be absorbed");
         return;
       }
-      auto half = one.model.take_half(content, *down_);
+      auto half = one.model.half_difference(event.content, *down_);
       if (!half) throw std::logic_error("simulation: a model that cannot be averaged");
-      return post(EventKind::difference, event.peer, event.from, std::move(half).value(), 0);
+      Compressed difference = encoded(half.value(), event.peer, event.from, peer(event.from).completed + 1);
+      if (!one.model.take(difference, *down_)) throw std::logic_error("simulation: a difference");
+      return post(EventKind::difference, event.peer, event.from, std::move(difference), 0);
     }
     case EventKind::difference: {
       if (one.is_lost) return;
-      const Compressed content = encoded(event.values);
-      one.received += share_bytes(content);
-      if (!one.model.give(content, *down_)) throw std::logic_error("simulation: a difference");
+      one.received += share_bytes(event.content);
+      if (!one.model.give(event.content, *down_)) throw std::logic_error("simulation: a difference");
       return go_on(event.peer);
     }
   }
 }
 
-void PeerSimulation::post(EventKind kind, ClientId from, ClientId to, SharedFloats values, double weight) {
-  const std::size_t bytes = share_bytes(encoded(values));
+void PeerSimulation::post(EventKind kind, ClientId from, ClientId to, Compressed content, double weight) {
+  const std::size_t bytes = share_bytes(content);
   peer(from).sent += bytes;
   const Seconds time = wires_.deliver({from, to, bytes, now_}, peer(from).completed + 1);
-  events_[{time, order_++}] = Event{kind, to, from, weight, std::move(values)};
+  events_[{time, order_++}] = Event{kind, to, from, weight, std::move(content)};
 }
 
 // The round is complete, its exchange included.
@@ -363,7 +412,10 @@ void PeerSimulation::go_on(ClientId client) {
 std::vector<PeerSimulation::InFlight> PeerSimulation::in_flight() const {
   std::vector<InFlight> messages;
   for (const auto& [due, event] : events_) {
-    if (event.kind == EventKind::share) messages.push_back({event.values, event.weight});
+    if (event.kind != EventKind::share) continue;
+    FloatBuffer values(event.content.elements);
+    if (!down_->decompress(event.content, values)) throw std::logic_error("simulation: a model on its way");
+    messages.push_back({SharedFloats::of(std::move(values)), event.weight});
   }
   return messages;
 }

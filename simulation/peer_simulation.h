@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/compressed_mean.h"
 #include "client/peer_model.h"
 #include "client/trainers/gradient_exchange.h"
 #include "server/peer_recorder.h"
@@ -64,7 +65,7 @@ class PeerSimulation {
     ClientId peer = 0;  // where it happens
     ClientId from = 0;
     double weight = 0;
-    SharedFloats values;
+    Compressed content;
   };
 
   Peer& peer(ClientId client) { return peers_[static_cast<std::size_t>(client)]; }
@@ -77,10 +78,12 @@ class PeerSimulation {
   void lose(ClientId client, const std::string& reason);
   void complete(ClientId client);
   void show(ClientId client);
-  Compressed encoded(const SharedFloats& values);
+  Compressed encoded(const SharedFloats& values, ClientId from, ClientId to, Round round) const;
 
   void round_in_lockstep(Round round);
   void sum_updates(const std::map<ClientId, CompressedUpdate>& updates, Round round);
+  void average_compressed(std::vector<FloatBuffer>& vectors,
+                          const std::map<ClientId, CompressedUpdate>& updates, Round round);
   void step_together(const std::map<ClientId, CompressedUpdate>& updates, Round round,
                      const std::vector<Seconds>& began);
   void mix_models(const std::map<ClientId, CompressedUpdate>& updates, Round round,
@@ -89,7 +92,7 @@ class PeerSimulation {
   void go_freely(const std::function<void()>& look_for_stop);
   void start(ClientId client);
   void handle(Event event);
-  void post(EventKind kind, ClientId from, ClientId to, SharedFloats values, double weight);
+  void post(EventKind kind, ClientId from, ClientId to, Compressed content, double weight);
   void go_on(ClientId client);
 
   const Options& options_;
@@ -101,12 +104,14 @@ class PeerSimulation {
   bool lockstep_, uniform_weights_;
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<GossipPlan> plan_;
-  std::unique_ptr<Compressor> up_, down_;
+  std::unique_ptr<Compressor> plain_, down_;
   PeerWires wires_;
   std::atomic<bool> broken_{false};  // a peer's training threw, for which the others would wait
   // By client; empty where peers exchange no gradients.
   std::vector<std::unique_ptr<GradientExchange>> exchanges_;
   std::vector<std::unique_ptr<AllReduce>> sums_;
+  // By client; empty where sums travel as 32-bit floats.
+  std::vector<std::unique_ptr<CompressedMean>> means_;
   std::vector<Peer> peers_;
   std::vector<Seconds> ready_;  // when each peer has completed its last round
   std::map<Round, Seconds> granted_;

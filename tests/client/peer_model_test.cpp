@@ -6,14 +6,10 @@
 #include <cmath>
 
 #include "comms/topologies/topology.h"
-#include "compression/methods.h"
+#include "compression/compressor.h"
 
 namespace gossamer {
 namespace {
-
-Compressed compressed(const SharedFloats& values) {
-  return {values.size(), {values.owner, std::as_bytes(values.values)}};
-}
 
 constexpr std::size_t kFloats = 40;
 
@@ -57,7 +53,7 @@ void mix_all(std::vector<PeerModel>& models, const GossipPlan& plan, Round round
     const auto row = plan.row(self, round);
     std::map<ClientId, Compressed> arrived;
     for (const MixingWeight& entry : row) {
-      if (entry.peer != self) arrived[entry.peer] = compressed(sent[static_cast<std::size_t>(entry.peer)]);
+      if (entry.peer != self) arrived[entry.peer] = as_they_are(sent[static_cast<std::size_t>(entry.peer)]);
     }
     const auto index = static_cast<std::size_t>(self);
     ASSERT_EQ(models[index].mix(row, self, sent[index].values, arrived, *none), 0U);
@@ -141,37 +137,62 @@ TEST(PeerModel, WhoIsMissingCountsAsOneself) {
   auto models = random_models(3);
   const SharedFloats own = models[1].share(), other = models[0].share();
   const std::vector<MixingWeight> row{{0, 0.25}, {1, 0.5}, {2, 0.25}};
-  ASSERT_EQ(models[1].mix(row, 1, own.values, {{0, compressed(other)}}, *none), 0U);
+  ASSERT_EQ(models[1].mix(row, 1, own.values, {{0, as_they_are(other)}}, *none), 0U);
   for (std::size_t i = 0; i < kFloats; ++i)
     EXPECT_FLOAT_EQ(models[1].values()[i], 0.25F * other.values[i] + 0.75F * own.values[i]);
 }
 
-// Questions and answers cross, and models move in between: the sum over models and answers on their way
-// stays.
-TEST(PeerModel, PairwiseAveragingConservesTheSumWithMessagesInFlight) {
-  const auto none = make_no_compressor(0);
-  auto models = random_models(2);
-  const auto before = sums_of(models);
-  const double apart = distance(models);
-  const SharedFloats question0 = models[0].share(), question1 = models[1].share();
-  const auto answer0 = models[1].take_half(compressed(question0), *none);
-  const auto answer1 = models[0].take_half(compressed(question1), *none);
-  ASSERT_TRUE(answer0.ok() && answer1.ok());
-  auto sums = sums_of(models);
-  for (std::size_t i = 0; i < kFloats; ++i)
-    EXPECT_NEAR(sums[i] - answer0.value().values[i] - answer1.value().values[i], before[i], 1e-5);
-  ASSERT_TRUE(models[0].give(compressed(answer0.value()), *none).ok());
-  ASSERT_TRUE(models[1].give(compressed(answer1.value()), *none).ok());
-  sums = sums_of(models);
-  for (std::size_t i = 0; i < kFloats; ++i) EXPECT_NEAR(sums[i], before[i], 1e-5);
-  EXPECT_NEAR(distance(models), apart, 1e-4);  // both went all the way: they have changed places
+// The half of a difference, as it is sent and as whoever was asked has taken it.
+Compressed answer_of(PeerModel& asked, const PeerModel& asker, const Compressor& down) {
+  Rng rng(1, Purpose::compression);
+  const auto half = asked.half_difference(down.compress(asker.share(), {}, 0, rng), down);
+  EXPECT_TRUE(half.ok());
+  Compressed answer = down.compress(half.value(), {}, 0, rng);
+  EXPECT_TRUE(asked.take(answer, down).ok());
+  return answer;
+}
 
-  // One question alone leaves both with the mean.
-  const auto answer = models[1].take_half(compressed(models[0].share()), *none);
-  ASSERT_TRUE(models[0].give(compressed(answer.value()), *none).ok());
-  EXPECT_LT(distance(models), 1e-5);
-  sums = sums_of(models);
-  for (std::size_t i = 0; i < kFloats; ++i) EXPECT_NEAR(sums[i], before[i], 1e-5);
+std::unique_ptr<Compressor> model_compressor(const std::string& name) {
+  auto schema = std::make_shared<OptionSchema>();
+  add_compression_options(*schema);
+  Options options(schema);
+  options.set("compression.down", name);
+  options.set("compression.min_size", "0");
+  return down_compressors().make(
+      options, ParameterLayout({{"w", {static_cast<std::int64_t>(kFloats)}, 0, 0, TensorRole::parameter}}));
+}
+
+// Questions and answers cross, and models move in between: the sum over models and answers on their way
+// stays, whatever compression leaves out of either.
+TEST(PeerModel, PairwiseAveragingConservesTheSumWithMessagesInFlight) {
+  for (const char* name : {"none", "fp16", "int8"}) {
+    const auto down = model_compressor(name);
+    auto models = random_models(2);
+    const auto before = sums_of(models);
+    const double apart = distance(models);
+    const PeerModel asker0(FloatBuffer(models[0].values().begin(), models[0].values().end()));
+    const PeerModel asker1(FloatBuffer(models[1].values().begin(), models[1].values().end()));
+    const Compressed answer0 = answer_of(models[1], asker0, *down);
+    const Compressed answer1 = answer_of(models[0], asker1, *down);
+    FloatBuffer on_the_way(kFloats, 0.0F);
+    ASSERT_TRUE(down->decompress_add(answer0, 1, on_the_way).ok());
+    ASSERT_TRUE(down->decompress_add(answer1, 1, on_the_way).ok());
+    auto sums = sums_of(models);
+    for (std::size_t i = 0; i < kFloats; ++i) EXPECT_NEAR(sums[i] - on_the_way[i], before[i], 1e-5);
+    ASSERT_TRUE(models[0].give(answer0, *down).ok());
+    ASSERT_TRUE(models[1].give(answer1, *down).ok());
+    sums = sums_of(models);
+    for (std::size_t i = 0; i < kFloats; ++i) EXPECT_NEAR(sums[i], before[i], 1e-5);
+    // Both went all the way: they have changed places.
+    EXPECT_NEAR(distance(models), apart, name == std::string("none") ? 1e-4 : 0.02 * apart);
+
+    // One question alone leaves both with the mean.
+    const PeerModel asker(FloatBuffer(models[0].values().begin(), models[0].values().end()));
+    ASSERT_TRUE(models[0].give(answer_of(models[1], asker, *down), *down).ok());
+    EXPECT_LT(distance(models), name == std::string("none") ? 1e-5 : 0.02 * apart);
+    sums = sums_of(models);
+    for (std::size_t i = 0; i < kFloats; ++i) EXPECT_NEAR(sums[i], before[i], 1e-5);
+  }
 }
 
 TEST(PeerModel, GoSgdConservesWeightAndWeightedSumWithMessagesInFlight) {
@@ -195,7 +216,7 @@ TEST(PeerModel, GoSgdConservesWeightAndWeightedSumWithMessagesInFlight) {
     // In any order, up to six on their way.
     while (!messages.empty() && (messages.size() > 6 || rng.below(2) == 0)) {
       const auto next = messages.begin() + static_cast<std::ptrdiff_t>(rng.below(messages.size()));
-      ASSERT_TRUE(models[next->to].absorb(compressed(next->values), next->weight, *none).ok());
+      ASSERT_TRUE(models[next->to].absorb(as_they_are(next->values), next->weight, *none).ok());
       messages.erase(next);
     }
     double weights = 0;
@@ -215,8 +236,9 @@ TEST(PeerModel, WhatIsMalformedChangesNothing) {
   const auto none = make_no_compressor(0);
   auto models = random_models(2);
   const FloatBuffer before(models[0].values().begin(), models[0].values().end());
-  const Compressed shorter = compressed(SharedFloats::of(FloatBuffer(kFloats - 1)));
-  EXPECT_FALSE(models[0].take_half(shorter, *none).ok());
+  const Compressed shorter = as_they_are(SharedFloats::of(FloatBuffer(kFloats - 1)));
+  EXPECT_FALSE(models[0].half_difference(shorter, *none).ok());
+  EXPECT_FALSE(models[0].take(shorter, *none).ok());
   EXPECT_FALSE(models[0].give(shorter, *none).ok());
   EXPECT_FALSE(models[0].absorb(shorter, 0.5, *none).ok());
   const std::vector<MixingWeight> row{{0, 0.5}, {1, 0.5}};
@@ -230,7 +252,7 @@ TEST(PeerModel, WhatWasSharedStaysAsItWas) {
   auto models = random_models(2);
   const SharedFloats shared = models[0].share();
   const FloatBuffer before(shared.values.begin(), shared.values.end());
-  ASSERT_TRUE(models[0].give(compressed(models[1].share()), *none).ok());
+  ASSERT_TRUE(models[0].give(as_they_are(models[1].share()), *none).ok());
   EXPECT_EQ(FloatBuffer(shared.values.begin(), shared.values.end()), before);
   EXPECT_NE(FloatBuffer(models[0].values().begin(), models[0].values().end()), before);
 }

@@ -57,7 +57,20 @@ INSTANTIATE_TEST_SUITE_P(
         Lockstep{"d_psgd_overlap",
                  {"--topology.name", "gossip", "--topology.gossip.overlap", "--topology.graph", "complete"},
                  true},
-        Lockstep{"pairwise", {"--topology.name", "gossip", "--topology.gossip.method", "pairwise"}, true}),
+        Lockstep{"pairwise", {"--topology.name", "gossip", "--topology.gossip.method", "pairwise"}, true},
+        Lockstep{
+            "ring_top_k",
+            {"--topology.name", "ring", "--compression.up", "top_k", "--data.partition", "quantity_skew"},
+            false},
+        Lockstep{
+            "ring_one_bit_gathered",
+            {"--topology.name", "ring", "--compression.up", "one_bit", "--compression.all_reduce", "gather"},
+            false},
+        Lockstep{"all_to_all_qsgd", {"--topology.name", "all_to_all", "--compression.up", "qsgd"}, false},
+        Lockstep{"d_psgd_int8",
+                 {"--topology.name", "gossip", "--compression.down", "int8", "--compression.int8.rounding",
+                  "stochastic"},
+                 true}),
     [](const auto& tested) { return tested.param.name; });
 
 TEST(Peers, MpisOwnSumGivesTheRingsModelUpToRounding) {

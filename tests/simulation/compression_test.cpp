@@ -62,10 +62,17 @@ TEST(SimulatedCompression, WhatCannotWorkIsRefused) {
     return std::string();
   };
   using ::testing::HasSubstr;
-  EXPECT_THAT(said({{"compression.up", "one_bit"}, {"topology.name", "ring"}}),
-              HasSubstr("topology.name = ring"));
-  EXPECT_THAT(said({{"compression.down", "fp16"}, {"topology.name", "gossip"}}),
-              HasSubstr("compression.down"));
+  EXPECT_THAT(said({{"compression.down", "fp16"}, {"topology.name", "ring"}}),
+              HasSubstr("topology.name = ring sends updates only"));
+  EXPECT_THAT(said({{"compression.up", "fp16"}, {"topology.name", "gossip"}}),
+              HasSubstr("use compression.down"));
+  EXPECT_THAT(said({{"compression.up", "fp16"}, {"topology.name", "ring"}, {"algorithm.name", "sync_sgd"}}),
+              HasSubstr("sync_sgd means compression.up = none"));
+  EXPECT_THAT(said({{"compression.all_reduce", "gather"}}), HasSubstr("sums nothing among peers"));
+  EXPECT_THAT(said({{"compression.up", "fp16"},
+                    {"topology.name", "all_to_all"},
+                    {"compression.all_reduce", "reduce_scatter"}}),
+              HasSubstr("passes no chunks around; use gather"));
   EXPECT_THAT(said({{"compression.down", "one_bit"}}), HasSubstr("none, fp16, bf16, int8"));
   EXPECT_THAT(said({{"compression.up", "top_k"}, {"sync.late", "finish"}}), HasSubstr("sync.late = cancel"));
   EXPECT_THAT(said({{"compression.top_k.density", "0.1"}}), HasSubstr("compression.up = top_k"));

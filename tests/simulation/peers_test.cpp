@@ -146,9 +146,18 @@ TEST(PeerSimulation, VirtualTimeFollowsTheRoutes) {
 }
 
 TEST(PeerSimulation, AResumedRunEndsWithTheSameModel) {
-  for (const char* topology : {"ring", "gossip"}) {
-    const Keys keys =
-        kSmall + Keys{{"topology.name", topology}, {"run.rounds", "9"}, {"server.checkpoint_every", "1"}};
+  const std::vector<Keys> ways{
+      {{"topology.name", "ring"}},
+      {{"topology.name", "gossip"}},
+      {{"topology.name", "ring"}, {"compression.up", "top_k"}, {"run.eval_every", "4"}},
+      {{"topology.name", "all_to_all"}, {"compression.up", "one_bit"}},
+      {{"topology.name", "gossip"},
+       {"compression.down", "int8"},
+       {"compression.int8.rounding", "stochastic"}},
+  };
+  for (const Keys& way : ways) {
+    const std::string topology = way.at("topology.name");
+    const Keys keys = kSmall + way + Keys{{"run.rounds", "9"}, {"server.checkpoint_every", "1"}};
     const TemporaryFolder folder;
     const PeerOutcome straight = simulate_peers_in(folder, keys);
     const PeerOutcome stopped = simulate_peers_in(folder, keys, 2, 3);

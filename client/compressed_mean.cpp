@@ -1,0 +1,188 @@
+#include "client/compressed_mean.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "core/error.h"
+
+namespace gossamer {
+namespace {
+
+// Before the payload of each message: the weight of what is in it.
+constexpr std::size_t kWeightBytes = sizeof(float);
+
+// With every float sent by its index, too: two bits a float at most (compression/sparse_indices.h).
+std::size_t most_message_bytes(std::size_t floats) {
+  constexpr std::size_t kSlack = 65'536;
+  return kWeightBytes + floats * sizeof(float) + floats / 4 + kSlack;
+}
+
+bool can_scatter(const Topology& topology, const ParameterLayout& layout, int world_size) {
+  return world_size > 1 && topology.all_reduce_routes(0, world_size).back().chunks == world_size &&
+         2 * static_cast<std::size_t>(world_size) <= layout.parameter_count();
+}
+
+// What all ranks together send, by form.
+CompressedMeanCost cost_of(const Options& options, const ParameterLayout& layout, int world_size,
+                           bool reduce_scatter) {
+  const ShardPlan plan(layout, reduce_scatter ? world_size : 1);
+  CompressedMeanCost cost{reduce_scatter, 0, true};
+  for (std::size_t s = 0; s < plan.shards(); ++s) {
+    const auto payload = up_compressors().make(options, plan.layout(s))->payload_bytes();
+    cost.known = cost.known && payload;
+    cost.bytes += kMessagePrefixBytes + kWeightBytes + payload.value_or(plan.range(s).size * sizeof(float));
+  }
+  const auto peers = static_cast<std::size_t>(world_size);
+  cost.bytes *= (peers - 1) * (reduce_scatter ? 2 : peers);
+  return cost;
+}
+
+}  // namespace
+
+CompressedMeanCost cost_of_compressed_mean(const Options& options, const ParameterLayout& layout,
+                                           const Topology& topology, int world_size) {
+  const std::string& form = options.text("compression.all_reduce");
+  const bool possible = can_scatter(topology, layout, world_size);
+  if (form == "reduce_scatter" && !possible)
+    throw ConfigError("compression.all_reduce = reduce_scatter: topology.name = " +
+                      options.text("topology.name") + " with data.clients = " + std::to_string(world_size) +
+                      " does not pass chunks of this model around; use gather");
+  const CompressedMeanCost gather = cost_of(options, layout, world_size, false);
+  if (!possible || form == "gather") return gather;
+  const CompressedMeanCost scatter = cost_of(options, layout, world_size, true);
+  return form == "reduce_scatter" || scatter.bytes < gather.bytes ? scatter : gather;
+}
+
+CompressedMean::CompressedMean(const Options& options, const ParameterLayout& layout,
+                               const Topology& topology, Rank self, int world_size)
+    : self_(self),
+      seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
+      messages_(static_cast<std::size_t>(world_size)) {
+  if (topology.kind() != TopologyKind::all_reduce)
+    throw std::logic_error("CompressedMean: this topology is no all-reduce");
+  const bool scatter = cost_of_compressed_mean(options, layout, topology, world_size).reduce_scatter;
+  const ShardPlan plan(layout, scatter ? world_size : 1);
+  std::size_t state_floats = 0;
+  for (std::size_t s = 0; s < plan.shards(); ++s) {
+    const ShardPlan::Range range = plan.range(s);
+    chunks_.push_back(
+        {up_compressors().make(options, plan.layout(s)), range.begin, range.size, state_floats, 0});
+    state_floats += chunks_.back().compressor->state_floats();
+    most_bytes_ = std::max(most_bytes_, most_message_bytes(range.size));
+  }
+  state_.assign(state_floats, 0.0F);
+  routes_ = scatter ? topology.all_reduce_routes(self, world_size).back()
+                    : topology.gather_routes(self, world_size);
+  if (scatter) reducing_stages_ = static_cast<std::size_t>(world_size - 1);
+}
+
+void CompressedMean::begin(std::span<float> vector, float weight, Round round) {
+  vector_ = vector;
+  weight_ = weight;
+  round_ = round;
+  rng_.emplace(seed_, Purpose::compression, static_cast<std::uint64_t>(self_),
+               static_cast<std::uint64_t>(round));
+  for (Chunk& chunk : chunks_) chunk.weight = weight;
+  std::ranges::fill(messages_, SharedBytes());
+  if (!is_reduce_scatter()) messages_[static_cast<std::size_t>(self_)] = encode(chunks_.front());
+}
+
+SharedBytes CompressedMean::outgoing(std::size_t stage, const Send& send) {
+  const auto number = static_cast<std::size_t>(send.chunk);
+  if (!is_reduce_scatter()) return messages_[number];
+  Chunk& chunk = chunks_[number];
+  if (stage < reducing_stages_) return encode(chunk);
+  SharedBytes& complete = messages_[number];
+  if (complete.size() == 0) {
+    complete = encode(chunk);
+    const auto decoded =
+        chunk.compressor->decompress(decode(chunk, complete).value().content, values_of(chunk));
+    if (!decoded) throw std::logic_error("CompressedMean: " + decoded.fault().reason);
+  }
+  return complete;
+}
+
+Result<std::monostate> CompressedMean::take(std::size_t, const Receive& receive, SharedBytes message) {
+  const auto number = static_cast<std::size_t>(receive.chunk);
+  if (!is_reduce_scatter()) {
+    messages_[number] = std::move(message);
+    return std::monostate{};
+  }
+  Chunk& chunk = chunks_[number];
+  const auto decoded = decode(chunk, message);
+  if (!decoded) return decoded.fault();
+  const std::span<float> values = values_of(chunk);
+  if (receive.combine == Combine::copy) {
+    messages_[number] = std::move(message);
+    return chunk.compressor->decompress(decoded.value().content, values);
+  }
+  const float total = chunk.weight + decoded.value().weight;
+  const float own = total > 0 ? chunk.weight / total : 0;
+  for (float& x : values) x *= own;
+  chunk.weight = total;
+  return chunk.compressor->decompress_add(decoded.value().content,
+                                          total > 0 ? decoded.value().weight / total : 0, values);
+}
+
+Result<std::monostate> CompressedMean::finish() {
+  if (is_reduce_scatter()) return std::monostate{};
+  const Chunk& whole = chunks_.front();
+  std::vector<Content> contents;
+  float total = 0;
+  const auto of_rank = [](std::size_t rank, const Fault& fault) {
+    return Fault{fault.kind, "rank " + std::to_string(rank) + ": " + fault.reason, static_cast<Rank>(rank)};
+  };
+  for (std::size_t rank = 0; rank < messages_.size(); ++rank) {
+    auto decoded = decode(whole, messages_[rank]);
+    if (!decoded) return of_rank(rank, decoded.fault());
+    total += decoded.value().weight;
+    contents.push_back(std::move(decoded).value());
+  }
+  std::ranges::fill(vector_, 0.0F);
+  for (std::size_t rank = 0; rank < contents.size() && total > 0; ++rank) {
+    const auto added =
+        whole.compressor->decompress_add(contents[rank].content, contents[rank].weight / total, vector_);
+    if (!added) return of_rank(rank, added.fault());
+  }
+  return std::monostate{};
+}
+
+SharedFloats CompressedMean::with_leftovers(std::span<const float> model) const {
+  FloatBuffer both(model.begin(), model.end());
+  both.insert(both.end(), state_.begin(), state_.end());
+  return SharedFloats::of(std::move(both));
+}
+
+// A run begins with the model alone.
+Result<std::monostate> CompressedMean::restore_leftovers(std::span<const float> model_and_leftovers) {
+  const std::size_t model = chunks_.back().begin + chunks_.back().size;
+  if (model_and_leftovers.size() == model) return std::monostate{};
+  if (model_and_leftovers.size() != model + state_.size())
+    return malformed("a model with " + std::to_string(model_and_leftovers.size() - model) +
+                     " floats behind it where " + std::to_string(state_.size()) + " were expected");
+  std::ranges::copy(model_and_leftovers.subspan(model), state_.begin());
+  return std::monostate{};
+}
+
+SharedBytes CompressedMean::encode(Chunk& chunk) {
+  const std::span<float> state = std::span(state_).subspan(chunk.state, chunk.compressor->state_floats());
+  const Compressed compressed = chunk.compressor->compress({nullptr, values_of(chunk)}, state, round_, *rng_);
+  ByteBuffer message(kWeightBytes + compressed.payload.size());
+  std::memcpy(message.data(), &chunk.weight, kWeightBytes);
+  std::ranges::copy(compressed.payload.bytes, message.begin() + kWeightBytes);
+  return SharedBytes::of(std::move(message));
+}
+
+Result<CompressedMean::Content> CompressedMean::decode(const Chunk& chunk, const SharedBytes& message) {
+  float weight;
+  if (message.size() < sizeof weight) return malformed("a message without a weight");
+  std::memcpy(&weight, message.bytes.data(), sizeof weight);
+  if (!(weight >= 0 && std::isfinite(weight))) return malformed("a weight that is none");
+  return Content{weight, {chunk.size, {message.owner, message.bytes.subspan(kWeightBytes)}}};
+}
+
+}  // namespace gossamer

@@ -1,0 +1,261 @@
+// Means of updates that travel compressed, among any number of ranks, in both forms.
+#include "client/compressed_mean.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <map>
+
+#include "core/error.h"
+
+namespace gossamer {
+namespace {
+
+using Keys = std::map<std::string, std::string>;
+
+constexpr std::size_t kUpdateFloats = 1003;
+
+ParameterLayout layout() {
+  return ParameterLayout({{"first", {30, 20}, 0, 0, TensorRole::parameter},
+                          {"second", {400}, 0, 0, TensorRole::parameter},
+                          {"running", {3}, 0, 0, TensorRole::buffer}});
+}
+
+Options options_of(const Keys& keys) {
+  auto schema = std::make_shared<OptionSchema>();
+  schema->add(integer_option("run.seed", 1, ""));
+  add_methods(*schema, topologies().describe());
+  add_compression_options(*schema);
+  Options options(schema);
+  options.set("topology.name", "ring");
+  options.set("compression.min_size", "8");
+  for (const auto& [key, value] : keys) options.set(key, value);
+  return options;
+}
+
+// As many ranks as there are weights, in one process.
+class Ring {
+ public:
+  Ring(const Keys& keys, std::vector<float> weights)
+      : options_(options_of(keys)), topology_(topologies().make(options_)), weights_(std::move(weights)) {
+    for (std::size_t rank = 0; rank < weights_.size(); ++rank)
+      means_.push_back(std::make_unique<CompressedMean>(options_, layout(), *topology_,
+                                                        static_cast<Rank>(rank), std::ssize(weights_)));
+  }
+
+  // The mean that every rank has of these vectors.
+  FloatBuffer mean_of(std::vector<FloatBuffer> vectors, Round round) {
+    std::vector<Routes> routes;
+    std::vector<MessageHandler*> handlers;
+    for (std::size_t rank = 0; rank < means_.size(); ++rank) {
+      means_[rank]->begin(vectors[rank], weights_[rank], round);
+      routes.push_back(means_[rank]->routes());
+      handlers.push_back(means_[rank].get());
+    }
+    bytes_ = 0;
+    const auto count = [this](Rank, Rank, std::size_t bytes) { bytes_ += bytes; };
+    EXPECT_TRUE(exchange_in_process(routes, handlers, count, [] {}).ok());
+    for (std::size_t rank = 0; rank < means_.size(); ++rank) {
+      EXPECT_TRUE(means_[rank]->finish().ok());
+      EXPECT_EQ(vectors[rank], vectors[0]) << "rank " << rank;
+    }
+    return vectors[0];
+  }
+
+  std::size_t bytes() const { return bytes_; }
+  CompressedMean& rank(std::size_t rank) { return *means_[rank]; }
+  // What a rank has left out of each float.
+  FloatBuffer leftovers(std::size_t rank) const {
+    const SharedFloats both = means_[rank]->with_leftovers(FloatBuffer(kUpdateFloats, 0.0F));
+    return {both.values.begin() + kUpdateFloats, both.values.end()};
+  }
+  CompressedMeanCost cost() const {
+    return cost_of_compressed_mean(options_, layout(), *topology_, static_cast<int>(weights_.size()));
+  }
+
+ private:
+  Options options_;
+  std::unique_ptr<Topology> topology_;
+  std::vector<float> weights_;
+  std::vector<std::unique_ptr<CompressedMean>> means_;
+  std::size_t bytes_ = 0;
+};
+
+std::vector<FloatBuffer> random_updates(std::size_t ranks, std::uint64_t seed) {
+  std::vector<FloatBuffer> vectors;
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    Rng rng(seed, Purpose::test, rank);
+    FloatBuffer& vector = vectors.emplace_back(kUpdateFloats);
+    for (float& x : vector) x = static_cast<float>(rng.normal());
+  }
+  return vectors;
+}
+
+std::vector<float> weights_of(std::size_t ranks) {
+  std::vector<float> weights;
+  for (std::size_t rank = 0; rank < ranks; ++rank) weights.push_back(static_cast<float>(100 + 37 * rank));
+  return weights;
+}
+
+FloatBuffer exact_mean(const std::vector<FloatBuffer>& vectors, const std::vector<float>& weights) {
+  FloatBuffer mean(kUpdateFloats);
+  for (std::size_t i = 0; i < kUpdateFloats; ++i) {
+    double sum = 0, total = 0;
+    for (std::size_t rank = 0; rank < vectors.size(); ++rank) {
+      sum += static_cast<double>(weights[rank]) * vectors[rank][i];
+      total += weights[rank];
+    }
+    mean[i] = static_cast<float>(sum / total);
+  }
+  return mean;
+}
+
+const Keys kLossless{
+    {"compression.up", "top_k"}, {"compression.top_k.density", "1"}, {"compression.error_feedback", "off"}};
+Keys operator+(Keys left, const Keys& right) {
+  for (const auto& [key, value] : right) left[key] = value;
+  return left;
+}
+
+TEST(CompressedMean, WhatLosesNothingGivesTheMean) {
+  for (const char* form : {"gather", "reduce_scatter"}) {
+    for (std::size_t ranks = 2; ranks <= 9; ++ranks) {
+      const auto weights = weights_of(ranks);
+      Ring ring(kLossless + Keys{{"compression.all_reduce", form}}, weights);
+      const auto vectors = random_updates(ranks, ranks);
+      const FloatBuffer mean = ring.mean_of(vectors, 1), exact = exact_mean(vectors, weights);
+      for (std::size_t i = 0; i < kUpdateFloats; ++i)
+        ASSERT_NEAR(mean[i], exact[i], 2e-6) << form << ' ' << ranks;
+    }
+  }
+}
+
+TEST(CompressedMean, EveryMethodEndsAlikeEverywhereAndNotFarOff) {
+  for (const char* form : {"gather", "reduce_scatter"}) {
+    for (const char* method : {"fp16", "bf16", "int8", "qsgd"}) {
+      const auto weights = weights_of(4);
+      Ring ring({{"compression.up", method}, {"compression.all_reduce", form}}, weights);
+      const auto vectors = random_updates(4, 3);
+      const FloatBuffer mean = ring.mean_of(vectors, 1), exact = exact_mean(vectors, weights);
+      double error = 0, size = 0;
+      for (std::size_t i = 0; i < kUpdateFloats; ++i) {
+        error += std::pow(mean[i] - exact[i], 2);
+        size += std::pow(exact[i], 2);
+      }
+      EXPECT_LT(error, 0.1 * size) << form << ' ' << method;
+      // What travels as it is: here the buffer.
+      for (std::size_t i = 1000; i < kUpdateFloats; ++i) EXPECT_NEAR(mean[i], exact[i], 1e-6);
+    }
+  }
+}
+
+// With equal weights what was left out of a mean of h of p ranks is h / p of it missing in the whole. Who was
+// how far along with a chunk follows from the ring: chunk c is begun by rank c.
+TEST(CompressedMean, WhatIsLeftOutIsWhatIsMissing) {
+  constexpr std::size_t kRanks = 4;
+  for (const char* method : {"one_bit", "top_k"}) {
+    for (const bool scatter : {false, true}) {
+      Ring ring({{"compression.up", method},
+                 {"compression.all_reduce", scatter ? "reduce_scatter" : "gather"},
+                 {"compression.min_size", "0"}},
+                std::vector<float>(kRanks, 5));
+      std::vector<double> missing(kUpdateFloats);
+      for (Round round = 1; round <= 15; ++round) {
+        const auto vectors = random_updates(kRanks, static_cast<std::uint64_t>(round));
+        const FloatBuffer exact = exact_mean(vectors, std::vector<float>(kRanks, 5));
+        const FloatBuffer mean = ring.mean_of(vectors, round);
+        for (std::size_t i = 0; i < kUpdateFloats; ++i) missing[i] += exact[i] - mean[i];
+      }
+      const ShardPlan chunks(layout(), scatter ? kRanks : 1);
+      for (std::size_t rank = 0; rank < kRanks; ++rank) {
+        const FloatBuffer left = ring.leftovers(rank);
+        // The buffer travels as it is and leaves nothing.
+        ASSERT_EQ(left.size(), kUpdateFloats - 3);
+        for (std::size_t chunk = 0; chunk < chunks.shards(); ++chunk) {
+          const double share =
+              scatter ? static_cast<double>((rank + kRanks - chunk) % kRanks + 1) / kRanks : 1.0 / kRanks;
+          const auto range = chunks.range(chunk);
+          for (std::size_t i = range.begin; i < std::min(left.size(), range.begin + range.size); ++i)
+            missing[i] -= share * left[i];
+        }
+      }
+      for (std::size_t i = 0; i < kUpdateFloats; ++i) ASSERT_NEAR(missing[i], 0, 2e-4) << method << ' ' << i;
+    }
+  }
+}
+
+TEST(CompressedMean, TakesTheCheaperFormAndKnowsWhatItSends) {
+  for (std::size_t ranks = 2; ranks <= 6; ++ranks) {
+    for (const char* form : {"auto", "gather", "reduce_scatter"}) {
+      Ring ring({{"compression.up", "int8"}, {"compression.all_reduce", form}}, weights_of(ranks));
+      ring.mean_of(random_updates(ranks, 1), 1);
+      EXPECT_TRUE(ring.cost().known);
+      EXPECT_EQ(ring.bytes(), ring.cost().bytes) << ranks << ' ' << form;
+      EXPECT_EQ(ring.rank(0).is_reduce_scatter(), ring.cost().reduce_scatter);
+      if (form == std::string("auto")) {
+        EXPECT_EQ(ring.cost().reduce_scatter, ranks > 2) << ranks;
+      }
+    }
+  }
+  EXPECT_FALSE(Ring({{"topology.name", "all_to_all"}, {"compression.up", "int8"}}, weights_of(4))
+                   .rank(0)
+                   .is_reduce_scatter());
+  EXPECT_THROW(Ring({{"topology.name", "all_to_all"},
+                     {"compression.up", "int8"},
+                     {"compression.all_reduce", "reduce_scatter"}},
+                    weights_of(4)),
+               ConfigError);
+}
+
+TEST(CompressedMean, GoesOnWithWhatItHadLeftOut) {
+  for (const char* form : {"gather", "reduce_scatter"}) {
+    const Keys keys{{"compression.up", "top_k"}, {"compression.all_reduce", form}};
+    Ring first(keys, weights_of(3)), second(keys, weights_of(3));
+    first.mean_of(random_updates(3, 1), 1);
+    for (std::size_t rank = 0; rank < 3; ++rank) {
+      const SharedFloats both = first.rank(rank).with_leftovers(FloatBuffer(kUpdateFloats, 0.0F));
+      ASSERT_TRUE(second.rank(rank).restore_leftovers(both.values).ok());
+      EXPECT_FALSE(second.rank(rank).restore_leftovers(both.values.first(kUpdateFloats + 1)).ok());
+    }
+    EXPECT_EQ(second.mean_of(random_updates(3, 2), 2), first.mean_of(random_updates(3, 2), 2));
+  }
+}
+
+TEST(CompressedMean, NobodyWithExamplesIsNoMean) {
+  for (const char* form : {"gather", "reduce_scatter"}) {
+    Ring ring({{"compression.up", "int8"}, {"compression.all_reduce", form}}, {0, 0, 0});
+    for (const float x : ring.mean_of(random_updates(3, 1), 1)) ASSERT_TRUE(std::isfinite(x));
+  }
+}
+
+TEST(CompressedMean, WhatIsMalformedIsAFault) {
+  for (const char* form : {"gather", "reduce_scatter"}) {
+    const Keys keys{{"compression.up", "int8"}, {"compression.all_reduce", form}};
+    const auto fault_after = [&](const std::function<void(ByteBuffer&)>& change) {
+      Ring ring(keys, {1, 1, 1});
+      auto vectors = random_updates(2, 1);
+      for (std::size_t rank = 0; rank < 2; ++rank) ring.rank(rank).begin(vectors[rank], 1, 1);
+      const SharedBytes sent = ring.rank(0).outgoing(0, ring.rank(0).routes().stages[0].sends[0]);
+      ByteBuffer bytes(sent.bytes.begin(), sent.bytes.end());
+      change(bytes);
+      CompressedMean& receiver = ring.rank(1);
+      auto taken =
+          receiver.take(0, receiver.routes().stages[0].receives[0], SharedBytes::of(std::move(bytes)));
+      if (taken) taken = receiver.finish();
+      return !taken.ok();
+    };
+    EXPECT_TRUE(fault_after([](ByteBuffer& bytes) { bytes.resize(3); }));
+    EXPECT_TRUE(fault_after([](ByteBuffer& bytes) { bytes.pop_back(); }));
+    EXPECT_TRUE(fault_after([](ByteBuffer& bytes) {
+      const float weight = std::nanf("");
+      std::memcpy(bytes.data(), &weight, sizeof weight);
+    }));
+    EXPECT_TRUE(fault_after([](ByteBuffer& bytes) {
+      const float weight = -1;
+      std::memcpy(bytes.data(), &weight, sizeof weight);
+    }));
+  }
+}
+
+}  // namespace
+}  // namespace gossamer

@@ -386,7 +386,7 @@ std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round,
 
 Compressed PeerProcess::encoded(SharedFloats values) {
   Rng rng(seed_, Purpose::compression);
-  return down_->compress(std::move(values), {}, 0, rng);
+  return down_->compress(std::move(values), {}, {}, rng);
 }
 
 void PeerProcess::send_model(ClientId from, ClientId to, Round round, double weight) {

@@ -115,7 +115,7 @@ void PeerSimulation::hear(const Frame& frame) {
 
 Compressed PeerSimulation::encoded(const SharedFloats& values) {
   Rng rng(seed_, Purpose::compression);
-  return down_->compress(values, {}, 0, rng);
+  return down_->compress(values, {}, {}, rng);
 }
 
 void PeerSimulation::begin_training(ClientId client) {

@@ -54,6 +54,7 @@ const std::vector<Case>& cases() {
        make_dgc,
        2,
        1},
+      {"wangni_0.1", {{"compression.up", "wangni"}}, make_wangni, 0, 2},
   };
   return all;
 }

@@ -24,5 +24,6 @@ std::unique_ptr<Method> make_top_k(const Options&);
 std::unique_ptr<Method> make_dgc(const Options&);
 std::unique_ptr<Method> make_random_k(const Options&);
 std::unique_ptr<Method> make_threshold(const Options&);
+std::unique_ptr<Method> make_wangni(const Options&);
 
 }  // namespace gossamer

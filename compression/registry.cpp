@@ -119,6 +119,15 @@ const std::vector<MethodEntry>& methods() {
         {real_option("compression.threshold.tau", 0.01, "what is sent").above(0).at_most(1e30)}},
        any_shape<make_threshold>,
        Memory::by_default},
+      {{"wangni",
+        "each value at random, the larger the likelier, with the least variance",
+        "Wangni, Wang, Liu, Zhang: Gradient sparsification for communication-efficient distributed "
+        "optimization, 2018",
+        {real_option("compression.wangni.density", 0.1, "share of the values that is sent on average")
+             .above(0)
+             .at_most(1)}},
+       any_shape<make_wangni>,
+       Memory::on_demand},
   };
   return table;
 }

@@ -49,7 +49,7 @@ std::size_t kept_values(double density, std::size_t floats) noexcept {
 }
 
 std::size_t choice_bytes(std::size_t floats) noexcept {
-  return alignof(float) + 2 * floats * sizeof(float) + floats * sizeof(std::uint32_t);
+  return alignof(float) + 3 * (floats + kListPadding) * sizeof(float);
 }
 
 std::optional<SparseFloats> choose_largest(std::span<const float> values, float* residual, std::size_t k,
@@ -57,9 +57,11 @@ std::optional<SparseFloats> choose_largest(std::span<const float> values, float*
   const std::size_t n = values.size();
   void* begin = room.data();
   std::size_t bytes = room.size();
-  auto* const listed = static_cast<float*>(std::align(alignof(float), 3 * n * sizeof(float), begin, bytes));
-  float* const magnitudes = listed + n;
-  auto* const indices = reinterpret_cast<std::uint32_t*>(magnitudes + n);
+  const std::size_t list = n + kListPadding;
+  auto* const listed =
+      static_cast<float*>(std::align(alignof(float), 3 * list * sizeof(float), begin, bytes));
+  float* const magnitudes = listed + list;
+  auto* const indices = reinterpret_cast<std::uint32_t*>(magnitudes + list);
 
   float threshold = guess_threshold(values, residual, k, magnitudes);
   std::size_t count = list_large_values(values.data(), residual, n, threshold, indices, listed);

@@ -20,12 +20,11 @@ class Threshold final : public FusedMethod {
 
   CompressorTraits traits() const noexcept override { return {.norm_nonincreasing = true}; }
   bool has_fixed_length() const noexcept override { return false; }
-  // Indices take two bits a value at most: where nearly all are listed.
   std::size_t most_bytes(std::size_t floats) const noexcept override {
-    return sizeof(Count) + 3 * (floats / 8 + 1) + (floats + 7) / 8;
+    return sizeof(Count) + IndexCode::most_bytes(floats) + (floats + 7) / 8;
   }
   std::size_t scratch_bytes(std::size_t floats) const noexcept override {
-    return alignof(float) + 2 * floats * sizeof(float);
+    return alignof(float) + 2 * (floats + kListPadding) * sizeof(float);
   }
 
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
@@ -70,8 +69,10 @@ class Threshold final : public FusedMethod {
     const std::size_t n = values.size();
     void* behind = payload.data() + most_bytes(n);
     std::size_t room = payload.size() - most_bytes(n);
-    auto* const listed = static_cast<float*>(std::align(alignof(float), 2 * n * sizeof(float), behind, room));
-    auto* const indices = reinterpret_cast<std::uint32_t*>(listed + n);
+    const std::size_t list = n + kListPadding;
+    auto* const listed =
+        static_cast<float*>(std::align(alignof(float), 2 * list * sizeof(float), behind, room));
+    auto* const indices = reinterpret_cast<std::uint32_t*>(listed + list);
     const std::size_t count = list_large_values(values.data(), residual, n, tau_, indices, listed);
     if (count == SIZE_MAX) return std::nullopt;
 

@@ -49,6 +49,9 @@ const std::vector<Setting>& settings() {
       {"one_bit", {{"compression.momentum_correction", "on"}}},
       {"random_k", {{"compression.random_k.density", "0.3"}}},
       {"threshold", {{"compression.threshold.tau", "0.7"}, {"compression.error_feedback", "off"}}},
+      {"wangni", {{"compression.wangni.density", "0.3"}}},
+      {"wangni", {{"compression.wangni.density", "0.3"}, {"compression.error_feedback", "on"}}},
+      {"wangni", {{"compression.wangni.density", "1"}}},
   };
   return all;
 }
@@ -246,9 +249,9 @@ TEST_P(Conformance, AFusedResidualIsTheSameAsOneInSteps) {
   if (setting().name == "none") return;
   const Options options = options_of(setting());
   const std::map<std::string, std::unique_ptr<Method> (*)(const Options&)> makers{
-      {"fp16", make_fp16},           {"bf16", make_bf16}, {"int8", make_int8},   {"one_bit", make_one_bit},
-      {"terngrad", make_terngrad},   {"qsgd", make_qsgd}, {"top_k", make_top_k}, {"random_k", make_random_k},
-      {"threshold", make_threshold}, {"dgc", make_dgc}};
+      {"fp16", make_fp16},           {"bf16", make_bf16}, {"int8", make_int8},    {"one_bit", make_one_bit},
+      {"terngrad", make_terngrad},   {"qsgd", make_qsgd}, {"top_k", make_top_k},  {"random_k", make_random_k},
+      {"threshold", make_threshold}, {"dgc", make_dgc},   {"wangni", make_wangni}};
   const auto method = makers.at(setting().name)(options);
   for (const std::size_t length : kLengths) {
     const FloatBuffer values = random_floats(length, length);

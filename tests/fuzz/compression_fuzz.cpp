@@ -34,6 +34,7 @@ const std::vector<Keys>& settings() {
       {{"compression.up", "dgc"}, {"compression.dgc.density", "0.02"}},
       {{"compression.up", "random_k"}},
       {{"compression.up", "threshold"}},
+      {{"compression.up", "wangni"}},
   };
   return all;
 }

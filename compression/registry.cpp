@@ -128,6 +128,16 @@ const std::vector<MethodEntry>& methods() {
              .at_most(1)}},
        any_shape<make_wangni>,
        Memory::on_demand},
+      {{"adacomp",
+        "the largest of each tensor, divided by the number of messages that they have waited",
+        "Hardy, Le Merrer, Sericola: Distributed deep learning on edge-devices: feasibility via adaptive "
+        "compression, 2017",
+        {real_option("compression.adacomp.density", 0.01, "share of the values that is sent")
+             .above(0)
+             .at_most(1),
+         flag_option("compression.adacomp.staleness", true, "whether they are divided")}},
+       any_shape<make_adacomp>,
+       Memory::own},
   };
   return table;
 }
@@ -191,7 +201,7 @@ void add_compression_options(OptionSchema& schema) {
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "
                   "methods that were made for it: one_bit, top_k and threshold; dgc is nothing without, and "
-                  "refuses off")
+                  "adacomp has its own: these refuse off")
           .one_of({"auto", "on", "off"}));
   schema.add(text_option("compression.momentum_correction", "auto",
                          "whether an update is given to the method as the velocity of the client's updates, "

@@ -18,6 +18,7 @@
 namespace gossamer {
 namespace {
 
+using testing::AnyOf;
 using testing::HasSubstr;
 
 struct Setting {
@@ -52,6 +53,8 @@ const std::vector<Setting>& settings() {
       {"wangni", {{"compression.wangni.density", "0.3"}}},
       {"wangni", {{"compression.wangni.density", "0.3"}, {"compression.error_feedback", "on"}}},
       {"wangni", {{"compression.wangni.density", "1"}}},
+      {"adacomp", {}},
+      {"adacomp", {{"compression.adacomp.density", "0.3"}, {"compression.adacomp.staleness", "false"}}},
   };
   return all;
 }
@@ -226,9 +229,12 @@ TEST_P(Conformance, ErrorFeedbackTelescopes) {
     const auto compressor =
         compressor_of(setting(), layout,
                       {{"compression.error_feedback", "on"}, {"compression.momentum_correction", "off"}});
-    ASSERT_TRUE(compressor->traits().telescopes);
-    ASSERT_EQ(compressor->state_floats(), length);
-    FloatBuffer state(length, 0.0F);
+    if (!compressor->traits().telescopes) {
+      ASSERT_THAT(setting().name, AnyOf("adacomp"));
+      GTEST_SKIP() << "its own memory is not made to: sparse_methods_test.cpp says what it is";
+    }
+    ASSERT_GE(compressor->state_floats(), length);
+    FloatBuffer state(compressor->state_floats(), 0.0F);
     std::vector<double> wanted(length), sent(length);
     for (std::uint64_t step = 0; step < 20; ++step) {
       const FloatBuffer values = random_floats(length, step);
@@ -249,10 +255,16 @@ TEST_P(Conformance, AFusedResidualIsTheSameAsOneInSteps) {
   if (setting().name == "none") return;
   const Options options = options_of(setting());
   const std::map<std::string, std::unique_ptr<Method> (*)(const Options&)> makers{
-      {"fp16", make_fp16},           {"bf16", make_bf16}, {"int8", make_int8},    {"one_bit", make_one_bit},
-      {"terngrad", make_terngrad},   {"qsgd", make_qsgd}, {"top_k", make_top_k},  {"random_k", make_random_k},
-      {"threshold", make_threshold}, {"dgc", make_dgc},   {"wangni", make_wangni}};
+      {"fp16", make_fp16},       {"bf16", make_bf16},         {"int8", make_int8},
+      {"one_bit", make_one_bit}, {"terngrad", make_terngrad}, {"qsgd", make_qsgd},
+      {"top_k", make_top_k},     {"random_k", make_random_k}, {"threshold", make_threshold},
+      {"dgc", make_dgc},         {"wangni", make_wangni},     {"adacomp", make_adacomp}};
   const auto method = makers.at(setting().name)(options);
+  if (method->state_floats(1) > 0) {
+    ASSERT_THAT(setting().name, AnyOf("adacomp"));
+    ASSERT_TRUE(method->has_residual());
+    GTEST_SKIP() << "keeps its residual itself";
+  }
   for (const std::size_t length : kLengths) {
     const FloatBuffer values = random_floats(length, length);
     FloatBuffer fused = random_floats(length, 99), in_steps = fused;

@@ -35,6 +35,7 @@ const std::vector<Keys>& settings() {
       {{"compression.up", "random_k"}},
       {{"compression.up", "threshold"}},
       {{"compression.up", "wangni"}},
+      {{"compression.up", "adacomp"}},
   };
   return all;
 }

@@ -138,6 +138,18 @@ const std::vector<MethodEntry>& methods() {
          flag_option("compression.adacomp.staleness", true, "whether they are divided")}},
        any_shape<make_adacomp>,
        Memory::own},
+      {{"esgd",
+        "values of each tensor at places that stay while the loss falls",
+        "Tao, Li: eSGD: communication efficient distributed deep learning on the edge, 2018",
+        {real_option("compression.esgd.density", 0.25, "share of the values that is sent")
+             .above(0)
+             .at_most(1),
+         real_option("compression.esgd.momentum", 0.9,
+                     "what is left of a value in the next message, where it was not sent")
+             .at_least(0)
+             .at_most(1)}},
+       any_shape<make_esgd>,
+       Memory::own},
   };
   return table;
 }
@@ -201,7 +213,7 @@ void add_compression_options(OptionSchema& schema) {
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "
                   "methods that were made for it: one_bit, top_k and threshold; dgc is nothing without, and "
-                  "adacomp has its own: these refuse off")
+                  "adacomp and esgd have their own: these refuse off")
           .one_of({"auto", "on", "off"}));
   schema.add(text_option("compression.momentum_correction", "auto",
                          "whether an update is given to the method as the velocity of the client's updates, "

@@ -54,6 +54,9 @@ const std::vector<Setting>& settings() {
       {"wangni", {{"compression.wangni.density", "0.3"}, {"compression.error_feedback", "on"}}},
       {"wangni", {{"compression.wangni.density", "1"}}},
       {"adacomp", {}},
+      {"esgd", {}},
+      {"esgd", {{"compression.esgd.density", "0.1"}, {"compression.esgd.momentum", "1"}}},
+      {"esgd", {{"compression.esgd.density", "1"}}},
       {"adacomp", {{"compression.adacomp.density", "0.3"}, {"compression.adacomp.staleness", "false"}}},
   };
   return all;
@@ -230,7 +233,7 @@ TEST_P(Conformance, ErrorFeedbackTelescopes) {
         compressor_of(setting(), layout,
                       {{"compression.error_feedback", "on"}, {"compression.momentum_correction", "off"}});
     if (!compressor->traits().telescopes) {
-      ASSERT_THAT(setting().name, AnyOf("adacomp"));
+      ASSERT_THAT(setting().name, AnyOf("adacomp", "esgd"));
       GTEST_SKIP() << "its own memory is not made to: sparse_methods_test.cpp says what it is";
     }
     ASSERT_GE(compressor->state_floats(), length);
@@ -258,10 +261,11 @@ TEST_P(Conformance, AFusedResidualIsTheSameAsOneInSteps) {
       {"fp16", make_fp16},       {"bf16", make_bf16},         {"int8", make_int8},
       {"one_bit", make_one_bit}, {"terngrad", make_terngrad}, {"qsgd", make_qsgd},
       {"top_k", make_top_k},     {"random_k", make_random_k}, {"threshold", make_threshold},
-      {"dgc", make_dgc},         {"wangni", make_wangni},     {"adacomp", make_adacomp}};
+      {"dgc", make_dgc},         {"wangni", make_wangni},     {"adacomp", make_adacomp},
+      {"esgd", make_esgd}};
   const auto method = makers.at(setting().name)(options);
   if (method->state_floats(1) > 0) {
-    ASSERT_THAT(setting().name, AnyOf("adacomp"));
+    ASSERT_THAT(setting().name, AnyOf("adacomp", "esgd"));
     ASSERT_TRUE(method->has_residual());
     GTEST_SKIP() << "keeps its residual itself";
   }

@@ -36,6 +36,7 @@ const std::vector<Keys>& settings() {
       {{"compression.up", "threshold"}},
       {{"compression.up", "wangni"}},
       {{"compression.up", "adacomp"}},
+      {{"compression.up", "esgd"}},
   };
   return all;
 }

@@ -2,12 +2,14 @@
 // settings.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "compression/compressor.h"
@@ -154,6 +156,44 @@ TEST_P(Conformance, TheSameStreamGivesTheSameBytes) {
   const auto compressor = compressor_of(setting(), layout);
   const FloatBuffer values = random_floats(5003);
   EXPECT_EQ(bytes_of(compressed(*compressor, values)), bytes_of(compressed(*compressor, values)));
+}
+
+// Compiled for one kind of processor at a time, of those whose code runs on this one.
+class OneTarget {
+ public:
+  explicit OneTarget(std::int64_t target) { choose(target); }
+  OneTarget(const OneTarget&) = delete;
+  OneTarget& operator=(const OneTarget&) = delete;
+  ~OneTarget() { choose(0); }
+
+ private:
+  static void choose(std::int64_t targets) {
+    hwy::SetSupportedTargetsForTest(targets);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+
+TEST_P(Conformance, AllKindsOfProcessorsGiveTheSameBits) {
+  const auto layout = one_tensor(5003);
+  const auto compressor = compressor_of(setting(), layout);
+  const auto run = [&] {
+    FloatBuffer state(compressor->state_floats(), 0.0F), sums(layout.size(), 0.0F);
+    std::vector<std::vector<std::byte>> payloads;
+    for (std::uint64_t step = 0; step < 4; ++step) {
+      Rng rng(step, Purpose::compression);
+      const Compressed content =
+          compressor->compress(SharedFloats::of(random_floats(5003, step)), state,
+                               {static_cast<Round>(step), 1.0 / static_cast<double>(1 + step)}, rng);
+      EXPECT_TRUE(compressor->decompress_add(content, 0.3F, sums).ok());
+      payloads.push_back(bytes_of(content));
+    }
+    return std::tuple(payloads, state, sums);
+  };
+  const auto best = run();
+  for (std::int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
+    const OneTarget only(targets & -targets);
+    EXPECT_TRUE(run() == best) << hwy::TargetName(targets & -targets);
+  }
 }
 
 TEST_P(Conformance, ZerosStayZeros) {

@@ -134,6 +134,29 @@ class TopKTwin final : public TorchTwin {
   std::int64_t kept_;
 };
 
+class DgcTwin final : public TorchTwin {
+ public:
+  DgcTwin(const torch::Tensor& values, double density)
+      : TorchTwin(values),
+        velocity_(torch::zeros_like(values)),
+        residual_(torch::zeros_like(values)),
+        kept_(static_cast<std::int64_t>(density * static_cast<double>(values.numel()))) {}
+  void encode() override {
+    velocity_.mul_(0.9).add_(values_);
+    residual_.add_(velocity_);
+    torch::abs_out(scratch_, residual_);
+    indices_ = std::get<1>(scratch_.topk(kept_, 0, true, false));
+    sent_ = residual_.index_select(0, indices_);
+    residual_.index_fill_(0, indices_, 0.0);
+    velocity_.index_fill_(0, indices_, 0.0);
+  }
+  void decode_add() override { sum_.index_add_(0, indices_, sent_, 0.5); }
+
+ private:
+  torch::Tensor velocity_, residual_, indices_, sent_;
+  std::int64_t kept_;
+};
+
 std::unique_ptr<CompressionTwin> twin_of(const std::string& row, std::span<const float> values) {
   const auto tensor =
       torch::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())});
@@ -146,7 +169,8 @@ std::unique_ptr<CompressionTwin> twin_of(const std::string& row, std::span<const
   if (row == "one_bit_ef") return std::make_unique<OneBitTwin>(tensor);
   if (row == "terngrad") return std::make_unique<TernaryTwin>(tensor);
   if (row == "top_k_0.001_ef") return std::make_unique<TopKTwin>(tensor, 0.001);
-  throw std::logic_error("bench compression: " + row + " has no twin");
+  if (row == "dgc_0.001") return std::make_unique<DgcTwin>(tensor, 0.001);
+  return nullptr;
 }
 
 }  // namespace

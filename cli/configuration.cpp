@@ -119,8 +119,8 @@ void check_compression(const Options& options, const Topology& topology) {
         "sync.late = finish: a client that is late would be at two rounds of work, and what compression.up "
         "= " +
         options.text("compression.up") +
-        " leaves out of the first belongs into the second; use sync.late = cancel, or "
-        "compression.error_feedback = off");
+        " leaves out of the first belongs into the second; use sync.late = cancel, or a method without "
+        "memory: compression.error_feedback = off");
 }
 
 // What peers ask of the rest of the configuration.

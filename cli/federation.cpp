@@ -197,8 +197,10 @@ int print_plan(const Federation& federation) {
   }
   const FrameBytes frames = frame_bytes(options, *federation.initial->layout);
   const Seconds round = slowest + exchange_seconds(devices, frames, cohort);
-  const bool keeps_states = algorithms().make(options)->keeps_client_state() || keeps_state(options);
-  const auto states = keeps_states ? clients : 0;
+  const auto kept = up_compressors().make(options, *federation.initial->layout)->state_floats();
+  // In models, of each client: the algorithm's, and what compression keeps.
+  const double state = (algorithms().make(options)->keeps_client_state() ? 1.0 : 0.0) +
+                       static_cast<double>(kept) / static_cast<double>(floats);
   const double megabytes = static_cast<double>(floats * sizeof(float)) * 1e-6;
   std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats
             << " floats a model\n"
@@ -206,7 +208,8 @@ int print_plan(const Federation& federation) {
             << (frames.known ? "" : "at most ") << frames.up * static_cast<std::size_t>(cohort) << '\n'
             << "# virtual time at most " << round << " s\n"
             << "# memory: about "
-            << static_cast<std::int64_t>(megabytes * static_cast<double>(cohort + 4 + states))
+            << static_cast<std::int64_t>(
+                   megabytes * (static_cast<double>(cohort + 4) + state * static_cast<double>(clients)))
             << " MB of models and updates at most\n";
   return 0;
 }

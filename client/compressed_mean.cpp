@@ -21,8 +21,16 @@ std::size_t most_message_bytes(std::size_t floats) {
   return kWeightBytes + floats * sizeof(float) + floats / 4 + kSlack;
 }
 
-bool can_scatter(const Topology& topology, const ParameterLayout& layout, int world_size) {
-  return world_size > 1 && topology.all_reduce_routes(0, world_size).back().chunks == world_size &&
+// A mean so far may be compressed again where what is left out of it is all that is kept: momentum belongs to
+// one peer's updates.
+bool can_recompress(const Compressor& compressor) {
+  return compressor.state_floats() == 0 || compressor.traits().telescopes;
+}
+
+bool can_scatter(const Options& options, const Topology& topology, const ParameterLayout& layout,
+                 int world_size) {
+  return can_recompress(*up_compressors().make(options, layout)) && world_size > 1 &&
+         topology.all_reduce_routes(0, world_size).back().chunks == world_size &&
          2 * static_cast<std::size_t>(world_size) <= layout.parameter_count();
 }
 
@@ -46,11 +54,12 @@ CompressedMeanCost cost_of(const Options& options, const ParameterLayout& layout
 CompressedMeanCost cost_of_compressed_mean(const Options& options, const ParameterLayout& layout,
                                            const Topology& topology, int world_size) {
   const std::string& form = options.text("compression.all_reduce");
-  const bool possible = can_scatter(topology, layout, world_size);
+  const bool possible = can_scatter(options, topology, layout, world_size);
   if (form == "reduce_scatter" && !possible)
     throw ConfigError("compression.all_reduce = reduce_scatter: topology.name = " +
                       options.text("topology.name") + " with data.clients = " + std::to_string(world_size) +
-                      " does not pass chunks of this model around; use gather");
+                      ": sums of what compression.up = " + options.text("compression.up") +
+                      " sends cannot be compressed again chunk by chunk; use gather");
   const CompressedMeanCost gather = cost_of(options, layout, world_size, false);
   if (!possible || form == "gather") return gather;
   const CompressedMeanCost scatter = cost_of(options, layout, world_size, true);
@@ -80,12 +89,12 @@ CompressedMean::CompressedMean(const Options& options, const ParameterLayout& la
   if (scatter) reducing_stages_ = static_cast<std::size_t>(world_size - 1);
 }
 
-void CompressedMean::begin(std::span<float> vector, float weight, Round round) {
+void CompressedMean::begin(std::span<float> vector, float weight, MessageContext context) {
   vector_ = vector;
   weight_ = weight;
-  round_ = round;
+  context_ = context;
   rng_.emplace(seed_, Purpose::compression, static_cast<std::uint64_t>(self_),
-               static_cast<std::uint64_t>(round));
+               static_cast<std::uint64_t>(context.round));
   for (Chunk& chunk : chunks_) chunk.weight = weight;
   std::ranges::fill(messages_, SharedBytes());
   if (!is_reduce_scatter()) messages_[static_cast<std::size_t>(self_)] = encode(chunks_.front());
@@ -170,7 +179,8 @@ Result<std::monostate> CompressedMean::restore_leftovers(std::span<const float> 
 
 SharedBytes CompressedMean::encode(Chunk& chunk) {
   const std::span<float> state = std::span(state_).subspan(chunk.state, chunk.compressor->state_floats());
-  const Compressed compressed = chunk.compressor->compress({nullptr, values_of(chunk)}, state, round_, *rng_);
+  const Compressed compressed =
+      chunk.compressor->compress({nullptr, values_of(chunk)}, state, context_, *rng_);
   ByteBuffer message(kWeightBytes + compressed.payload.size());
   std::memcpy(message.data(), &chunk.weight, kWeightBytes);
   std::ranges::copy(compressed.payload.bytes, message.begin() + kWeightBytes);

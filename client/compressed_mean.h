@@ -31,8 +31,8 @@ class CompressedMean final : public MessageHandler {
   bool is_reduce_scatter() const noexcept { return reducing_stages_ > 0; }
 
   // The vector belongs to the mean until finish(), and takes part in it with the weight, which is not
-  // negative; `round` names its random bits.
-  void begin(std::span<float> vector, float weight, Round round);
+  // negative; the context's round names its random bits.
+  void begin(std::span<float> vector, float weight, MessageContext context);
   std::size_t most_bytes() const noexcept override { return most_bytes_; }
   SharedBytes outgoing(std::size_t stage, const Send& send) override;
   Result<std::monostate> take(std::size_t stage, const Receive& receive, SharedBytes message) override;
@@ -70,7 +70,7 @@ class CompressedMean final : public MessageHandler {
 
   std::span<float> vector_;
   float weight_ = 0;
-  Round round_ = 0;
+  MessageContext context_;
   std::optional<Rng> rng_;
   std::vector<SharedBytes> messages_;  // gather: by rank; reduce_scatter: of complete chunks
 };

@@ -81,7 +81,7 @@ void PeerProcess::all_reduce_rounds() {
     if (!update) return;
     const double weight = uniform_weights_ ? 1 : update->info.weight;
     accept(peer.model.fill(*update, mean_ ? 1 : weight, *plain_, sums_), client);
-    begin_mean(round, static_cast<float>(weight));
+    begin_mean(update->info, weight);
     for (int idle = 0;;) {
       const auto complete = mean_is_complete();
       if (!complete) {
@@ -100,9 +100,10 @@ void PeerProcess::all_reduce_rounds() {
 }
 
 // Of what is in sums_: a weighted sum and the weights', or, compressed, the mean and 1.
-void PeerProcess::begin_mean(Round round, float weight) {
+void PeerProcess::begin_mean(const UpdateInfo& info, double weight) {
   if (!mean_) return place_.all_reduce->start(sums_);
-  mean_->begin(std::span(sums_).first(sums_.size() - 1), weight, round);
+  mean_->begin(std::span(sums_).first(sums_.size() - 1), static_cast<float>(weight),
+               {info.round, info.train_loss});
   place_.messages->start(mean_->routes(), *mean_);
 }
 
@@ -433,7 +434,7 @@ std::optional<CompressedUpdate> PeerProcess::train(ClientId client, Round round,
 // `to` is `from` where all neighbours get the same.
 Compressed PeerProcess::encoded(SharedFloats values, ClientId from, ClientId to, Round round) {
   Rng rng = message_rng(seed_, from, to, round);
-  return down_->compress(std::move(values), {}, round, rng);
+  return down_->compress(std::move(values), {}, {round}, rng);
 }
 
 void PeerProcess::send(FrameType type, const PeerShare& share) {

@@ -70,7 +70,7 @@ class PeerProcess {
   bool over() const { return end_.has_value() && (failed_ || stopped_ || !lockstep_); }
   bool drained(const Peer& peer) const { return end_.has_value() && peer.completed >= peer.granted; }
   void all_reduce_rounds();
-  void begin_mean(Round round, float weight);
+  void begin_mean(const UpdateInfo& info, double weight);
   Result<bool> mean_is_complete();
   ExchangeBytes end_mean();
   void gradient_rounds();

@@ -24,29 +24,37 @@ struct Case {
   std::string row;
   std::vector<std::pair<std::string, std::string>> keys;
   std::unique_ptr<Method> (*make)(const Options&);
-  bool feedback;
+  int kept;   // vectors that the sender keeps: 1 with error feedback, 2 with momentum correction too
   int reads;  // of the input: twice where a statistic of all of it comes first
 };
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
-      {"fp16", {{"compression.up", "fp16"}}, make_fp16, false, 1},
-      {"bf16", {{"compression.up", "bf16"}}, make_bf16, false, 1},
-      {"int8", {{"compression.up", "int8"}}, make_int8, false, 1},
+      {"fp16", {{"compression.up", "fp16"}}, make_fp16, 0, 1},
+      {"bf16", {{"compression.up", "bf16"}}, make_bf16, 0, 1},
+      {"int8", {{"compression.up", "int8"}}, make_int8, 0, 1},
       {"int8_stochastic",
        {{"compression.up", "int8"}, {"compression.int8.rounding", "stochastic"}},
        make_int8,
-       false,
+       0,
        1},
-      {"one_bit_ef", {{"compression.up", "one_bit"}}, make_one_bit, true, 1},
-      {"terngrad", {{"compression.up", "terngrad"}}, make_terngrad, false, 2},
-      {"qsgd_4bit", {{"compression.up", "qsgd"}}, make_qsgd, false, 1},
-      {"qsgd_2bit", {{"compression.up", "qsgd"}, {"compression.qsgd.bits", "2"}}, make_qsgd, false, 1},
+      {"one_bit_ef", {{"compression.up", "one_bit"}}, make_one_bit, 1, 1},
+      {"terngrad", {{"compression.up", "terngrad"}}, make_terngrad, 0, 2},
+      {"qsgd_4bit", {{"compression.up", "qsgd"}}, make_qsgd, 0, 1},
+      {"qsgd_2bit", {{"compression.up", "qsgd"}, {"compression.qsgd.bits", "2"}}, make_qsgd, 0, 1},
       {"top_k_0.001_ef",
        {{"compression.up", "top_k"}, {"compression.top_k.density", "0.001"}},
        make_top_k,
-       true,
+       1,
        1},
+      {"dgc_0.001",
+       {{"compression.up", "dgc"},
+        {"compression.dgc.density", "0.001"},
+        {"compression.dgc.warmup_rounds", "0"}},
+       make_dgc,
+       2,
+       1},
+      {"wangni_0.1", {{"compression.up", "wangni"}}, make_wangni, 0, 2},
   };
   return all;
 }
@@ -91,11 +99,10 @@ struct Times {
 // What all cases share: memory, and the best copy so far.
 struct Bench {
   explicit Bench(const MakeTwin& twins)
-      : make_twin(twins), values(kElements), sum(kElements), residual(kElements) {
+      : make_twin(twins), values(kElements), sum(kElements), state(2 * kElements) {
     Rng rng(1, Purpose::compression);
     for (float& x : values) x = static_cast<float>(0.01 * rng.normal());
     std::ranges::fill(sum, 0.0F);
-    std::ranges::fill(residual, 0.0F);
     rate = copy_rate(values, sum);
     add_compression_options(*schema);
   }
@@ -103,7 +110,7 @@ struct Bench {
   nlohmann::ordered_json measure(const Case& one);
 
   const MakeTwin& make_twin;
-  FloatBuffer values, sum, residual;
+  FloatBuffer values, sum, state;
   std::shared_ptr<OptionSchema> schema = std::make_shared<OptionSchema>();
   double rate = 0;
   std::uint64_t key = 0;
@@ -113,13 +120,19 @@ struct Bench {
                      std::size_t& length);
 };
 
+std::unique_ptr<Method> with_memory(std::unique_ptr<Method> method, int kept) {
+  if (kept > 0) method = make_error_feedback(std::move(method));
+  return kept > 1 ? make_momentum_correction(std::move(method), {}) : std::move(method);
+}
+
 Times Bench::take_samples(const Case& one, const Method& method, CompressionTwin* twin, ByteBuffer& payload,
                           std::size_t& length) {
-  const std::span<float> state = one.feedback ? std::span<float>(residual) : std::span<float>{};
+  const auto kept = std::span(state).first(method.state_floats(kElements));
+  std::ranges::fill(kept, 0.0F);
   Times times;
   for (int sample = -1; sample < kSamples; ++sample) {
     const double encoded = seconds_of([&] {
-      const auto written = method.encode(values, state, {++key}, payload);
+      const auto written = method.encode(values, kept, {++key}, payload);
       if (!written) throw RunError("bench compression: " + one.row + " refuses its input");
       length = *written;
     });
@@ -144,9 +157,9 @@ nlohmann::ordered_json Bench::measure(const Case& one) {
   Options options(schema);
   for (const auto& [name, value] : one.keys) options.set(name, value);
   const auto plain = one.make(options);
-  const auto method = one.feedback ? make_error_feedback(one.make(options)) : one.make(options);
+  const auto method = with_memory(one.make(options), one.kept);
   const auto twin = make_twin ? make_twin(one.row, values) : nullptr;
-  ByteBuffer payload(method->most_bytes(kElements));
+  ByteBuffer payload(method->room_bytes(kElements));
   std::size_t length = 0;
   const Times times = take_samples(one, *method, twin.get(), payload, length);
   length = plain->encode(values, {}, {++key}, payload).value();
@@ -163,7 +176,7 @@ nlohmann::ordered_json Bench::measure(const Case& one) {
                              {"wire_bytes", length},
                              {"ratio", input / wire},
                              {"relative_error", error},
-                             {"floor_bytes", one.reads * input + (one.feedback ? 2 * input : 0) + wire},
+                             {"floor_bytes", (one.reads + 2 * one.kept) * input + wire},
                              {"decode_floor_bytes", (sparse ? 0 : 2 * input) + wire}};
   if (twin) {
     row["twin_encode_ms"] = median(times.twin_encode) * 1e3;

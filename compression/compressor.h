@@ -19,6 +19,13 @@ struct CompressorTraits {
   bool linear = false;              // decoded(a x + b y) = a decoded(x) + b decoded(y), with the same draws
   bool unbiased = false;            // E decoded(x) = x
   bool norm_nonincreasing = false;  // |decoded(x)| <= |x|, in the Euclidean norm
+  bool telescopes = false;  // the sum of all x is that of all decoded(x), and what the state begins with
+};
+
+// What a message may depend on besides its values.
+struct MessageContext {
+  Round round = 0;  // that it belongs to
+  double loss = 0;  // of an update: mean training loss over its examples; any number
 };
 
 // Vectors of one layout to bytes and back. What a sender keeps from one vector to its next (a residual) is
@@ -36,7 +43,8 @@ class Compressor {
   // The result may share the input's storage, and holds no more memory than its payload. `rng` feeds
   // stochastic methods. Throws RunError where a value is NaN or infinite, with the name of its tensor; then
   // `state` is of no use any more.
-  virtual Compressed compress(SharedFloats values, std::span<float> state, Round round, Rng& rng) const = 0;
+  virtual Compressed compress(SharedFloats values, std::span<float> state, MessageContext context,
+                              Rng& rng) const = 0;
 
   // sum += weight * decoded. A payload that does not describe exactly sum.size() finite floats is malformed,
   // and then nothing was added. Never reads or writes out of bounds, whatever the bytes.

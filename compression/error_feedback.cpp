@@ -23,11 +23,15 @@ class ErrorFeedback final : public Method {
   }
 
   // What is sent is what was left over, too.
-  CompressorTraits traits() const noexcept override { return {}; }
+  CompressorTraits traits() const noexcept override { return {.telescopes = true}; }
   bool by_tensor() const noexcept override { return inner_->by_tensor(); }
   std::size_t state_floats(std::size_t floats) const noexcept override { return floats; }
+  bool has_residual() const noexcept override { return true; }
   std::size_t most_bytes(std::size_t floats) const noexcept override { return inner_->most_bytes(floats); }
   bool has_fixed_length() const noexcept override { return inner_->has_fixed_length(); }
+  std::size_t scratch_bytes(std::size_t floats) const noexcept override {
+    return inner_->scratch_bytes(floats);
+  }
   std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state,
                                     EncodeContext context, std::span<std::byte> payload) const override {
     return inner_->encode_with_residual(values, state, context, payload);

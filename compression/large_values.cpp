@@ -12,6 +12,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
+static_assert(kSumLanes <= kListPadding);
+
 std::size_t list_large(const float* HWY_RESTRICT values, float* HWY_RESTRICT residual, std::size_t n,
                        float threshold, std::uint32_t* HWY_RESTRICT indices, float* HWY_RESTRICT listed) {
   const Floats floats;
@@ -29,9 +31,10 @@ std::size_t list_large(const float* HWY_RESTRICT values, float* HWY_RESTRICT res
     largest = hn::Max(largest, magnitude_bits(x));
     const auto large = hn::Ge(hn::Abs(x), least);
     if (HWY_LIKELY(hn::AllFalse(floats, large))) continue;
-    hn::CompressBlendedStore(x, large, floats, listed + count);
-    count += hn::CompressBlendedStore(hn::Iota(words, static_cast<std::uint32_t>(i)),
-                                      hn::RebindMask(words, large), words, indices + count);
+    const auto numbers = hn::Iota(words, static_cast<std::uint32_t>(i));
+    hn::StoreU(hn::Compress(x, large), floats, listed + count);
+    hn::StoreU(hn::Compress(numbers, hn::RebindMask(words, large)), words, indices + count);
+    count += hn::CountTrue(floats, large);
   }
   bool finite = !has_non_finite(largest);
   for (std::size_t i = whole; i < n; ++i) {

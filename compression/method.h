@@ -15,6 +15,7 @@ namespace gossamer {
 struct EncodeContext {
   std::uint64_t key = 0;   // names its stream of random bits (lanes-inl.h)
   std::int64_t round = 0;  // that it belongs to
+  double loss = 0;         // of the training that it comes from (MessageContext)
 };
 
 // One method of compression, as arithmetic on spans: of a piece of the vector, which is a tensor or, where
@@ -28,13 +29,22 @@ class Method {
   virtual bool by_tensor() const noexcept { return false; }
   // What the sender of a piece of so many floats keeps from one message to the next.
   virtual std::size_t state_floats(std::size_t) const noexcept { return 0; }
+  // Whether that begins with a float for each value: what has not been sent of it, which is zero where all of
+  // it has.
+  virtual bool has_residual() const noexcept { return false; }
   // The longest payload of so many floats; the length of any, where it is fixed.
   virtual std::size_t most_bytes(std::size_t floats) const noexcept = 0;
   virtual bool has_fixed_length() const noexcept { return true; }
+  // What encode() works in besides, of any content before and after.
+  virtual std::size_t scratch_bytes(std::size_t) const noexcept { return 0; }
+  // The memory that encode() is given for so many floats.
+  std::size_t room_bytes(std::size_t floats) const noexcept {
+    return most_bytes(floats) + scratch_bytes(floats);
+  }
 
-  // Writes the payload (most_bytes() are there) and returns its length; none where a value, or one of the
-  // state, is NaN or infinite. `state` is state_floats() floats, zeros before the first
-  // message. `values` is not empty.
+  // Writes the payload to the beginning of `payload`, which is room_bytes() long, and returns its length;
+  // none where a value, or one of the state, is NaN or infinite. `state` is state_floats() floats, zeros
+  // before the first message. `values` is not empty.
   virtual std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state,
                                             EncodeContext context, std::span<std::byte> payload) const = 0;
   // Of a method without state: encodes values + residual, and leaves in the residual what the payload leaves
@@ -74,6 +84,19 @@ class FusedMethod : public Method {
 // not sent of it is the next residual (Seide et al. 2014; Stich, Cordonnier, Jaggi: "Sparsified SGD with
 // memory", NeurIPS 2018). Over a method without state.
 std::unique_ptr<Method> make_error_feedback(std::unique_ptr<Method> inner);
+
+// What momentum_correction.cpp does with the momentum of what has been sent.
+enum class Masking { unless_all_is_sent, always, never };
+struct MomentumSettings {
+  float factor = 0.9F;
+  bool nesterov = false;
+  Masking masking = Masking::unless_all_is_sent;
+  float clip = 0;  // the Euclidean norm that a piece has at most before it is accumulated; 0: any
+};
+// Momentum before the method instead of behind it (Lin, Han, Mao, Wang, Dally: "Deep gradient compression",
+// ICLR 2018): what a value adds up to while it waits to be sent has the momentum that it would have had.
+// Over any method; the state is the momentum and then the method's.
+std::unique_ptr<Method> make_momentum_correction(std::unique_ptr<Method> inner, MomentumSettings settings);
 
 // A method for pieces of a shape, in elements by dimension; of none that is known, where it is empty.
 using MakeMethod = std::function<std::unique_ptr<Method>(std::span<const std::int64_t> shape)>;

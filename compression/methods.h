@@ -19,7 +19,11 @@ std::unique_ptr<Method> make_one_bit(const Options&);
 std::unique_ptr<Method> make_terngrad(const Options&);
 std::unique_ptr<Method> make_qsgd(const Options&);
 std::unique_ptr<Method> make_top_k(const Options&);
+std::unique_ptr<Method> make_adacomp(const Options&);
+std::unique_ptr<Method> make_dgc(const Options&);
+std::unique_ptr<Method> make_esgd(const Options&);
 std::unique_ptr<Method> make_random_k(const Options&);
 std::unique_ptr<Method> make_threshold(const Options&);
+std::unique_ptr<Method> make_wangni(const Options&);
 
 }  // namespace gossamer

@@ -52,7 +52,7 @@ class NoCompressor final : public Compressor {
   }
   std::optional<std::size_t> payload_bytes() const override { return floats_ * sizeof(float); }
 
-  Compressed compress(SharedFloats values, std::span<float>, Round, Rng&) const override {
+  Compressed compress(SharedFloats values, std::span<float>, MessageContext, Rng&) const override {
     return as_they_are(std::move(values));
   }
 

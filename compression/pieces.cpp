@@ -61,27 +61,29 @@ class Pieces final : public Compressor {
     for (Piece& piece : pieces_) {
       piece.state = state_floats_;
       state_floats_ += piece.state_floats();
-      room_ += piece.prefix() + piece.method->most_bytes(piece.size);
+      most_bytes_ += piece.prefix() + piece.method->most_bytes(piece.size);
+      scratch_bytes_ = std::max(scratch_bytes_, piece.method->scratch_bytes(piece.size));
     }
   }
 
   CompressorTraits traits() const noexcept override { return traits_; }
   std::optional<std::size_t> payload_bytes() const override {
     const bool fixed = std::ranges::all_of(pieces_, [](const Piece& piece) { return piece.prefix() == 0; });
-    return fixed ? std::optional(room_) : std::nullopt;
+    return fixed ? std::optional(most_bytes_) : std::nullopt;
   }
   std::size_t state_floats() const override { return state_floats_; }
 
-  Compressed compress(SharedFloats values, std::span<float> state, Round round, Rng& rng) const override {
+  Compressed compress(SharedFloats values, std::span<float> state, MessageContext context,
+                      Rng& rng) const override {
     if (values.size() != floats_ || state.size() != state_floats_)
       throw std::logic_error("compress: a vector or a state of another layout");
-    ByteBuffer payload(room_);
+    ByteBuffer payload(most_bytes_ + scratch_bytes_);
     std::size_t length = 0;
     for (const Piece& piece : pieces_) {
       const std::size_t prefix = piece.prefix();
       const auto written = piece.method->encode(
           values.values.subspan(piece.begin, piece.size), state.subspan(piece.state, piece.state_floats()),
-          {rng.bits64(), round}, std::span(payload).subspan(length + prefix));
+          {rng.bits64(), context.round, context.loss}, std::span(payload).subspan(length + prefix));
       if (!written) refuse(values.values, piece);
       if (prefix > 0) {
         const auto size = static_cast<PieceLength>(*written);
@@ -89,7 +91,7 @@ class Pieces final : public Compressor {
       }
       length += prefix + *written;
     }
-    if (length < room_) payload = ByteBuffer(payload.data(), payload.data() + length);
+    if (length < payload.size()) payload = ByteBuffer(payload.data(), payload.data() + length);
     return {floats_, SharedBytes::of(std::move(payload))};
   }
 
@@ -167,7 +169,8 @@ class Pieces final : public Compressor {
   CompressorTraits traits_;
   std::vector<Piece> pieces_;
   std::size_t state_floats_ = 0;
-  std::size_t room_ = 0;  // for the longest payload
+  std::size_t most_bytes_ = 0;
+  std::size_t scratch_bytes_ = 0;  // of one piece after another
 };
 
 }  // namespace

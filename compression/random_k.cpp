@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "compression/methods.h"
+#include "compression/sparse_floats.h"
 
 namespace gossamer {
 namespace {
@@ -81,10 +82,7 @@ class RandomK final : public FusedMethod {
   }
 
  private:
-  std::size_t kept(std::size_t floats) const noexcept {
-    const auto share = static_cast<std::size_t>(std::llround(density_ * static_cast<double>(floats)));
-    return std::clamp<std::size_t>(share, 1, floats);
-  }
+  std::size_t kept(std::size_t floats) const noexcept { return kept_values(density_, floats); }
   float scale_of(std::size_t floats) const noexcept {
     return scaled_ ? static_cast<float>(floats) / static_cast<float>(kept(floats)) : 1.0F;
   }

@@ -1,26 +1,42 @@
 #include <algorithm>
 
 #include "compression/methods.h"
+#include "core/error.h"
 
 namespace gossamer {
 namespace {
 
 using Entry = CompressorRegistry::Entry;
 
-// Whether what a method leaves out is sent later, if the configuration does not say.
-enum class Feedback { by_default, on_demand };
-
-bool feeds_back(const Options& options, Feedback feedback) {
-  const std::string& choice = options.text("compression.error_feedback");
-  return choice == "on" || (choice == "auto" && feedback == Feedback::by_default);
-}
+// Whether a method has a memory put around it, if the configuration does not say; whether it is nothing
+// without; or whether it has one like it already.
+enum class Memory { on_demand, by_default, required, own };
 
 struct MethodEntry {
   MethodInfo info;
   std::unique_ptr<Method> (*make)(const Options&, std::span<const std::int64_t> shape);
-  Feedback feedback;
+  Memory feedback;           // of what it leaves out
   bool fits_models = false;  // what needs no memory: a client may have missed any number of versions
+  Memory momentum = Memory::on_demand;  // of what is waiting to be sent
 };
+
+bool has_around(const Options& options, const MethodEntry& entry, const char* key, Memory memory) {
+  const std::string& choice = options.text(key);
+  if (choice == "off" && (memory == Memory::required || memory == Memory::own))
+    throw ConfigError(std::string(key) + " = off: it is a part of compression.up = " + entry.info.name);
+  if (memory == Memory::own) return false;
+  return choice == "on" || memory == Memory::required || (choice == "auto" && memory == Memory::by_default);
+}
+
+MomentumSettings momentum_settings(const Options& options) {
+  const std::string& masking = options.text("compression.factor_masking");
+  return {.factor = static_cast<float>(options.real("compression.momentum")),
+          .nesterov = options.flag("compression.nesterov"),
+          .masking = masking == "on"    ? Masking::always
+                     : masking == "off" ? Masking::never
+                                        : Masking::unless_all_is_sent,
+          .clip = static_cast<float>(options.real("compression.local_clip"))};
+}
 
 // Of a method that only counts the values.
 template <std::unique_ptr<Method> (*make)(const Options&)>
@@ -30,13 +46,10 @@ std::unique_ptr<Method> any_shape(const Options& options, std::span<const std::i
 
 const std::vector<MethodEntry>& methods() {
   static const std::vector<MethodEntry> table{
-      {{"fp16", "16-bit floats (IEEE 754 binary16)", "", {}},
-       any_shape<make_fp16>,
-       Feedback::on_demand,
-       true},
+      {{"fp16", "16-bit floats (IEEE 754 binary16)", "", {}}, any_shape<make_fp16>, Memory::on_demand, true},
       {{"bf16", "16-bit floats with the range of 32-bit ones", "", {}},
        any_shape<make_bf16>,
-       Feedback::on_demand,
+       Memory::on_demand,
        true},
       {{"int8",
         "8-bit integers, in steps of each block's largest magnitude",
@@ -44,7 +57,7 @@ const std::vector<MethodEntry>& methods() {
         {text_option("compression.int8.rounding", "nearest", "of a value between two steps")
              .one_of({"nearest", "stochastic"})}},
        any_shape<make_int8>,
-       Feedback::on_demand,
+       Memory::on_demand,
        true},
       {{"one_bit",
         "signs, and of each block the mean of either side",
@@ -53,7 +66,7 @@ const std::vector<MethodEntry>& methods() {
                         "values that share their means; a multiple of 16 is best")
              .at_least(16)}},
        any_shape<make_one_bit>,
-       Feedback::by_default},
+       Memory::by_default},
       {{"terngrad",
         "each tensor's largest magnitude, with either sign, or zero, at random",
         "Wen, Xu, Yan, Wu, Wang, Chen, Li: TernGrad, 2017",
@@ -61,14 +74,14 @@ const std::vector<MethodEntry>& methods() {
                      "standard deviations beyond which values are clipped; 0: none are")
              .at_least(0)}},
        any_shape<make_terngrad>,
-       Feedback::on_demand},
+       Memory::on_demand},
       {{"qsgd",
         "levels of each bucket's norm, at random",
         "Alistarh, Grubic, Li, Tomioka, Vojnovic: QSGD, 2017",
         {text_option("compression.qsgd.bits", "4", "a value").one_of({"2", "4", "8"}),
          text_option("compression.qsgd.norm", "max", "of a bucket of 512 values").one_of({"max", "l2"})}},
        any_shape<make_qsgd>,
-       Feedback::on_demand},
+       Memory::on_demand},
       {{"top_k",
         "the largest of each tensor",
         "Aji, Heafield: Sparse communication for distributed gradient descent, 2017",
@@ -76,7 +89,21 @@ const std::vector<MethodEntry>& methods() {
              .above(0)
              .at_most(1)}},
        any_shape<make_top_k>,
-       Feedback::by_default},
+       Memory::by_default},
+      {{"dgc",
+        "the largest of each tensor, with momentum correction",
+        "Lin, Han, Mao, Wang, Dally: Deep gradient compression, 2018",
+        {real_option("compression.dgc.density", 0.001, "share of the values that is sent after the warm-up")
+             .above(0)
+             .at_most(1),
+         integer_option("compression.dgc.warmup_rounds", 4,
+                        "rounds over which that share falls, from 25%, each step to a quarter")
+             .at_least(0)
+             .at_most(1e9)}},
+       any_shape<make_dgc>,
+       Memory::required,
+       false,
+       Memory::by_default},
       {{"random_k",
         "values wherever a seed says, which travels instead of their indices",
         "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
@@ -85,13 +112,44 @@ const std::vector<MethodEntry>& methods() {
              .above(0)
              .at_most(1)}},
        any_shape<make_random_k>,
-       Feedback::on_demand},
+       Memory::on_demand},
       {{"threshold",
         "tau, with the sign of the value, where it is at least that far from zero",
         "Strom: Scalable distributed DNN training using commodity GPU cloud computing, 2015",
         {real_option("compression.threshold.tau", 0.01, "what is sent").above(0).at_most(1e30)}},
        any_shape<make_threshold>,
-       Feedback::by_default},
+       Memory::by_default},
+      {{"wangni",
+        "each value at random, the larger the likelier, with the least variance",
+        "Wangni, Wang, Liu, Zhang: Gradient sparsification for communication-efficient distributed "
+        "optimization, 2018",
+        {real_option("compression.wangni.density", 0.1, "share of the values that is sent on average")
+             .above(0)
+             .at_most(1)}},
+       any_shape<make_wangni>,
+       Memory::on_demand},
+      {{"adacomp",
+        "the largest of each tensor, divided by the number of messages that they have waited",
+        "Hardy, Le Merrer, Sericola: Distributed deep learning on edge-devices: feasibility via adaptive "
+        "compression, 2017",
+        {real_option("compression.adacomp.density", 0.01, "share of the values that is sent")
+             .above(0)
+             .at_most(1),
+         flag_option("compression.adacomp.staleness", true, "whether they are divided")}},
+       any_shape<make_adacomp>,
+       Memory::own},
+      {{"esgd",
+        "values of each tensor at places that stay while the loss falls",
+        "Tao, Li: eSGD: communication efficient distributed deep learning on the edge, 2018",
+        {real_option("compression.esgd.density", 0.25, "share of the values that is sent")
+             .above(0)
+             .at_most(1),
+         real_option("compression.esgd.momentum", 0.9,
+                     "what is left of a value in the next message, where it was not sent")
+             .at_least(0)
+             .at_most(1)}},
+       any_shape<make_esgd>,
+       Memory::own},
   };
   return table;
 }
@@ -99,7 +157,11 @@ const std::vector<MethodEntry>& methods() {
 std::unique_ptr<Method> make_with_memory(const MethodEntry& entry, const Options& options,
                                          std::span<const std::int64_t> shape) {
   auto made = entry.make(options, shape);
-  return feeds_back(options, entry.feedback) ? make_error_feedback(std::move(made)) : std::move(made);
+  if (has_around(options, entry, "compression.error_feedback", entry.feedback))
+    made = make_error_feedback(std::move(made));
+  if (has_around(options, entry, "compression.momentum_correction", entry.momentum))
+    made = make_momentum_correction(std::move(made), momentum_settings(options));
+  return made;
 }
 
 std::vector<Entry> entries(bool of_models) {
@@ -155,8 +217,24 @@ void add_compression_options(OptionSchema& schema) {
   schema.add(
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "
-                  "methods that were made for it: one_bit, top_k and threshold")
+                  "methods that were made for it: one_bit, top_k and threshold; dgc is nothing without, and "
+                  "adacomp and esgd have their own: these refuse off")
           .one_of({"auto", "on", "off"}));
+  schema.add(text_option("compression.momentum_correction", "auto",
+                         "whether an update is given to the method as the velocity of the client's updates, "
+                         "instead of momentum behind it; auto: with dgc")
+                 .one_of({"auto", "on", "off"}));
+  schema.add(real_option("compression.momentum", 0.9, "of momentum correction").at_least(0).at_most(1));
+  schema.add(flag_option("compression.nesterov", false, "momentum correction in Nesterov's form"));
+  schema.add(text_option("compression.factor_masking", "auto",
+                         "whether momentum correction forgets the velocity of what has been sent; auto: "
+                         "unless nothing is left out")
+                 .one_of({"auto", "on", "off"}));
+  schema.add(real_option("compression.local_clip", 0,
+                         "of momentum correction: Euclidean norm to which a tensor (where the method does "
+                         "not take tensors one by one, all of them) is scaled down before it is accumulated; "
+                         "0: none is")
+                 .at_least(0));
 }
 
 std::vector<std::unique_ptr<Compressor>> one_a_shard(const CompressorRegistry& registry,
@@ -175,7 +253,7 @@ CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compresso
     const auto part = state.first(own);
     state = state.subspan(own);
     return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, part,
-                                        update.info.round, rng);
+                                        {update.info.round, update.info.train_loss}, rng);
   };
   CompressedUpdate compressed{update.info, range(0), {}};
   for (std::size_t s = 1; s < plan.shards(); ++s) compressed.more.push_back(range(s));

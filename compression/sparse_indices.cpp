@@ -19,6 +19,9 @@ std::size_t IndexCode::most_bytes() const noexcept {
   return (count_ * (low + 1) + (bound_ >> low) + 7) / 8;
 }
 
+// Two bits for each of the bound at most: where nearly all are there.
+std::size_t IndexCode::most_bytes(std::size_t bound) noexcept { return 3 * (bound / 8 + 1); }
+
 std::size_t IndexCode::encode(std::span<const std::uint32_t> indices, std::byte* out) const noexcept {
   std::byte* const begin = out;
   std::uint64_t held = 0;

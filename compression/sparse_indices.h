@@ -17,6 +17,8 @@ class IndexCode {
   IndexCode(std::size_t bound, std::size_t count);
 
   std::size_t most_bytes() const noexcept;
+  // For any number of them.
+  static std::size_t most_bytes(std::size_t bound) noexcept;
   // Writes count numbers and returns the length.
   std::size_t encode(std::span<const std::uint32_t> indices, std::byte* out) const noexcept;
 

@@ -20,9 +20,11 @@ class Threshold final : public FusedMethod {
 
   CompressorTraits traits() const noexcept override { return {.norm_nonincreasing = true}; }
   bool has_fixed_length() const noexcept override { return false; }
-  // The longest payload, and behind it the candidates while encoding.
   std::size_t most_bytes(std::size_t floats) const noexcept override {
-    return longest(floats) + alignof(float) + 2 * floats * sizeof(float);
+    return sizeof(Count) + IndexCode::most_bytes(floats) + (floats + 7) / 8;
+  }
+  std::size_t scratch_bytes(std::size_t floats) const noexcept override {
+    return alignof(float) + 2 * (floats + kListPadding) * sizeof(float);
   }
 
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
@@ -61,18 +63,16 @@ class Threshold final : public FusedMethod {
     std::memcpy(&count, payload.data(), sizeof count);
     return count;
   }
-  // Indices take two bits a value at most: where nearly all are listed.
-  static std::size_t longest(std::size_t floats) noexcept {
-    return sizeof(Count) + 3 * (floats / 8 + 1) + (floats + 7) / 8;
-  }
 
   std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext,
                                    std::span<std::byte> payload) const override {
     const std::size_t n = values.size();
-    void* behind = payload.data() + longest(n);
-    std::size_t room = payload.size() - longest(n);
-    auto* const listed = static_cast<float*>(std::align(alignof(float), 2 * n * sizeof(float), behind, room));
-    auto* const indices = reinterpret_cast<std::uint32_t*>(listed + n);
+    void* behind = payload.data() + most_bytes(n);
+    std::size_t room = payload.size() - most_bytes(n);
+    const std::size_t list = n + kListPadding;
+    auto* const listed =
+        static_cast<float*>(std::align(alignof(float), 2 * list * sizeof(float), behind, room));
+    auto* const indices = reinterpret_cast<std::uint32_t*>(listed + list);
     const std::size_t count = list_large_values(values.data(), residual, n, tau_, indices, listed);
     if (count == SIZE_MAX) return std::nullopt;
 

@@ -20,7 +20,7 @@ Server::Server(const Options& options, std::shared_ptr<const Parameters> initial
 
 Compressed Server::encode(const std::shared_ptr<const Parameters>& version) {
   Rng rng(seed_, Purpose::compression);
-  return down_->compress({version, version->values}, {}, 0, rng);
+  return down_->compress({version, version->values}, {}, {}, rng);
 }
 
 void Server::begin() {

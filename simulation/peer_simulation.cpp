@@ -127,7 +127,7 @@ void PeerSimulation::hear(const Frame& frame) {
 Compressed PeerSimulation::encoded(const SharedFloats& values, ClientId from, ClientId to,
                                    Round round) const {
   Rng rng = message_rng(seed_, from, to, round);
-  return down_->compress(values, {}, round, rng);
+  return down_->compress(values, {}, {round}, rng);
 }
 
 void PeerSimulation::begin_training(ClientId client) {
@@ -250,7 +250,8 @@ void PeerSimulation::average_compressed(std::vector<FloatBuffer>& vectors,
   for (const auto& [client, update] : updates) {
     const auto i = static_cast<std::size_t>(client);
     const double weight = uniform_weights_ ? 1 : update.info.weight;
-    means_[i]->begin(std::span(vectors[i]).first(vectors[i].size() - 1), static_cast<float>(weight), round);
+    means_[i]->begin(std::span(vectors[i]).first(vectors[i].size() - 1), static_cast<float>(weight),
+                     {round, update.info.train_loss});
     routes.push_back(means_[i]->routes());
     handlers.push_back(means_[i].get());
   }

@@ -23,7 +23,7 @@ class SparseCodec final : public Compressor {
   CompressorTraits traits() const noexcept override {
     return {.linear = true, .unbiased = true, .norm_nonincreasing = true};
   }
-  Compressed compress(SharedFloats values, std::span<float>, Round, Rng&) const override {
+  Compressed compress(SharedFloats values, std::span<float>, MessageContext, Rng&) const override {
     return encode_sparse(values.values);
   }
 

@@ -48,7 +48,7 @@ class Ring {
     std::vector<Routes> routes;
     std::vector<MessageHandler*> handlers;
     for (std::size_t rank = 0; rank < means_.size(); ++rank) {
-      means_[rank]->begin(vectors[rank], weights_[rank], round);
+      means_[rank]->begin(vectors[rank], weights_[rank], {round});
       routes.push_back(means_[rank]->routes());
       handlers.push_back(means_[rank].get());
     }
@@ -207,6 +207,15 @@ TEST(CompressedMean, TakesTheCheaperFormAndKnowsWhatItSends) {
                ConfigError);
 }
 
+// Momentum belongs to one peer's updates: it is not applied again to the mean of several at every hop.
+TEST(CompressedMean, WhatKeepsMomentumIsGathered) {
+  EXPECT_TRUE(Ring({{"compression.up", "top_k"}}, weights_of(4)).rank(0).is_reduce_scatter());
+  EXPECT_FALSE(Ring({{"compression.up", "dgc"}}, weights_of(4)).rank(0).is_reduce_scatter());
+  EXPECT_FALSE(Ring({{"compression.up", "adacomp"}}, weights_of(4)).rank(0).is_reduce_scatter());
+  EXPECT_THROW(Ring({{"compression.up", "dgc"}, {"compression.all_reduce", "reduce_scatter"}}, weights_of(4)),
+               ConfigError);
+}
+
 TEST(CompressedMean, GoesOnWithWhatItHadLeftOut) {
   for (const char* form : {"gather", "reduce_scatter"}) {
     const Keys keys{{"compression.up", "top_k"}, {"compression.all_reduce", form}};
@@ -234,7 +243,7 @@ TEST(CompressedMean, WhatIsMalformedIsAFault) {
     const auto fault_after = [&](const std::function<void(ByteBuffer&)>& change) {
       Ring ring(keys, {1, 1, 1});
       auto vectors = random_updates(2, 1);
-      for (std::size_t rank = 0; rank < 2; ++rank) ring.rank(rank).begin(vectors[rank], 1, 1);
+      for (std::size_t rank = 0; rank < 2; ++rank) ring.rank(rank).begin(vectors[rank], 1, {1});
       const SharedBytes sent = ring.rank(0).outgoing(0, ring.rank(0).routes().stages[0].sends[0]);
       ByteBuffer bytes(sent.bytes.begin(), sent.bytes.end());
       change(bytes);

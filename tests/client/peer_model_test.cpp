@@ -145,9 +145,9 @@ TEST(PeerModel, WhoIsMissingCountsAsOneself) {
 // The half of a difference, as it is sent and as whoever was asked has taken it.
 Compressed answer_of(PeerModel& asked, const PeerModel& asker, const Compressor& down) {
   Rng rng(1, Purpose::compression);
-  const auto half = asked.half_difference(down.compress(asker.share(), {}, 0, rng), down);
+  const auto half = asked.half_difference(down.compress(asker.share(), {}, {}, rng), down);
   EXPECT_TRUE(half.ok());
-  Compressed answer = down.compress(half.value(), {}, 0, rng);
+  Compressed answer = down.compress(half.value(), {}, {}, rng);
   EXPECT_TRUE(asked.take(answer, down).ok());
   return answer;
 }

@@ -24,7 +24,7 @@ Options options_with(const std::map<std::string, std::string>& keys) {
 }
 
 ByteBuffer encoded(const Method& method, std::span<const float> values, std::uint64_t key = 1) {
-  ByteBuffer payload(method.most_bytes(values.size()));
+  ByteBuffer payload(method.room_bytes(values.size()));
   payload.resize(method.encode(values, {}, {key}, payload).value());
   EXPECT_TRUE(method.is_valid(payload, values.size()));
   return payload;
@@ -251,7 +251,7 @@ TEST(Threshold, SendsTauAndKeepsTheRest) {
   FloatBuffer residual(5000, 0.0F);
   FloatBuffer values = normal_floats(5000);
   for (float& x : values) x = std::clamp(x, -0.49F, 0.49F);
-  ByteBuffer payload(method->most_bytes(values.size()));
+  ByteBuffer payload(method->room_bytes(values.size()));
   for (int step = 0; step < 50; ++step)
     ASSERT_TRUE(method->encode_with_residual(values, residual, {}, payload));
   for (const float x : residual) EXPECT_LT(std::abs(x), 0.5F);
@@ -276,7 +276,7 @@ TEST(Ratio, OfTheCnnIsThatOfItsBits) {
     FloatBuffer state(compressor->state_floats(), 0.0F);
     Rng rng(1, Purpose::compression);
     const Compressed content =
-        compressor->compress(SharedFloats::of(normal_floats(cnn.size())), state, 0, rng);
+        compressor->compress(SharedFloats::of(normal_floats(cnn.size())), state, {}, rng);
     return 4 * static_cast<double>(cnn.size()) / (static_cast<double>(content.payload.size()) + kHeader);
   };
   EXPECT_GE(ratio({{"compression.up", "one_bit"}}), 31);

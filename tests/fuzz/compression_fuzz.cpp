@@ -31,8 +31,12 @@ const std::vector<Keys>& settings() {
       {{"compression.up", "qsgd"}, {"compression.qsgd.bits", "8"}},
       {{"compression.up", "top_k"}, {"compression.top_k.density", "0.02"}},
       {{"compression.up", "top_k"}, {"compression.top_k.density", "0.6"}},
+      {{"compression.up", "dgc"}, {"compression.dgc.density", "0.02"}},
       {{"compression.up", "random_k"}},
       {{"compression.up", "threshold"}},
+      {{"compression.up", "wangni"}},
+      {{"compression.up", "adacomp"}},
+      {{"compression.up", "esgd"}},
   };
   return all;
 }

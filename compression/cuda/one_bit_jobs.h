@@ -93,15 +93,20 @@ struct EncodeOneBit {
         const std::size_t first = begin + round + 4 * thread;
         const auto x = load_sums<kEach>(values, residual, first, kStride, end, whole);
         for (int j = 0; j < kEach; ++j) {
-          std::uint32_t signs = 0;
-          for (unsigned c = 0; c < 4; ++c) signs |= (x.quad[j].at[c] >= 0 ? 1U : 0U) << c;
           const std::size_t number = round / 4 + j * kThreads + thread;
           shared.x[number] = x.quad[j];
-          shared.nibbles[number] = static_cast<std::uint8_t>(signs);
+          shared.nibbles[number] = signs_of(x.quad[j]);
         }
         if (residual != nullptr && is_one_of_many) store(residual, x, first, kStride, end, whole);
       }
     });
+  }
+
+  // 1 where a value is at least 0, the first lowest.
+  GOSSAMER_DEVICE static std::uint8_t signs_of(const Quad& x) {
+    std::uint32_t signs = 0;
+    for (unsigned c = 0; c < 4; ++c) signs |= (x.at[c] >= 0 ? 1U : 0U) << c;
+    return static_cast<std::uint8_t>(signs);
   }
 
   // The signs of 32 values.

@@ -181,9 +181,13 @@ int bench_compression(const CommandLine& line) {
     json.open(given->second);
     if (!json) throw ConfigError("--json " + given->second + ": cannot be written");
   }
+  const auto device = line.extra.find("device");
+  const bool on_cuda = device != line.extra.end() && device->second == "cuda";
+  if (device != line.extra.end() && device->second != "cpu" && !on_cuda)
+    throw ConfigError("--device " + device->second + ": expected cpu or cuda");
   const torch::NoGradGuard no_gradients;
   torch::set_num_threads(1);
-  const auto rows = bench_methods(std::cout, twin_of);
+  const auto rows = on_cuda ? bench_methods_on_cuda(std::cout) : bench_methods(std::cout, twin_of);
   if (json.is_open()) json << rows.dump(2) << '\n';
   return 0;
 }

@@ -91,6 +91,8 @@ if(GOSSAMER_HAVE_MPI AND GOSSAMER_WITH_TORCH AND NOT GOSSAMER_WITH_GLOO STREQUAL
   endif()
 endif()
 
+include(GossamerCuda)
+
 if(GOSSAMER_BUILD_TESTS)
   find_package(GTest QUIET)
   if(NOT GTest_FOUND)

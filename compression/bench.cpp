@@ -11,6 +11,9 @@
 
 #include "compression/methods.h"
 #include "core/error.h"
+#ifdef GOSSAMER_HAVE_CUDA
+#include "compression/cuda/bench.h"
+#endif
 
 namespace gossamer {
 namespace {
@@ -79,13 +82,10 @@ double copy_rate(const FloatBuffer& from, FloatBuffer& to) {
   return 2.0 * static_cast<double>(from.size() * sizeof(float)) / best;
 }
 
-double relative_error(const Method& method, std::span<const float> values, std::span<const std::byte> payload,
-                      FloatBuffer& scratch) {
-  std::ranges::fill(scratch, 0.0F);
-  method.add(payload, 1, scratch);
+double relative_error(std::span<const float> values, std::span<const float> decoded) {
   double error = 0, size = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const double off = static_cast<double>(scratch[i]) - static_cast<double>(values[i]);
+    const double off = static_cast<double>(decoded[i]) - static_cast<double>(values[i]);
     error += off * off;
     size += static_cast<double>(values[i]) * static_cast<double>(values[i]);
   }
@@ -96,12 +96,41 @@ struct Times {
   std::vector<double> encode, decode, twin_encode, twin_decode;  // seconds a sample
 };
 
+FloatBuffer bench_values() {
+  Rng rng(1, Purpose::compression);
+  FloatBuffer values(kElements);
+  for (float& x : values) x = static_cast<float>(0.01 * rng.normal());
+  return values;
+}
+
+Options options_of_case(const Case& one, const std::shared_ptr<OptionSchema>& schema) {
+  Options options(schema);
+  for (const auto& [name, value] : one.keys) options.set(name, value);
+  return options;
+}
+
+// What is not measured of a row follows from the rest.
+nlohmann::ordered_json row_of(const Case& one, const std::string& device, double encode_seconds,
+                              double decode_seconds, std::size_t length, bool sparse, double error) {
+  const double input = static_cast<double>(kElements * sizeof(float)), wire = static_cast<double>(length);
+  return {{"method", one.row},
+          {"device", device},
+          {"elements", kElements},
+          {"encode_ms", encode_seconds * 1e3},
+          {"decode_add_ms", decode_seconds * 1e3},
+          {"encode_gb_s", input / encode_seconds * 1e-9},
+          {"wire_bytes", length},
+          {"ratio", input / wire},
+          {"relative_error", error},
+          {"floor_bytes", one.reads * input + 2 * one.kept * input + wire},
+          // Of a sparse method only what is kept is added.
+          {"decode_floor_bytes", (sparse ? 0 : 2 * input) + wire}};
+}
+
 // What all cases share: memory, and the best copy so far.
 struct Bench {
   explicit Bench(const MakeTwin& twins)
-      : make_twin(twins), values(kElements), sum(kElements), state(2 * kElements) {
-    Rng rng(1, Purpose::compression);
-    for (float& x : values) x = static_cast<float>(0.01 * rng.normal());
+      : make_twin(twins), values(bench_values()), sum(kElements), state(2 * kElements) {
     std::ranges::fill(sum, 0.0F);
     rate = copy_rate(values, sum);
     add_compression_options(*schema);
@@ -154,8 +183,7 @@ Times Bench::take_samples(const Case& one, const Method& method, CompressionTwin
 }
 
 nlohmann::ordered_json Bench::measure(const Case& one) {
-  Options options(schema);
-  for (const auto& [name, value] : one.keys) options.set(name, value);
+  const Options options = options_of_case(one, schema);
   const auto plain = one.make(options);
   const auto method = with_memory(one.make(options), one.kept);
   const auto twin = make_twin ? make_twin(one.row, values) : nullptr;
@@ -163,21 +191,10 @@ nlohmann::ordered_json Bench::measure(const Case& one) {
   std::size_t length = 0;
   const Times times = take_samples(one, *method, twin.get(), payload, length);
   length = plain->encode(values, {}, {++key}, payload).value();
-  const double error = relative_error(*plain, values, std::span(payload).first(length), sum);
-
-  const double input = static_cast<double>(kElements * sizeof(float)), wire = static_cast<double>(length);
-  const bool sparse = !method->has_fixed_length();  // only what is kept is added
-  nlohmann::ordered_json row{{"method", one.row},
-                             {"device", "cpu"},
-                             {"elements", kElements},
-                             {"encode_ms", median(times.encode) * 1e3},
-                             {"decode_add_ms", median(times.decode) * 1e3},
-                             {"encode_gb_s", input / median(times.encode) * 1e-9},
-                             {"wire_bytes", length},
-                             {"ratio", input / wire},
-                             {"relative_error", error},
-                             {"floor_bytes", (one.reads + 2 * one.kept) * input + wire},
-                             {"decode_floor_bytes", (sparse ? 0 : 2 * input) + wire}};
+  std::ranges::fill(sum, 0.0F);
+  plain->add(std::span(payload).first(length), 1, sum);
+  auto row = row_of(one, "cpu", median(times.encode), median(times.decode), length,
+                    !method->has_fixed_length(), relative_error(values, sum));
   if (twin) {
     row["twin_encode_ms"] = median(times.twin_encode) * 1e3;
     row["twin_decode_ms"] = median(times.twin_decode) * 1e3;
@@ -193,18 +210,17 @@ void compare_with_floor(nlohmann::ordered_json& row, double rate) {
       row["decode_floor_bytes"].get<double>() / rate / row["decode_add_ms"].get<double>() * 1e3;
 }
 
-void print(std::ostream& out, const nlohmann::ordered_json& rows, double rate) {
+void print(std::ostream& out, const std::string& where, const nlohmann::ordered_json& rows, double rate) {
   char line[256];
-  std::snprintf(
-      line, sizeof line,
-      "%zu floats, one thread; best copy of the run: %.1f GB/s, read and written.\n\n%-16s %9s %8s %9s "
-      "%10s %8s %9s %8s %9s %9s %9s\n",
-      kElements, rate * 1e-9, "method", "encode ms", "GB/s", "decode ms", "bytes", "ratio", "error",
-      "of floor", "of floor", "twin enc", "twin dec");
+  std::snprintf(line, sizeof line,
+                "%zu floats, %s; best copy of the run: %.1f GB/s, read and written.\n\n%-16s %9s %8s %9s "
+                "%10s %8s %9s %8s %9s %9s %9s\n",
+                kElements, where.c_str(), rate * 1e-9, "method", "encode ms", "GB/s", "decode ms", "bytes",
+                "ratio", "error", "of floor", "of floor", "twin enc", "twin dec");
   out << line;
   for (const auto& row : rows) {
     const auto number = [&](const char* name) { return row[name].get<double>(); };
-    std::snprintf(line, sizeof line, "%-16s %9.2f %8.2f %9.2f %10zu %8.2f %9.5f %8.2f %9.2f",
+    std::snprintf(line, sizeof line, "%-16s %9.3f %8.2f %9.3f %10zu %8.2f %9.5f %8.2f %9.2f",
                   row["method"].get<std::string>().c_str(), number("encode_ms"), number("encode_gb_s"),
                   number("decode_add_ms"), row["wire_bytes"].get<std::size_t>(), number("ratio"),
                   number("relative_error"), number("encode_floor_fraction"), number("decode_floor_fraction"));
@@ -225,8 +241,34 @@ nlohmann::ordered_json bench_methods(std::ostream& out, const MakeTwin& make_twi
   auto rows = nlohmann::ordered_json::array();
   for (const Case& one : cases()) rows.push_back(bench.measure(one));
   for (auto& row : rows) compare_with_floor(row, bench.rate);
-  print(out, rows, bench.rate);
+  print(out, "one thread", rows, bench.rate);
   return rows;
+}
+
+nlohmann::ordered_json bench_methods_on_cuda(std::ostream& out) {
+#ifdef GOSSAMER_HAVE_CUDA
+  if (const std::string why = cuda::why_no_device(); !why.empty())
+    throw RunError("bench compression --device cuda: skipped: " + why);
+  const FloatBuffer values = bench_values();
+  cuda::DeviceBench bench(values);
+  const auto schema = std::make_shared<OptionSchema>();
+  add_compression_options(*schema);
+  auto rows = nlohmann::ordered_json::array();
+  for (const Case& one : cases()) {
+    const Options options = options_of_case(one, schema);
+    const auto method = cuda::make_device_method(options.text("compression.up"), options);
+    if (method == nullptr) continue;  // it has no kernels
+    const cuda::DeviceFigures figures = bench.measure(*method, one.kept > 0);
+    rows.push_back(row_of(one, "cuda", median(figures.encode_seconds), median(figures.decode_seconds),
+                          figures.payload_bytes, false, relative_error(values, figures.decoded)));
+  }
+  for (auto& row : rows) compare_with_floor(row, bench.rate());
+  print(out, cuda::device_name(), rows, bench.rate());
+  return rows;
+#else
+  static_cast<void>(out);
+  throw RunError("bench compression --device cuda: skipped: this build has no CUDA");
+#endif
 }
 
 }  // namespace gossamer

@@ -27,4 +27,9 @@ using MakeTwin =
 // best rate of a copy in the same run. Takes about a minute.
 nlohmann::ordered_json bench_methods(std::ostream& out, const MakeTwin& make_twin = {});
 
+// The same of the methods that have kernels for CUDA, on the calling thread's GPU: the median of times
+// between events, with all operands in its memory, beside the best copy within that memory. Throws RunError
+// where there is no GPU, or the build has no CUDA.
+nlohmann::ordered_json bench_methods_on_cuda(std::ostream& out);
+
 }  // namespace gossamer

@@ -23,9 +23,11 @@ namespace gossamer::HWY_NAMESPACE {
 constexpr std::size_t kDigits = 5;
 constexpr std::size_t kTernaryBlock = kDigits * kRandomChunk;
 constexpr std::size_t kTernarySums = 4096;  // values that are summed in single precision
+constexpr std::size_t kTernaryTotals = 64;  // lanes that their totals are added up in, for the sake of GPUs
 
 struct TernaryStatistic {
-  double sum = 0, squares = 0;
+  double sums[kTernaryTotals] = {}, squares[kTernaryTotals] = {};
+  std::size_t totals = 0;  // so far
   WordVector
       largest;  // set by hand: a constructor that is not written down is compiled for the oldest processor
 };
@@ -48,8 +50,9 @@ HWY_INLINE void ternary_statistic(const float* HWY_RESTRICT values, float* HWY_R
       statistic.largest = hn::Max(statistic.largest, magnitude_bits(x));
     }
   }
-  statistic.sum += sum.total();
-  statistic.squares += squares.total();
+  statistic.sums[statistic.totals % kTernaryTotals] += sum.total();
+  statistic.squares[statistic.totals % kTernaryTotals] += squares.total();
+  ++statistic.totals;
 }
 
 // The scaler s; negative where a value is NaN or infinite. With `residual` the values are values + residual,
@@ -72,8 +75,13 @@ float ternary_scale(const float* values, float* residual, std::size_t n, double 
   if (has_non_finite(statistic.largest)) return -1;
   const float largest = largest_lane(statistic.largest);
   if (clip <= 0) return largest;
-  const double mean = statistic.sum / static_cast<double>(n);
-  const double deviation = std::sqrt(std::max(0.0, statistic.squares / static_cast<double>(n) - mean * mean));
+  double sum = 0, squares = 0;
+  for (std::size_t lane = 0; lane < kTernaryTotals; ++lane) {
+    sum += statistic.sums[lane];
+    squares += statistic.squares[lane];
+  }
+  const double mean = sum / static_cast<double>(n);
+  const double deviation = std::sqrt(std::max(0.0, squares / static_cast<double>(n) - mean * mean));
   return static_cast<float>(std::min(static_cast<double>(largest), clip * deviation));
 }
 

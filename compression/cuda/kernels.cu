@@ -1,0 +1,140 @@
+// What is CUDA's about the jobs: how threads wait for one another, and launches. The arithmetic has to give
+// the bits that the processor gives, so this file is compiled without fused multiply-add and with exact
+// divisions and square roots (CMakeLists.txt).
+#include "compression/cuda/kernels.h"
+
+#include <climits>
+#include <type_traits>
+
+#include "compression/cuda/check.h"
+
+namespace gossamer::cuda {
+namespace {
+
+constexpr unsigned kAllLanes = 0xFFFFFFFFU;
+constexpr unsigned kWarpsABlock = 8;  // of jobs whose team is a warp
+
+__device__ std::uint32_t largest_of_warp(std::uint32_t own) {
+#if __CUDA_ARCH__ >= 800
+  return __reduce_max_sync(kAllLanes, own);
+#else
+  for (unsigned distance = kWarp / 2; distance > 0; distance /= 2)
+    own = max(own, __shfl_xor_sync(kAllLanes, own, distance));
+  return own;
+#endif
+}
+
+template <class T>
+class OwnValue {
+ public:
+  __device__ T& operator[](unsigned) { return value_; }
+
+ private:
+  T value_;
+};
+
+class WarpTeam {
+ public:
+  template <class T>
+  using PerThread = OwnValue<T>;
+
+  template <class F>
+  __device__ void each(const F& f) {
+    f(threadIdx.x % kWarp);
+    __syncwarp();
+  }
+  template <class F>
+  __device__ std::uint32_t largest(const F& f) {
+    const std::uint32_t found = largest_of_warp(f(threadIdx.x % kWarp));
+    __syncwarp();
+    return found;
+  }
+};
+
+template <unsigned threads>
+class BlockTeam {
+ public:
+  template <class T>
+  using PerThread = OwnValue<T>;
+
+  template <class F>
+  __device__ void each(const F& f) {
+    f(threadIdx.x);
+    __syncthreads();
+  }
+  template <class F>
+  __device__ std::uint32_t largest(const F& f) {
+    __shared__ std::uint32_t of_warps[threads / kWarp];
+    const std::uint32_t own = largest_of_warp(f(threadIdx.x));
+    if (threadIdx.x % kWarp == 0) of_warps[threadIdx.x / kWarp] = own;
+    __syncthreads();
+    std::uint32_t found = 0;
+    for (unsigned warp = 0; warp < threads / kWarp; ++warp) found = max(found, of_warps[warp]);
+    __syncthreads();  // before the next use of it
+    return found;
+  }
+};
+
+template <class Job, class = void>
+constexpr unsigned kTeamsAtOnceOf = 1;
+template <class Job>
+constexpr unsigned kTeamsAtOnceOf<Job, std::void_t<decltype(Job::kTeamsAtOnce)>> = Job::kTeamsAtOnce;
+
+template <class Job>
+__global__ void __launch_bounds__(Job::kThreads, kTeamsAtOnceOf<Job>) block_kernel(const Job job) {
+  __shared__ typename Job::Shared shared;
+  BlockTeam<Job::kThreads> team;
+  job.run(team, blockIdx.x, shared);
+}
+
+template <class Job>
+__global__ void __launch_bounds__(kWarp* kWarpsABlock) warp_kernel(const Job job, std::size_t teams) {
+  __shared__ typename Job::Shared shared[kWarpsABlock];
+  const unsigned warp = threadIdx.x / kWarp;
+  const std::size_t number = std::size_t{blockIdx.x} * kWarpsABlock + warp;
+  if (number >= teams) return;
+  WarpTeam team;
+  job.run(team, number, shared[warp]);
+}
+
+}  // namespace
+
+template <class Job>
+void launch(const Job& job, cudaStream_t stream) {
+  constexpr bool kOfWarps = Job::kThreads == kWarp;
+  const std::size_t teams = job.teams();
+  if (teams == 0) return;
+  const std::size_t blocks = kOfWarps ? parts_of(teams, kWarpsABlock) : teams;
+  if (blocks > INT_MAX) check(cudaErrorInvalidConfiguration, "cudaLaunchKernel");
+  if constexpr (kOfWarps) {
+    warp_kernel<<<static_cast<unsigned>(blocks), kWarp * kWarpsABlock, 0, stream>>>(job, teams);
+  } else {
+    block_kernel<<<static_cast<unsigned>(blocks), Job::kThreads, 0, stream>>>(job);
+  }
+  check(cudaGetLastError(), "cudaLaunchKernel");
+}
+
+template void launch(const EncodeHalves<Fp16>&, cudaStream_t);
+template void launch(const EncodeHalves<Bf16>&, cudaStream_t);
+template void launch(const EncodeInt8<false>&, cudaStream_t);
+template void launch(const EncodeInt8<true>&, cudaStream_t);
+template void launch(const EncodeOneBit&, cudaStream_t);
+template void launch(const TernaryTotals&, cudaStream_t);
+template void launch(const TernaryScale&, cudaStream_t);
+template void launch(const EncodeTernary&, cudaStream_t);
+template void launch(const EncodeQsgd<2, false>&, cudaStream_t);
+template void launch(const EncodeQsgd<2, true>&, cudaStream_t);
+template void launch(const EncodeQsgd<4, false>&, cudaStream_t);
+template void launch(const EncodeQsgd<4, true>&, cudaStream_t);
+template void launch(const EncodeQsgd<8, false>&, cudaStream_t);
+template void launch(const EncodeQsgd<8, true>&, cudaStream_t);
+template void launch(const AddHalves<Fp16>&, cudaStream_t);
+template void launch(const AddHalves<Bf16>&, cudaStream_t);
+template void launch(const AddInt8&, cudaStream_t);
+template void launch(const AddOneBit&, cudaStream_t);
+template void launch(const AddTernary&, cudaStream_t);
+template void launch(const AddQsgd<2>&, cudaStream_t);
+template void launch(const AddQsgd<4>&, cudaStream_t);
+template void launch(const AddQsgd<8>&, cudaStream_t);
+
+}  // namespace gossamer::cuda

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compression/compressor.h"
+#include "compression/cuda/plan.h"
+
+// What the kernels for CUDA are compared with those for the processor on, by loops in the place of threads
+// (cuda_jobs_test.cpp) and on a GPU (cuda_test.cpp).
+namespace gossamer::cuda {
+
+struct DeviceCase {
+  std::string method;
+  std::vector<std::pair<std::string, std::string>> keys;
+};
+
+inline const std::vector<DeviceCase>& device_cases() {
+  static const std::vector<DeviceCase> all{
+      {"fp16", {}},
+      {"bf16", {}},
+      {"int8", {}},
+      {"int8", {{"compression.int8.rounding", "stochastic"}}},
+      {"one_bit", {}},
+      {"one_bit", {{"compression.one_bit.block", "4096"}}},
+      {"one_bit", {{"compression.one_bit.block", "100"}}},
+      {"one_bit", {{"compression.one_bit.block", "20000"}}},
+      {"terngrad", {}},
+      {"terngrad", {{"compression.terngrad.clip", "0"}}},
+      {"qsgd", {{"compression.qsgd.bits", "2"}}},
+      {"qsgd", {{"compression.qsgd.bits", "2"}, {"compression.qsgd.norm", "l2"}}},
+      {"qsgd", {{"compression.qsgd.bits", "4"}}},
+      {"qsgd", {{"compression.qsgd.bits", "4"}, {"compression.qsgd.norm", "l2"}}},
+      {"qsgd", {{"compression.qsgd.bits", "8"}}},
+      {"qsgd", {{"compression.qsgd.bits", "8"}, {"compression.qsgd.norm", "l2"}}},
+  };
+  return all;
+}
+
+inline Options options_of(const DeviceCase& one) {
+  auto schema = std::make_shared<OptionSchema>();
+  add_compression_options(*schema);
+  Options options(schema);
+  options.set("compression.up", one.method);
+  for (const auto& [key, value] : one.keys) options.set(key, value);
+  return options;
+}
+
+// The name of a parametrised test.
+inline std::string name_of(const DeviceCase& one) {
+  std::string name = one.method;
+  for (const auto& [key, value] : one.keys) name += '_' + key.substr(key.rfind('.') + 1) + '_' + value;
+  return name;
+}
+
+// Parts of the kernels begin and end at multiples of 16, 512, 2,560, 4,096 and 8,192.
+inline const std::vector<std::size_t>& device_lengths() {
+  static const std::vector<std::size_t> all{
+      1,    2,    3,    4,    5,    7,    8,    9,    15,   16,    17,    31,    33,   63,   64,
+      65,   127,  129,  255,  257,  511,  512,  513,  1023, 1025,  2559,  2560,  2561, 4095, 4096,
+      4097, 4112, 5003, 5120, 8191, 8192, 8193, 8200, 9000, 12288, 20000, 24601, 40960};
+  return all;
+}
+
+// Values as they come, and those that are special: zeros of both signs, denormal numbers, whole blocks of one
+// magnitude or of nothing, the largest that there are.
+enum class Content { normal, special, tiny, huge };
+inline constexpr Content kContents[] = {Content::normal, Content::special, Content::tiny, Content::huge};
+
+inline FloatBuffer device_values(std::size_t count, Content content, std::uint64_t seed) {
+  Rng rng(seed, Purpose::test);
+  FloatBuffer floats(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    float x = static_cast<float>(rng.normal());
+    if (content == Content::tiny) x *= i % 3 == 0 ? 1e-44F : 1e-38F;
+    if (content == Content::huge) x = std::copysign(i % 2 == 0 ? 3e34F : 1e30F, x);
+    if (content == Content::special) {
+      if (i / 700 % 4 == 1) x = std::copysign(0.5F, x);
+      if (i / 700 % 4 == 2) x = std::copysign(0.0F, x);
+      if (i % 37 == 5) x = std::ldexp(x, static_cast<int>(i % 60) - 45);
+      if (i % 41 == 7) x = -0.0F;
+    }
+    floats[i] = x;
+  }
+  return floats;
+}
+
+}  // namespace gossamer::cuda

@@ -28,6 +28,12 @@ struct Case {
   int reads;  // of the input: twice where a statistic of all of it comes first
 };
 
+// Of the vector as a matrix.
+std::unique_ptr<Method> make_powersgd_of_matrix(const Options& options) {
+  constexpr std::int64_t kShape[] = {49'920, 512};
+  return make_powersgd(options, kShape);
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {"fp16", {{"compression.up", "fp16"}}, make_fp16, false, 1},
@@ -47,6 +53,8 @@ const std::vector<Case>& cases() {
        make_top_k,
        true,
        1},
+      {"powersgd_rank4", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, false, 2},
+      {"powersgd_rank4_ef", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, true, 2},
   };
   return all;
 }
@@ -90,12 +98,10 @@ struct Times {
 
 // What all cases share: memory, and the best copy so far.
 struct Bench {
-  explicit Bench(const MakeTwin& twins)
-      : make_twin(twins), values(kElements), sum(kElements), residual(kElements) {
+  explicit Bench(const MakeTwin& twins) : make_twin(twins), values(kElements), sum(kElements) {
     Rng rng(1, Purpose::compression);
     for (float& x : values) x = static_cast<float>(0.01 * rng.normal());
     std::ranges::fill(sum, 0.0F);
-    std::ranges::fill(residual, 0.0F);
     rate = copy_rate(values, sum);
     add_compression_options(*schema);
   }
@@ -103,7 +109,7 @@ struct Bench {
   nlohmann::ordered_json measure(const Case& one);
 
   const MakeTwin& make_twin;
-  FloatBuffer values, sum, residual;
+  FloatBuffer values, sum;
   std::shared_ptr<OptionSchema> schema = std::make_shared<OptionSchema>();
   double rate = 0;
   std::uint64_t key = 0;
@@ -115,7 +121,7 @@ struct Bench {
 
 Times Bench::take_samples(const Case& one, const Method& method, CompressionTwin* twin, ByteBuffer& payload,
                           std::size_t& length) {
-  const std::span<float> state = one.feedback ? std::span<float>(residual) : std::span<float>{};
+  FloatBuffer state(method.state_floats(kElements), 0.0F);
   Times times;
   for (int sample = -1; sample < kSamples; ++sample) {
     const double encoded = seconds_of([&] {
@@ -149,7 +155,8 @@ nlohmann::ordered_json Bench::measure(const Case& one) {
   ByteBuffer payload(method->most_bytes(kElements));
   std::size_t length = 0;
   const Times times = take_samples(one, *method, twin.get(), payload, length);
-  length = plain->encode(values, {}, {++key}, payload).value();
+  FloatBuffer state(plain->state_floats(kElements), 0.0F);
+  length = plain->encode(values, state, {++key}, payload).value();
   const double error = relative_error(*plain, values, std::span(payload).first(length), sum);
 
   const double input = static_cast<double>(kElements * sizeof(float)), wire = static_cast<double>(length);

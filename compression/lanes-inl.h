@@ -28,6 +28,15 @@ using FloatVector = hn::Vec<Floats>;
 using WordVector = hn::Vec<Words>;
 inline constexpr std::size_t kVectors = kSumLanes / hn::MaxLanes(Floats());  // that kSumLanes floats take
 
+// Floats at an address of any alignment.
+HWY_INLINE FloatVector load_floats(const std::uint8_t* bytes) {
+  return hn::BitCast(Floats(), hn::LoadU(hn::Repartition<std::uint8_t, Floats>(), bytes));
+}
+HWY_INLINE void store_floats(FloatVector x, std::uint8_t* bytes) {
+  const hn::Repartition<std::uint8_t, Floats> d;
+  hn::StoreU(hn::BitCast(d, x), d, bytes);
+}
+
 HWY_INLINE WordVector magnitude_bits(FloatVector x) {
   const Words words;
   return hn::And(hn::BitCast(words, x), hn::Set(words, 0x7FFFFFFFU));

@@ -92,8 +92,22 @@ const std::vector<MethodEntry>& methods() {
         {real_option("compression.threshold.tau", 0.01, "what is sent").above(0).at_most(1e30)}},
        any_shape<make_threshold>,
        Feedback::by_default},
+      {{"powersgd",
+        "two factors of each tensor as a matrix, by a step of subspace iteration",
+        "Vogels, Karimireddy, Jaggi: PowerSGD, 2019",
+        {integer_option("compression.powersgd.rank", 4, "columns of either factor")
+             .at_least(1)
+             .at_most(256)}},
+       make_powersgd,
+       Feedback::by_default},
   };
   return table;
+}
+
+const MethodEntry* find_method(const std::string& name) {
+  const auto found =
+      std::ranges::find(methods(), name, [](const MethodEntry& entry) { return entry.info.name; });
+  return found == methods().end() ? nullptr : &*found;
 }
 
 std::unique_ptr<Method> make_with_memory(const MethodEntry& entry, const Options& options,
@@ -133,9 +147,15 @@ const CompressorRegistry& down_compressors() {
 }
 
 bool keeps_state(const Options& options) {
-  const auto found = std::ranges::find(methods(), options.text("compression.up"),
-                                       [](const MethodEntry& entry) { return entry.info.name; });
-  return found != methods().end() && make_with_memory(*found, options, {})->state_floats(1) > 0;
+  const MethodEntry* const found = find_method(options.text("compression.up"));
+  // Of a matrix that is large enough for any method to do its work.
+  constexpr std::int64_t kShape[] = {1 << 12, 1 << 12};
+  return found != nullptr &&
+         make_with_memory(*found, options, kShape)->state_floats(kShape[0] * kShape[1]) > 0;
+}
+
+std::unique_ptr<Method> make_up_method(const Options& options, std::span<const std::int64_t> shape) {
+  return find_method(options.text("compression.up"))->make(options, shape);
 }
 
 void add_compression_options(OptionSchema& schema) {
@@ -150,7 +170,7 @@ void add_compression_options(OptionSchema& schema) {
   schema.add(
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "
-                  "methods that were made for it: one_bit, top_k and threshold")
+                  "methods that were made for it: one_bit, top_k, threshold and powersgd")
           .one_of({"auto", "on", "off"}));
 }
 

@@ -2,11 +2,11 @@
 // settings.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <hwy/highway.h>
 
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +14,7 @@
 #include "compression/method.h"
 #include "compression/methods.h"
 #include "core/error.h"
+#include "tests/compression/messages.h"
 
 namespace gossamer {
 namespace {
@@ -43,6 +44,9 @@ const std::vector<Setting>& settings() {
       {"top_k", {{"compression.top_k.density", "1"}, {"compression.error_feedback", "off"}}},
       {"random_k", {{"compression.random_k.density", "0.3"}}},
       {"threshold", {{"compression.threshold.tau", "0.7"}, {"compression.error_feedback", "off"}}},
+      {"powersgd", {{"compression.error_feedback", "off"}}},
+      {"powersgd", {{"compression.powersgd.rank", "1"}, {"compression.error_feedback", "off"}}},
+      {"powersgd", {{"compression.powersgd.rank", "7"}, {"compression.error_feedback", "off"}}},
   };
   return all;
 }
@@ -58,8 +62,15 @@ Options options_of(const Setting& setting, std::vector<std::pair<std::string, st
   return options;
 }
 
+// As square as it can be: a row where the number is prime, which methods for matrices treat as a vector.
+std::vector<std::int64_t> shape_of(std::size_t floats) {
+  auto rows = static_cast<std::size_t>(std::sqrt(static_cast<double>(floats)));
+  while (floats % rows != 0) --rows;
+  return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(floats / rows)};
+}
+
 ParameterLayout one_tensor(std::size_t floats) {
-  return ParameterLayout({{"w", {static_cast<std::int64_t>(floats)}, 0, 0, TensorRole::parameter}});
+  return ParameterLayout({{"w", shape_of(floats), 0, 0, TensorRole::parameter}});
 }
 
 std::unique_ptr<Compressor> compressor_of(const Setting& setting, const ParameterLayout& layout,
@@ -75,15 +86,10 @@ FloatBuffer random_floats(std::size_t count, std::uint64_t seed = 1) {
   return floats;
 }
 
-double squares(std::span<const float> values) {
-  double sum = 0;
-  for (const float x : values) sum += static_cast<double>(x) * static_cast<double>(x);
-  return sum;
-}
-
 Compressed compressed(const Compressor& compressor, const FloatBuffer& values, std::uint64_t stream = 1) {
   Rng rng(stream, Purpose::compression);
-  return compressor.compress(SharedFloats::of(values), {}, 0, rng);
+  FloatBuffer state(compressor.state_floats(), 0.0F);
+  return compressor.compress(SharedFloats::of(values), state, 0, rng);
 }
 
 FloatBuffer decoded(const Compressor& compressor, const Compressed& content) {
@@ -134,10 +140,45 @@ TEST_P(Conformance, DecodesWhatItEncodesAtAnyLength) {
 }
 
 TEST_P(Conformance, TheSameStreamGivesTheSameBytes) {
-  const auto layout = one_tensor(5003);
+  const auto layout = one_tensor(5005);
   const auto compressor = compressor_of(setting(), layout);
-  const FloatBuffer values = random_floats(5003);
+  const FloatBuffer values = random_floats(5005);
   EXPECT_EQ(bytes_of(compressed(*compressor, values)), bytes_of(compressed(*compressor, values)));
+}
+
+// Has all kernels take the vectors of one kind of processor, while it lives.
+class OnProcessor {
+ public:
+  explicit OnProcessor(std::int64_t target) { choose(target); }
+  ~OnProcessor() { choose(0); }  // whatever there is
+  OnProcessor(const OnProcessor&) = delete;
+  OnProcessor& operator=(const OnProcessor&) = delete;
+
+ private:
+  static void choose(std::int64_t target) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+
+TEST_P(Conformance, GivesTheSameBitsOnEveryProcessor) {
+  std::vector<std::int64_t> targets = hwy::SupportedAndGeneratedTargets();
+#if HWY_ARCH_X86
+  std::erase_if(targets, [](std::int64_t target) { return target > HWY_SSSE3; });  // no kernels of older ones
+#endif
+  ASSERT_FALSE(targets.empty());
+  for (const std::size_t length : {std::size_t{7}, std::size_t{513}, std::size_t{5005}, std::size_t{20000}}) {
+    const auto layout = one_tensor(length);
+    const auto compressor = compressor_of(setting(), layout);
+    const FloatBuffer values = random_floats(length);
+    const Compressed content = compressed(*compressor, values);
+    const FloatBuffer once = decoded(*compressor, content);
+    for (const std::int64_t target : targets) {
+      const OnProcessor processor(target);
+      EXPECT_EQ(bytes_of(compressed(*compressor, values)), bytes_of(content)) << hwy::TargetName(target);
+      EXPECT_EQ(decoded(*compressor, content), once) << hwy::TargetName(target);
+    }
+  }
 }
 
 TEST_P(Conformance, ZerosStayZeros) {
@@ -214,8 +255,11 @@ TEST_P(Conformance, ErrorFeedbackTelescopes) {
   for (const std::size_t length : {std::size_t{5}, std::size_t{1000}, std::size_t{20000}}) {
     const auto layout = one_tensor(length);
     const auto compressor = compressor_of(setting(), layout, {{"compression.error_feedback", "on"}});
-    ASSERT_EQ(compressor->state_floats(), length);
-    FloatBuffer state(length, 0.0F);
+    // The residual, and behind it what the method keeps itself.
+    const std::size_t own =
+        compressor_of(setting(), layout, {{"compression.error_feedback", "off"}})->state_floats();
+    ASSERT_EQ(compressor->state_floats(), length + own);
+    FloatBuffer state(length + own, 0.0F);
     std::vector<double> wanted(length), sent(length);
     for (std::uint64_t step = 0; step < 20; ++step) {
       const FloatBuffer values = random_floats(length, step);
@@ -235,27 +279,23 @@ TEST_P(Conformance, ErrorFeedbackTelescopes) {
 TEST_P(Conformance, AFusedResidualIsTheSameAsOneInSteps) {
   if (setting().name == "none") return;
   const Options options = options_of(setting());
-  const std::map<std::string, std::unique_ptr<Method> (*)(const Options&)> makers{
-      {"fp16", make_fp16},       {"bf16", make_bf16},         {"int8", make_int8},
-      {"one_bit", make_one_bit}, {"terngrad", make_terngrad}, {"qsgd", make_qsgd},
-      {"top_k", make_top_k},     {"random_k", make_random_k}, {"threshold", make_threshold}};
-  const auto method = makers.at(setting().name)(options);
   for (const std::size_t length : kLengths) {
+    const auto method = make_up_method(options, shape_of(length));
     const FloatBuffer values = random_floats(length, length);
-    FloatBuffer fused = random_floats(length, 99), in_steps = fused;
+    FloatBuffer fused = random_floats(length + method->state_floats(length), 99), in_steps = fused;
     ByteBuffer a(method->most_bytes(length)), b(method->most_bytes(length));
     const auto fused_bytes = method->encode_with_residual(values, fused, {5}, a);
     const auto bytes = method->Method::encode_with_residual(values, in_steps, {5}, b);
     ASSERT_TRUE(fused_bytes && bytes && *fused_bytes == *bytes) << length;
     ASSERT_EQ(std::memcmp(a.data(), b.data(), *bytes), 0) << length;
-    for (std::size_t i = 0; i < length; ++i) ASSERT_EQ(fused[i], in_steps[i]) << length << ' ' << i;
+    for (std::size_t i = 0; i < fused.size(); ++i) ASSERT_EQ(fused[i], in_steps[i]) << length << ' ' << i;
   }
 }
 
 TEST_P(Conformance, NamesTheTensorOfANaN) {
   if (setting().name == "none") return;  // the receiver refuses what comes in
-  const ParameterLayout layout({{"first", {700}, 0, 0, TensorRole::parameter},
-                                {"second", {700}, 0, 0, TensorRole::parameter},
+  const ParameterLayout layout({{"first", {25, 28}, 0, 0, TensorRole::parameter},
+                                {"second", {25, 28}, 0, 0, TensorRole::parameter},
                                 {"third", {10}, 0, 0, TensorRole::parameter}});
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
                           -std::numeric_limits<float>::infinity()}) {
@@ -275,7 +315,7 @@ TEST_P(Conformance, NamesTheTensorOfANaN) {
 }
 
 TEST_P(Conformance, OfAMalformedPayloadNothingIsAdded) {
-  constexpr std::size_t kFloats = 3001;
+  constexpr std::size_t kFloats = 3003;  // as a matrix 39 by 77
   const auto layout = one_tensor(kFloats);
   const auto compressor = compressor_of(setting(), layout);
   const Compressed content = compressed(*compressor, random_floats(kFloats));
@@ -311,10 +351,10 @@ TEST_P(Conformance, OfAMalformedPayloadNothingIsAdded) {
 }
 
 TEST_P(Conformance, WhatIsSkippedOrShortOrNoParameterTravelsAsItIs) {
-  const ParameterLayout layout({{"layer1.weight", {400}, 0, 0, TensorRole::parameter},
+  const ParameterLayout layout({{"layer1.weight", {20, 20}, 0, 0, TensorRole::parameter},
                                 {"layer1.bias", {20}, 0, 0, TensorRole::parameter},
-                                {"layer2.weight", {400}, 0, 0, TensorRole::parameter},
-                                {"layer10.weight", {400}, 0, 0, TensorRole::parameter},
+                                {"layer2.weight", {20, 20}, 0, 0, TensorRole::parameter},
+                                {"layer10.weight", {20, 20}, 0, 0, TensorRole::parameter},
                                 {"running_mean", {400}, 0, 0, TensorRole::buffer}});
   const auto compressor = up_compressors().make(
       options_of(setting(), {{"compression.skip", "layer1, other"}, {"compression.min_size", "21"}}), layout);

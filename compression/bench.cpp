@@ -53,6 +53,7 @@ const std::vector<Case>& cases() {
        make_top_k,
        true,
        1},
+      {"sketched_2bit", {{"compression.up", "sketched"}}, make_sketched, false, 1},
       {"powersgd_rank4", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, false, 2},
       {"powersgd_rank4_ef", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, true, 2},
   };

@@ -100,6 +100,26 @@ const std::vector<MethodEntry>& methods() {
              .at_most(256)}},
        make_powersgd,
        Feedback::by_default},
+      {{"random_mask",
+        "the vector restricted to a random mask, of which only the seed travels",
+        "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
+        "2016",
+        {real_option("compression.random_mask.density", 0.1, "share of the values that is sent")
+             .above(0)
+             .at_most(1)}},
+       any_shape<make_random_mask>,
+       Feedback::on_demand},
+      {{"sketched",
+        "a share of the values, rotated at random, in a few levels of each block's range, at random",
+        "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
+        "2016",
+        {text_option("compression.sketched.bits", "2", "a value").one_of({"1", "2", "4", "8"}),
+         real_option("compression.sketched.density", 1, "share of the values that is sent")
+             .above(0)
+             .at_most(1),
+         flag_option("compression.sketched.rotation", true, "whether blocks are rotated")}},
+       any_shape<make_sketched>,
+       Feedback::on_demand},
   };
   return table;
 }

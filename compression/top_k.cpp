@@ -8,6 +8,7 @@
 
 #include "compression/large_values.h"
 #include "compression/methods.h"
+#include "compression/random_subset.h"
 #include "compression/sparse_indices.h"
 
 namespace gossamer {
@@ -68,10 +69,7 @@ class TopK final : public FusedMethod {
   }
 
  private:
-  std::size_t kept(std::size_t floats) const noexcept {
-    const auto share = static_cast<std::size_t>(std::llround(density_ * static_cast<double>(floats)));
-    return std::clamp<std::size_t>(share, 1, floats);
-  }
+  std::size_t kept(std::size_t floats) const noexcept { return share_of(density_, floats); }
   std::size_t payload_bytes(std::size_t floats) const noexcept {
     return IndexCode(floats, kept(floats)).most_bytes() + kept(floats) * sizeof(float);
   }

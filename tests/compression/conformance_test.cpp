@@ -47,6 +47,12 @@ const std::vector<Setting>& settings() {
       {"powersgd", {{"compression.error_feedback", "off"}}},
       {"powersgd", {{"compression.powersgd.rank", "1"}, {"compression.error_feedback", "off"}}},
       {"powersgd", {{"compression.powersgd.rank", "7"}, {"compression.error_feedback", "off"}}},
+      {"random_mask", {{"compression.random_mask.density", "0.3"}}},
+      {"random_mask", {{"compression.random_mask.density", "0.001"}}},
+      {"sketched", {}},
+      {"sketched", {{"compression.sketched.bits", "1"}, {"compression.sketched.rotation", "false"}}},
+      {"sketched", {{"compression.sketched.bits", "8"}, {"compression.sketched.density", "0.4"}}},
+      {"sketched", {{"compression.sketched.bits", "4"}}},
   };
   return all;
 }

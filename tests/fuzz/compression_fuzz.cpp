@@ -33,6 +33,11 @@ const std::vector<Keys>& settings() {
       {{"compression.up", "top_k"}, {"compression.top_k.density", "0.6"}},
       {{"compression.up", "random_k"}},
       {{"compression.up", "threshold"}},
+      {{"compression.up", "random_mask"}},
+      {{"compression.up", "sketched"}},
+      {{"compression.up", "sketched"},
+       {"compression.sketched.bits", "8"},
+       {"compression.sketched.density", "0.3"}},
       {{"compression.up", "powersgd"}, {"compression.powersgd.rank", "1"}},
   };
   return all;

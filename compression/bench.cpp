@@ -25,7 +25,8 @@ struct Case {
   std::vector<std::pair<std::string, std::string>> keys;
   std::unique_ptr<Method> (*make)(const Options&);
   bool feedback;
-  int reads;  // of the input: twice where a statistic of all of it comes first
+  int reads;           // of the input: twice where a statistic of all of it comes first
+  bool dense = false;  // all values are added, though the payload's length varies
 };
 
 // Of the vector as a matrix.
@@ -54,6 +55,7 @@ const std::vector<Case>& cases() {
        true,
        1},
       {"sketched_2bit", {{"compression.up", "sketched"}}, make_sketched, false, 1},
+      {"bounded_error", {{"compression.up", "bounded_error"}}, make_bounded_error, false, 1, true},
       {"powersgd_rank4", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, false, 2},
       {"powersgd_rank4_ef", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, true, 2},
   };
@@ -161,7 +163,7 @@ nlohmann::ordered_json Bench::measure(const Case& one) {
   const double error = relative_error(*plain, values, std::span(payload).first(length), sum);
 
   const double input = static_cast<double>(kElements * sizeof(float)), wire = static_cast<double>(length);
-  const bool sparse = !method->has_fixed_length();  // only what is kept is added
+  const bool sparse = !method->has_fixed_length() && !one.dense;  // only what is kept is added
   nlohmann::ordered_json row{{"method", one.row},
                              {"device", "cpu"},
                              {"elements", kElements},

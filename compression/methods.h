@@ -26,6 +26,7 @@ std::unique_ptr<Method> make_top_k(const Options&);
 std::unique_ptr<Method> make_random_k(const Options&);
 std::unique_ptr<Method> make_random_mask(const Options&);
 std::unique_ptr<Method> make_threshold(const Options&);
+std::unique_ptr<Method> make_bounded_error(const Options&);
 std::unique_ptr<Method> make_sketched(const Options&);
 std::unique_ptr<Method> make_powersgd(const Options&, std::span<const std::int64_t> shape);
 

@@ -120,6 +120,14 @@ const std::vector<MethodEntry>& methods() {
          flag_option("compression.sketched.rotation", true, "whether blocks are rotated")}},
        any_shape<make_sketched>,
        Feedback::on_demand},
+      {{"bounded_error",
+        "0, 8, 16 or 32 bits a value: as many as an absolute bound on the error takes",
+        "Li et al.: INCEPTIONN, 2018",
+        {real_option("compression.bounded_error.bound", 0x1p-10, "on the error of each value")
+             .at_least(1e-25)
+             .at_most(1e25)}},
+       any_shape<make_bounded_error>,
+       Feedback::on_demand},
   };
   return table;
 }

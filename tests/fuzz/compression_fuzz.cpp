@@ -34,6 +34,7 @@ const std::vector<Keys>& settings() {
       {{"compression.up", "random_k"}},
       {{"compression.up", "threshold"}},
       {{"compression.up", "random_mask"}},
+      {{"compression.up", "bounded_error"}},
       {{"compression.up", "sketched"}},
       {{"compression.up", "sketched"},
        {"compression.sketched.bits", "8"},

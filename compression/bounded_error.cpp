@@ -126,8 +126,11 @@ struct BodyCounts {
   std::size_t of8 = 0, of16 = 0, of32 = 0;
 
   BodyCounts(const std::uint8_t* tags, std::size_t bytes) {
-    for (std::size_t k = 0; k < bytes; ++k) {
-      const unsigned low = tags[k], high = tags[bytes + k];
+    for (std::size_t k = 0; k < bytes; k += sizeof(std::uint64_t)) {
+      const std::size_t count = std::min(sizeof(std::uint64_t), bytes - k);
+      std::uint64_t low = 0, high = 0;
+      std::memcpy(&low, tags + k, count);
+      std::memcpy(&high, tags + bytes + k, count);
       of8 += static_cast<std::size_t>(std::popcount(low & ~high));
       of16 += static_cast<std::size_t>(std::popcount(high & ~low));
       of32 += static_cast<std::size_t>(std::popcount(low & high));
@@ -190,9 +193,11 @@ void add_bounded(const std::uint8_t* payload, float step, float weight, float* s
 // Whether the bodies are those that an encoder writes: each in the fewest bits that it fits in.
 bool are_bodies(const std::uint8_t* bodies, std::size_t count8, std::size_t count16, std::size_t count32,
                 float step) {
-  bool all = true;
-  for (std::size_t i = 0; i < count8; ++i) all &= bodies[i] != 0 && bodies[i] != 0x80;
+  std::uint8_t strange = 0;
+  for (std::size_t i = 0; i < count8; ++i)
+    strange = static_cast<std::uint8_t>(strange | ((bodies[i] & 0x7FU) == 0 ? 1 : 0));  // 0 and -128
   bodies += count8;
+  bool all = strange == 0;
   for (std::size_t i = 0; i < count16; ++i) {
     std::int16_t steps;
     std::memcpy(&steps, bodies + i * sizeof steps, sizeof steps);

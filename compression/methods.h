@@ -29,6 +29,7 @@ std::unique_ptr<Method> make_threshold(const Options&);
 std::unique_ptr<Method> make_bounded_error(const Options&);
 std::unique_ptr<Method> make_sketched(const Options&);
 std::unique_ptr<Method> make_powersgd(const Options&, std::span<const std::int64_t> shape);
+std::unique_ptr<Method> make_low_rank(const Options&, std::span<const std::int64_t> shape);
 
 // That of compression.up, which is not `none`, without error feedback.
 std::unique_ptr<Method> make_up_method(const Options&, std::span<const std::int64_t> shape);

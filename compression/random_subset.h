@@ -14,6 +14,13 @@ inline std::size_t share_of(double density, std::size_t floats) noexcept {
   return std::clamp<std::size_t>(share, 1, floats);
 }
 
+// The mixer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+inline std::uint64_t mixed_bits(std::uint64_t x) noexcept {
+  x = (x ^ x >> 30U) * 0xBF58476D1CE4E5B9U;
+  x = (x ^ x >> 27U) * 0x94D049BB133111EBU;
+  return x ^ x >> 31U;
+}
+
 // A permutation of the numbers below `bound` by a key: a Feistel network over the next even number of bits,
 // walked until it comes back below the bound (Black, Rogaway: "Ciphers with arbitrary finite domains", CT-RSA
 // 2002). Its first k are a random subset of k places, which only the key has to travel for.
@@ -37,11 +44,7 @@ class Permutation {
     const std::uint64_t mask = (std::uint64_t{1} << half_) - 1;
     std::uint64_t left = x >> half_, right = x & mask;
     for (std::uint64_t round = 1; round <= 4; ++round) {
-      // The mixer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-      std::uint64_t mixed = (right ^ key_) + round * 0x9E3779B97F4A7C15U;
-      mixed = (mixed ^ mixed >> 30U) * 0xBF58476D1CE4E5B9U;
-      mixed = (mixed ^ mixed >> 27U) * 0x94D049BB133111EBU;
-      const std::uint64_t next = left ^ ((mixed ^ mixed >> 31U) & mask);
+      const std::uint64_t next = left ^ (mixed_bits((right ^ key_) + round * 0x9E3779B97F4A7C15U) & mask);
       left = right;
       right = next;
     }

@@ -100,6 +100,15 @@ const std::vector<MethodEntry>& methods() {
              .at_most(256)}},
        make_powersgd,
        Feedback::by_default},
+      {{"low_rank",
+        "each tensor as a matrix times a random one, of which only the seed travels",
+        "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
+        "2016",
+        {integer_option("compression.low_rank.rank", 4, "rows of the factor that travels")
+             .at_least(1)
+             .at_most(256)}},
+       make_low_rank,
+       Feedback::by_default},
       {{"random_mask",
         "the vector restricted to a random mask, of which only the seed travels",
         "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
@@ -198,7 +207,8 @@ void add_compression_options(OptionSchema& schema) {
   schema.add(
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "
-                  "methods that were made for it: one_bit, top_k, threshold and powersgd")
+                  "methods that were made for it: one_bit, top_k, threshold, powersgd and "
+                  "low_rank")
           .one_of({"auto", "on", "off"}));
 }
 

@@ -47,6 +47,9 @@ const std::vector<Setting>& settings() {
       {"powersgd", {{"compression.error_feedback", "off"}}},
       {"powersgd", {{"compression.powersgd.rank", "1"}, {"compression.error_feedback", "off"}}},
       {"powersgd", {{"compression.powersgd.rank", "7"}, {"compression.error_feedback", "off"}}},
+      // At most five rows a column of the random factor.
+      {"low_rank", {{"compression.low_rank.rank", "25"}, {"compression.error_feedback", "off"}}},
+      {"low_rank", {{"compression.low_rank.rank", "2"}}},
       {"random_mask", {{"compression.random_mask.density", "0.3"}}},
       {"random_mask", {{"compression.random_mask.density", "0.001"}}},
       {"bounded_error", {}},
@@ -360,10 +363,10 @@ TEST_P(Conformance, OfAMalformedPayloadNothingIsAdded) {
 }
 
 TEST_P(Conformance, WhatIsSkippedOrShortOrNoParameterTravelsAsItIs) {
-  const ParameterLayout layout({{"layer1.weight", {20, 20}, 0, 0, TensorRole::parameter},
+  const ParameterLayout layout({{"layer1.weight", {40, 10}, 0, 0, TensorRole::parameter},
                                 {"layer1.bias", {20}, 0, 0, TensorRole::parameter},
-                                {"layer2.weight", {20, 20}, 0, 0, TensorRole::parameter},
-                                {"layer10.weight", {20, 20}, 0, 0, TensorRole::parameter},
+                                {"layer2.weight", {40, 10}, 0, 0, TensorRole::parameter},
+                                {"layer10.weight", {40, 10}, 0, 0, TensorRole::parameter},
                                 {"running_mean", {400}, 0, 0, TensorRole::buffer}});
   const auto compressor = up_compressors().make(
       options_of(setting(), {{"compression.skip", "layer1, other"}, {"compression.min_size", "21"}}), layout);

@@ -33,6 +33,7 @@ const std::vector<Keys>& settings() {
       {{"compression.up", "top_k"}, {"compression.top_k.density", "0.6"}},
       {{"compression.up", "random_k"}},
       {{"compression.up", "threshold"}},
+      {{"compression.up", "low_rank"}, {"compression.low_rank.rank", "2"}},
       {{"compression.up", "random_mask"}},
       {{"compression.up", "bounded_error"}},
       {{"compression.up", "sketched"}},

@@ -27,9 +27,16 @@ struct Case {
   std::string row;
   std::vector<std::pair<std::string, std::string>> keys;
   std::unique_ptr<Method> (*make)(const Options&);
-  int kept;   // vectors that the sender keeps: 1 with error feedback, 2 with momentum correction too
-  int reads;  // of the input: twice where a statistic of all of it comes first
+  int kept;            // vectors that the sender keeps: 1 with error feedback, 2 with momentum correction too
+  int reads;           // of the input: twice where a statistic of all of it comes first
+  bool dense = false;  // all values are added, though the payload's length varies
 };
+
+// Of the vector as a matrix.
+std::unique_ptr<Method> make_powersgd_of_matrix(const Options& options) {
+  constexpr std::int64_t kShape[] = {49'920, 512};
+  return make_powersgd(options, kShape);
+}
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
@@ -58,6 +65,10 @@ const std::vector<Case>& cases() {
        2,
        1},
       {"wangni_0.1", {{"compression.up", "wangni"}}, make_wangni, 0, 2},
+      {"sketched_2bit", {{"compression.up", "sketched"}}, make_sketched, 0, 1},
+      {"bounded_error", {{"compression.up", "bounded_error"}}, make_bounded_error, 0, 1, true},
+      {"powersgd_rank4", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, 0, 2},
+      {"powersgd_rank4_ef", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, 1, 2},
   };
   return all;
 }
@@ -129,8 +140,7 @@ nlohmann::ordered_json row_of(const Case& one, const std::string& device, double
 
 // What all cases share: memory, and the best copy so far.
 struct Bench {
-  explicit Bench(const MakeTwin& twins)
-      : make_twin(twins), values(bench_values()), sum(kElements), state(2 * kElements) {
+  explicit Bench(const MakeTwin& twins) : make_twin(twins), values(bench_values()), sum(kElements) {
     std::ranges::fill(sum, 0.0F);
     rate = copy_rate(values, sum);
     add_compression_options(*schema);
@@ -139,7 +149,7 @@ struct Bench {
   nlohmann::ordered_json measure(const Case& one);
 
   const MakeTwin& make_twin;
-  FloatBuffer values, sum, state;
+  FloatBuffer values, sum;
   std::shared_ptr<OptionSchema> schema = std::make_shared<OptionSchema>();
   double rate = 0;
   std::uint64_t key = 0;
@@ -156,12 +166,11 @@ std::unique_ptr<Method> with_memory(std::unique_ptr<Method> method, int kept) {
 
 Times Bench::take_samples(const Case& one, const Method& method, CompressionTwin* twin, ByteBuffer& payload,
                           std::size_t& length) {
-  const auto kept = std::span(state).first(method.state_floats(kElements));
-  std::ranges::fill(kept, 0.0F);
+  FloatBuffer state(method.state_floats(kElements), 0.0F);
   Times times;
   for (int sample = -1; sample < kSamples; ++sample) {
     const double encoded = seconds_of([&] {
-      const auto written = method.encode(values, kept, {++key}, payload);
+      const auto written = method.encode(values, state, {++key}, payload);
       if (!written) throw RunError("bench compression: " + one.row + " refuses its input");
       length = *written;
     });
@@ -190,11 +199,12 @@ nlohmann::ordered_json Bench::measure(const Case& one) {
   ByteBuffer payload(method->room_bytes(kElements));
   std::size_t length = 0;
   const Times times = take_samples(one, *method, twin.get(), payload, length);
-  length = plain->encode(values, {}, {++key}, payload).value();
+  FloatBuffer state(plain->state_floats(kElements), 0.0F);
+  length = plain->encode(values, state, {++key}, payload).value();
   std::ranges::fill(sum, 0.0F);
   plain->add(std::span(payload).first(length), 1, sum);
   auto row = row_of(one, "cpu", median(times.encode), median(times.decode), length,
-                    !method->has_fixed_length(), relative_error(values, sum));
+                    !method->has_fixed_length() && !one.dense, relative_error(values, sum));
   if (twin) {
     row["twin_encode_ms"] = median(times.twin_encode) * 1e3;
     row["twin_decode_ms"] = median(times.twin_decode) * 1e3;

@@ -1,15 +1,15 @@
-#include <stdexcept>
 #include <utility>
 
 #include "compression/method.h"
 
 namespace gossamer {
 
-std::optional<std::size_t> Method::encode_with_residual(std::span<const float> values,
-                                                        std::span<float> residual, EncodeContext context,
+std::optional<std::size_t> Method::encode_with_residual(std::span<const float> values, std::span<float> state,
+                                                        EncodeContext context,
                                                         std::span<std::byte> payload) const {
+  const auto residual = state.first(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) residual[i] = values[i] + residual[i];
-  const auto length = encode(residual, {}, context, payload);
+  const auto length = encode(residual, state.subspan(values.size()), context, payload);
   if (length) add(payload.first(*length), -1, residual);
   return length;
 }
@@ -18,14 +18,14 @@ namespace {
 
 class ErrorFeedback final : public Method {
  public:
-  explicit ErrorFeedback(std::unique_ptr<Method> inner) : inner_(std::move(inner)) {
-    if (inner_->state_floats(1) != 0) throw std::logic_error("error feedback over a method with state");
-  }
+  explicit ErrorFeedback(std::unique_ptr<Method> inner) : inner_(std::move(inner)) {}
 
   // What is sent is what was left over, too.
   CompressorTraits traits() const noexcept override { return {.telescopes = true}; }
   bool by_tensor() const noexcept override { return inner_->by_tensor(); }
-  std::size_t state_floats(std::size_t floats) const noexcept override { return floats; }
+  std::size_t state_floats(std::size_t floats) const noexcept override {
+    return floats + inner_->state_floats(floats);
+  }
   bool has_residual() const noexcept override { return true; }
   std::size_t most_bytes(std::size_t floats) const noexcept override { return inner_->most_bytes(floats); }
   bool has_fixed_length() const noexcept override { return inner_->has_fixed_length(); }

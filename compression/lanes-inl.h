@@ -28,6 +28,39 @@ using FloatVector = hn::Vec<Floats>;
 using WordVector = hn::Vec<Words>;
 inline constexpr std::size_t kVectors = kSumLanes / hn::MaxLanes(Floats());  // that kSumLanes floats take
 
+// Floats at an address of any alignment.
+HWY_INLINE FloatVector load_floats(const std::uint8_t* bytes) {
+  return hn::BitCast(Floats(), hn::LoadU(hn::Repartition<std::uint8_t, Floats>(), bytes));
+}
+HWY_INLINE void store_floats(FloatVector x, std::uint8_t* bytes) {
+  const hn::Repartition<std::uint8_t, Floats> d;
+  hn::StoreU(hn::BitCast(d, x), d, bytes);
+}
+
+// A bit an element, kSumLanes of them at a time: the first is the lowest.
+HWY_INLINE void store_masks(const hn::Mask<Floats>* masks, std::uint8_t* bits) {
+  const Floats floats;
+  std::uint16_t all = 0;
+  for (std::size_t part = 0; part < kVectors; ++part) {
+    std::uint8_t stored[8] = {};
+    hn::StoreMaskBits(floats, masks[part], stored);
+    std::uint16_t of_part;
+    std::memcpy(&of_part, stored, sizeof of_part);
+    all = static_cast<std::uint16_t>(all | (of_part << (part * hn::Lanes(floats))));
+  }
+  std::memcpy(bits, &all, sizeof all);
+}
+// Those of the vector that is number `part` of its kSumLanes floats.
+HWY_INLINE hn::Mask<Floats> load_mask(const std::uint8_t* bits, std::size_t part) {
+  const Floats floats;
+  std::uint16_t all;
+  std::memcpy(&all, bits, sizeof all);
+  all = static_cast<std::uint16_t>(all >> (part * hn::Lanes(floats)));
+  std::uint8_t stored[8] = {};
+  std::memcpy(stored, &all, sizeof all);
+  return hn::LoadMaskBits(floats, stored);
+}
+
 HWY_INLINE WordVector magnitude_bits(FloatVector x) {
   const Words words;
   return hn::And(hn::BitCast(words, x), hn::Set(words, 0x7FFFFFFFU));

@@ -47,11 +47,12 @@ class Method {
   // before the first message. `values` is not empty.
   virtual std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state,
                                             EncodeContext context, std::span<std::byte> payload) const = 0;
-  // Of a method without state: encodes values + residual, and leaves in the residual what the payload leaves
-  // out. The same payload and residual, bit for bit, as adding, encode() and subtracting the decoded, which
-  // is what it does unless a method does it in fewer passes.
+  // Encodes values + residual, and leaves in the residual what the payload leaves out. `state` is the
+  // residual, as long as the values, and behind it what encode() takes. The same payload and state, bit for
+  // bit, as adding, encode() and subtracting the decoded, which is what it does unless a method does it in
+  // fewer passes.
   virtual std::optional<std::size_t> encode_with_residual(std::span<const float> values,
-                                                          std::span<float> residual, EncodeContext context,
+                                                          std::span<float> state, EncodeContext context,
                                                           std::span<std::byte> payload) const;
 
   // Whether the payload is one that encode() could have written of so many floats, apart from the values in
@@ -61,7 +62,7 @@ class Method {
   virtual void add(std::span<const std::byte> payload, float weight, std::span<float> sum) const noexcept = 0;
 };
 
-// A method that takes a residual into account in the same passes: all it writes is write().
+// A method without state that takes a residual into account in the same passes: all it writes is write().
 class FusedMethod : public Method {
  public:
   std::optional<std::size_t> encode(std::span<const float> values, std::span<float>, EncodeContext context,
@@ -82,7 +83,7 @@ class FusedMethod : public Method {
 
 // What goes wrong in compression is made up for in the next message: values + residual is sent, and what was
 // not sent of it is the next residual (Seide et al. 2014; Stich, Cordonnier, Jaggi: "Sparsified SGD with
-// memory", NeurIPS 2018). Over a method without state.
+// memory", NeurIPS 2018). Its state is the residual, then that of `inner`.
 std::unique_ptr<Method> make_error_feedback(std::unique_ptr<Method> inner);
 
 // What momentum_correction.cpp does with the momentum of what has been sent.

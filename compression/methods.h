@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <span>
 
 #include "compression/compressor.h"
 #include "compression/method.h"
@@ -23,7 +25,15 @@ std::unique_ptr<Method> make_adacomp(const Options&);
 std::unique_ptr<Method> make_dgc(const Options&);
 std::unique_ptr<Method> make_esgd(const Options&);
 std::unique_ptr<Method> make_random_k(const Options&);
+std::unique_ptr<Method> make_random_mask(const Options&);
 std::unique_ptr<Method> make_threshold(const Options&);
 std::unique_ptr<Method> make_wangni(const Options&);
+std::unique_ptr<Method> make_bounded_error(const Options&);
+std::unique_ptr<Method> make_sketched(const Options&);
+std::unique_ptr<Method> make_powersgd(const Options&, std::span<const std::int64_t> shape);
+std::unique_ptr<Method> make_low_rank(const Options&, std::span<const std::int64_t> shape);
+
+// That of compression.up, which is not `none`, without error feedback.
+std::unique_ptr<Method> make_up_method(const Options&, std::span<const std::int64_t> shape);
 
 }  // namespace gossamer

@@ -17,30 +17,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
-// Bits are written and read kSumLanes at a time.
-HWY_INLINE void store_signs(const hn::Mask<Floats>* masks, std::uint8_t* bits) {
-  const Floats floats;
-  std::uint16_t all = 0;
-  for (std::size_t part = 0; part < kVectors; ++part) {
-    std::uint8_t stored[8] = {};
-    hn::StoreMaskBits(floats, masks[part], stored);
-    std::uint16_t of_part;
-    std::memcpy(&of_part, stored, sizeof of_part);
-    all = static_cast<std::uint16_t>(all | (of_part << (part * hn::Lanes(floats))));
-  }
-  std::memcpy(bits, &all, sizeof all);
-}
-
-HWY_INLINE hn::Mask<Floats> load_signs(const std::uint8_t* bits, std::size_t part) {
-  const Floats floats;
-  std::uint16_t all;
-  std::memcpy(&all, bits, sizeof all);
-  all = static_cast<std::uint16_t>(all >> (part * hn::Lanes(floats)));
-  std::uint8_t stored[8] = {};
-  std::memcpy(stored, &all, sizeof all);
-  return hn::LoadMaskBits(floats, stored);
-}
-
 // What a block comes to, and whether all of it was finite.
 struct OneBitSums {
   LaneSums below, above;
@@ -67,7 +43,7 @@ HWY_INLINE void write_signs(const float* HWY_RESTRICT values, float* HWY_RESTRIC
       sums.below.add(part, hn::IfThenZeroElse(masks[part], x));
       sums.count_above += hn::CountTrue(floats, masks[part]);
     }
-    store_signs(masks, bits + i / 8);
+    store_masks(masks, bits + i / 8);
   }
 }
 
@@ -79,7 +55,7 @@ HWY_INLINE void add_signs(const std::uint8_t* HWY_RESTRICT bits, float below, fl
   for (std::size_t i = 0; i < n; i += kSumLanes) {
     for (std::size_t part = 0; part < kVectors; ++part) {
       const std::size_t at = i + part * hn::Lanes(floats);
-      const auto value = hn::IfThenElse(load_signs(bits + i / 8, part), high, low);
+      const auto value = hn::IfThenElse(load_mask(bits + i / 8, part), high, low);
       hn::StoreU(hn::Add(hn::LoadU(floats, sum + at), value), floats, sum + at);
     }
   }

@@ -3,55 +3,17 @@
 // of each tensor the share compression.random_k.density of its values, at least one, wherever a seed says.
 // The payload is the seed (u64) and the values, without indices. They are scaled by n / k, so that their mean
 // is the vector; with error feedback they are not.
-#include <algorithm>
-#include <bit>
+// `random_mask`, the structured update of Konecny et al., is the same without the scale: what is decoded is
+// the vector wherever the mask is, and zero elsewhere.
 #include <cmath>
 #include <cstring>
 
 #include "compression/methods.h"
+#include "compression/random_subset.h"
 #include "compression/sparse_floats.h"
 
 namespace gossamer {
 namespace {
-
-// A permutation of the numbers below `bound` by a key: a Feistel network over the next even number of bits,
-// walked until it comes back below the bound (Black, Rogaway: "Ciphers with arbitrary finite domains", CT-RSA
-// 2002).
-class Permutation {
- public:
-  Permutation(std::size_t bound, std::uint64_t key)
-      : bound_(bound),
-        half_(std::max(1U, (static_cast<unsigned>(std::bit_width(bound - 1)) + 1) / 2)),
-        key_(key) {}
-
-  std::size_t operator()(std::size_t i) const noexcept {
-    std::uint64_t x = i;
-    do {
-      x = once(x);
-    } while (x >= bound_);
-    return static_cast<std::size_t>(x);
-  }
-
- private:
-  std::uint64_t once(std::uint64_t x) const noexcept {
-    const std::uint64_t mask = (std::uint64_t{1} << half_) - 1;
-    std::uint64_t left = x >> half_, right = x & mask;
-    for (std::uint64_t round = 1; round <= 4; ++round) {
-      // The mixer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-      std::uint64_t mixed = (right ^ key_) + round * 0x9E3779B97F4A7C15U;
-      mixed = (mixed ^ mixed >> 30U) * 0xBF58476D1CE4E5B9U;
-      mixed = (mixed ^ mixed >> 27U) * 0x94D049BB133111EBU;
-      const std::uint64_t next = left ^ ((mixed ^ mixed >> 31U) & mask);
-      left = right;
-      right = next;
-    }
-    return left << half_ | right;
-  }
-
-  std::size_t bound_;
-  unsigned half_;
-  std::uint64_t key_;
-};
 
 class RandomK final : public FusedMethod {
  public:
@@ -122,6 +84,10 @@ class RandomK final : public FusedMethod {
 std::unique_ptr<Method> make_random_k(const Options& options) {
   return std::make_unique<RandomK>(options.real("compression.random_k.density"),
                                    options.text("compression.error_feedback") != "on");
+}
+
+std::unique_ptr<Method> make_random_mask(const Options& options) {
+  return std::make_unique<RandomK>(options.real("compression.random_mask.density"), false);
 }
 
 }  // namespace gossamer

@@ -150,8 +150,59 @@ const std::vector<MethodEntry>& methods() {
              .at_most(1)}},
        any_shape<make_esgd>,
        Memory::own},
+      {{"powersgd",
+        "two factors of each tensor as a matrix, by a step of subspace iteration",
+        "Vogels, Karimireddy, Jaggi: PowerSGD, 2019",
+        {integer_option("compression.powersgd.rank", 4, "columns of either factor")
+             .at_least(1)
+             .at_most(256)}},
+       make_powersgd,
+       Memory::by_default},
+      {{"low_rank",
+        "each tensor as a matrix times a random one, of which only the seed travels",
+        "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
+        "2016",
+        {integer_option("compression.low_rank.rank", 4, "rows of the factor that travels")
+             .at_least(1)
+             .at_most(256)}},
+       make_low_rank,
+       Memory::by_default},
+      {{"random_mask",
+        "the vector restricted to a random mask, of which only the seed travels",
+        "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
+        "2016",
+        {real_option("compression.random_mask.density", 0.1, "share of the values that is sent")
+             .above(0)
+             .at_most(1)}},
+       any_shape<make_random_mask>,
+       Memory::on_demand},
+      {{"sketched",
+        "a share of the values, rotated at random, in a few levels of each block's range, at random",
+        "Konecny, McMahan, Yu, Richtarik, Suresh, Bacon: Strategies for improving communication efficiency, "
+        "2016",
+        {text_option("compression.sketched.bits", "2", "a value").one_of({"1", "2", "4", "8"}),
+         real_option("compression.sketched.density", 1, "share of the values that is sent")
+             .above(0)
+             .at_most(1),
+         flag_option("compression.sketched.rotation", true, "whether blocks are rotated")}},
+       any_shape<make_sketched>,
+       Memory::on_demand},
+      {{"bounded_error",
+        "0, 8, 16 or 32 bits a value: as many as an absolute bound on the error takes",
+        "Li et al.: INCEPTIONN, 2018",
+        {real_option("compression.bounded_error.bound", 0x1p-10, "on the error of each value")
+             .at_least(1e-25)
+             .at_most(1e25)}},
+       any_shape<make_bounded_error>,
+       Memory::on_demand},
   };
   return table;
+}
+
+const MethodEntry* find_method(const std::string& name) {
+  const auto found =
+      std::ranges::find(methods(), name, [](const MethodEntry& entry) { return entry.info.name; });
+  return found == methods().end() ? nullptr : &*found;
 }
 
 std::unique_ptr<Method> make_with_memory(const MethodEntry& entry, const Options& options,
@@ -195,9 +246,15 @@ const CompressorRegistry& down_compressors() {
 }
 
 bool keeps_state(const Options& options) {
-  const auto found = std::ranges::find(methods(), options.text("compression.up"),
-                                       [](const MethodEntry& entry) { return entry.info.name; });
-  return found != methods().end() && make_with_memory(*found, options, {})->state_floats(1) > 0;
+  const MethodEntry* const found = find_method(options.text("compression.up"));
+  // Of a matrix that is large enough for any method to do its work.
+  constexpr std::int64_t kShape[] = {1 << 12, 1 << 12};
+  return found != nullptr &&
+         make_with_memory(*found, options, kShape)->state_floats(kShape[0] * kShape[1]) > 0;
+}
+
+std::unique_ptr<Method> make_up_method(const Options& options, std::span<const std::int64_t> shape) {
+  return find_method(options.text("compression.up"))->make(options, shape);
 }
 
 void add_compression_options(OptionSchema& schema) {
@@ -217,8 +274,8 @@ void add_compression_options(OptionSchema& schema) {
   schema.add(
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "
-                  "methods that were made for it: one_bit, top_k and threshold; dgc is nothing without, and "
-                  "adacomp and esgd have their own: these refuse off")
+                  "methods that were made for it: one_bit, top_k, threshold, powersgd and low_rank; dgc is "
+                  "nothing without, and adacomp and esgd have their own: these refuse off")
           .one_of({"auto", "on", "off"}));
   schema.add(text_option("compression.momentum_correction", "auto",
                          "whether an update is given to the method as the velocity of the client's updates, "

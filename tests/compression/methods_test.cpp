@@ -11,37 +11,10 @@
 
 #include "compression/methods.h"
 #include "compression/sparse_indices.h"
+#include "tests/compression/messages.h"
 
 namespace gossamer {
 namespace {
-
-Options options_with(const std::map<std::string, std::string>& keys) {
-  auto schema = std::make_shared<OptionSchema>();
-  add_compression_options(*schema);
-  Options options(schema);
-  for (const auto& [key, value] : keys) options.set(key, value);
-  return options;
-}
-
-ByteBuffer encoded(const Method& method, std::span<const float> values, std::uint64_t key = 1) {
-  ByteBuffer payload(method.room_bytes(values.size()));
-  payload.resize(method.encode(values, {}, {key}, payload).value());
-  EXPECT_TRUE(method.is_valid(payload, values.size()));
-  return payload;
-}
-
-FloatBuffer through(const Method& method, std::span<const float> values, std::uint64_t key = 1) {
-  FloatBuffer decoded(values.size(), 0.0F);
-  method.add(encoded(method, values, key), 1, decoded);
-  return decoded;
-}
-
-FloatBuffer normal_floats(std::size_t count) {
-  Rng rng(3, Purpose::test);
-  FloatBuffer floats(count);
-  for (float& x : floats) x = static_cast<float>(rng.normal());
-  return floats;
-}
 
 TEST(Fp16, RoundsToTheNearestAndTiesToEven) {
   const auto method = make_fp16(options_with({}));

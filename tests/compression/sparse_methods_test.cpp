@@ -11,27 +11,13 @@
 #include "compression/methods.h"
 #include "compression/sparse_floats.h"
 #include "core/error.h"
+#include "tests/compression/messages.h"
 
 namespace gossamer {
 namespace {
 
 using testing::HasSubstr;
 using Keys = std::map<std::string, std::string>;
-
-Options options_for(const Keys& keys) {
-  auto schema = std::make_shared<OptionSchema>();
-  add_compression_options(*schema);
-  Options options(schema);
-  for (const auto& [key, value] : keys) options.set(key, value);
-  return options;
-}
-
-FloatBuffer noise(std::size_t count, std::uint64_t seed) {
-  Rng rng(seed, Purpose::test);
-  FloatBuffer floats(count);
-  for (float& x : floats) x = static_cast<float>(rng.normal());
-  return floats;
-}
 
 // One client's messages of one tensor, as a server decodes them.
 class Stream {
@@ -54,7 +40,7 @@ class Stream {
   static std::unique_ptr<Compressor> make(Keys keys, std::size_t floats) {
     keys["compression.min_size"] = "0";
     const ParameterLayout layout({{"w", {static_cast<std::int64_t>(floats)}, 0, 0, TensorRole::parameter}});
-    return up_compressors().make(options_for(keys), layout);
+    return up_compressors().make(options_with(keys), layout);
   }
 
   std::unique_ptr<Compressor> compressor_;
@@ -77,7 +63,7 @@ TEST(Dgc, AtDensityOneIsSgdWithMomentum) {
   Stream stream(dgc({{"compression.dgc.density", "1"}, {"compression.momentum", "0.75"}}), 1000);
   FloatBuffer velocity(1000, 0.0F);
   for (std::uint64_t step = 0; step < 20; ++step) {
-    const FloatBuffer g = noise(1000, step);
+    const FloatBuffer g = normal_floats(1000, step);
     for (std::size_t i = 0; i < g.size(); ++i) velocity[i] = 0.75F * velocity[i] + g[i];
     ASSERT_EQ(stream.send(g), velocity) << step;
   }
@@ -86,7 +72,7 @@ TEST(Dgc, AtDensityOneIsSgdWithMomentum) {
 TEST(Dgc, AtDensityOneWithMaskingIsPlainSgd) {
   Stream stream(dgc({{"compression.dgc.density", "1"}, {"compression.factor_masking", "on"}}), 1000);
   for (std::uint64_t step = 0; step < 20; ++step) {
-    const FloatBuffer g = noise(1000, step);
+    const FloatBuffer g = normal_floats(1000, step);
     ASSERT_EQ(stream.send(g), g) << step;
   }
 }
@@ -96,7 +82,7 @@ TEST(Dgc, AtDensityOneWithNesterovIsSgdWithNesterovsMomentum) {
   Stream stream(dgc({{"compression.dgc.density", "1"}, {"compression.nesterov", "true"}}), 1003);
   FloatBuffer velocity(1003, 0.0F), wanted(1003);
   for (std::uint64_t step = 0; step < 20; ++step) {
-    const FloatBuffer g = noise(1003, step);
+    const FloatBuffer g = normal_floats(1003, step);
     for (std::size_t i = 0; i < g.size(); ++i) {
       velocity[i] = 0.9F * (velocity[i] + g[i]);
       wanted[i] = velocity[i] + g[i];
@@ -116,7 +102,7 @@ TEST(Dgc, SendsWhatThePapersAlgorithmDoes) {
                     n);
       std::vector<float> u(n), v(n);
       for (std::uint64_t step = 0; step < 40; ++step) {
-        const FloatBuffer g = noise(n, 100 + step);
+        const FloatBuffer g = normal_floats(n, 100 + step);
         for (std::size_t i = 0; i < n; ++i) {
           u[i] = nesterov ? 0.9F * (u[i] + g[i]) : 0.9F * u[i] + g[i];
           v[i] = nesterov ? (u[i] + g[i]) + v[i] : u[i] + v[i];
@@ -161,16 +147,17 @@ TEST(Dgc, WarmsUpAsThePaperDoes) {
   const std::map<Round, std::size_t> kept{{0, 16'000}, {1, 16'000}, {2, 4000}, {3, 4000}, {4, 1000},
                                           {5, 1000},   {6, 250},    {7, 250},  {8, 64},   {1000, 64}};
   for (const auto& [round, k] : kept)
-    EXPECT_EQ(non_zeros(stream.send(noise(64'000, static_cast<std::uint64_t>(round)), {round})), k) << round;
+    EXPECT_EQ(non_zeros(stream.send(normal_floats(64'000, static_cast<std::uint64_t>(round)), {round})), k)
+        << round;
   // Never below the share that it ends with.
   Stream dense(dgc({{"compression.dgc.density", "0.1"}, {"compression.dgc.warmup_rounds", "4"}}), 1000);
   for (const auto& [round, k] : std::map<Round, std::size_t>{{0, 250}, {1, 100}, {3, 100}, {4, 100}})
-    EXPECT_EQ(non_zeros(dense.send(noise(1000, 1), {round})), k) << round;
+    EXPECT_EQ(non_zeros(dense.send(normal_floats(1000, 1), {round})), k) << round;
 }
 
 TEST(Dgc, RefusesANumberOfValuesThatNoRoundHas) {
-  const auto method = make_dgc(options_for({{"compression.dgc.density", "0.05"}}));
-  const FloatBuffer values = noise(1000, 1);
+  const auto method = make_dgc(options_with({{"compression.dgc.density", "0.05"}}));
+  const FloatBuffer values = normal_floats(1000, 1);
   ByteBuffer room(method->room_bytes(1000));
   for (const auto& [round, k] :
        std::map<Round, std::uint32_t>{{0, 250}, {1, 63}, {2, 50}, {3, 50}, {9, 50}}) {
@@ -220,10 +207,10 @@ TEST(Dgc, TakesTheBytesOfItsFormula) {
                              {"fc1.bias", {512}, 0, 0, TensorRole::parameter},
                              {"fc2.weight", {10, 512}, 0, 0, TensorRole::parameter},
                              {"fc2.bias", {10}, 0, 0, TensorRole::parameter}});
-  const auto compressor = up_compressors().make(options_for({{"compression.up", "dgc"}}), cnn);
+  const auto compressor = up_compressors().make(options_with({{"compression.up", "dgc"}}), cnn);
   FloatBuffer state(compressor->state_floats(), 0.0F);
   Rng rng(1, Purpose::compression);
-  const FloatBuffer values = noise(cnn.size(), 1);
+  const FloatBuffer values = normal_floats(cnn.size(), 1);
   constexpr double kHeader = 96;
   const auto bytes = [&](Round round) {
     return static_cast<double>(
@@ -235,13 +222,13 @@ TEST(Dgc, TakesTheBytesOfItsFormula) {
 
   // A length and a number of them, and of each value four bytes and at most twelve bits for where it is.
   Stream stream(dgc(), 1'000'000);
-  static_cast<void>(stream.send(noise(1'000'000, 2)));
+  static_cast<void>(stream.send(normal_floats(1'000'000, 2)));
   EXPECT_GE(stream.bytes(), 4U + 4U + 1000U * 4U + 1000U);
   EXPECT_LE(stream.bytes(), 4U + 4U + 1000U * 4U + 1500U);
 }
 
 TEST(Dgc, IsRefusedWithoutItsMemory) {
-  const auto options = options_for(dgc({{"compression.error_feedback", "off"}}));
+  const auto options = options_with(dgc({{"compression.error_feedback", "off"}}));
   try {
     static_cast<void>(keeps_state(options));
     FAIL() << "not refused";
@@ -319,8 +306,8 @@ FloatBuffer through(const Method& method, const FloatBuffer& values, std::uint64
 }
 
 TEST(Wangni, HasTheVarianceAndTheCountOfItsProbabilities) {
-  const auto method = make_wangni(options_for({{"compression.wangni.density", "0.1"}}));
-  FloatBuffer g = noise(1000, 4);
+  const auto method = make_wangni(options_with({{"compression.wangni.density", "0.1"}}));
+  FloatBuffer g = normal_floats(1000, 4);
   for (float& x : g) x = std::abs(x);
   const double bound = solved_bound(g, 100);
   double exact = 0, squares = 0;
@@ -347,11 +334,11 @@ TEST(Wangni, HasTheVarianceAndTheCountOfItsProbabilities) {
 
 TEST(Wangni, KeepsAsManyAsAreAskedForOfAnyDistribution) {
   for (const double power : {1.0, 3.0, 9.0}) {
-    FloatBuffer g = noise(30'001, 5);
+    FloatBuffer g = normal_floats(30'001, 5);
     for (float& x : g) x = static_cast<float>(std::copysign(std::pow(std::abs(x), power), x));
     for (const auto& [density, kept] : std::map<std::string, double>{
              {"0.001", 30.001}, {"0.1", 3000.1}, {"0.5", 15000.5}, {"0.9", 27000.9}}) {
-      const auto method = make_wangni(options_for({{"compression.wangni.density", density}}));
+      const auto method = make_wangni(options_with({{"compression.wangni.density", density}}));
       const auto bound = static_cast<double>(bound_sent(*method, g));
       EXPECT_NEAR(expected_count(g, bound) / kept, 1, 1e-5) << power << ' ' << density;
     }
@@ -359,8 +346,8 @@ TEST(Wangni, KeepsAsManyAsAreAskedForOfAnyDistribution) {
 }
 
 TEST(Wangni, SendsTheCertainOnesAsTheyAreAndOfTheOthersTheSign) {
-  const auto method = make_wangni(options_for({{"compression.wangni.density", "0.2"}}));
-  FloatBuffer g = noise(5000, 6);
+  const auto method = make_wangni(options_with({{"compression.wangni.density", "0.2"}}));
+  FloatBuffer g = normal_floats(5000, 6);
   for (float& x : g) x = x * x * x;
   const float bound = bound_sent(*method, g);
   std::size_t certain = 0;
@@ -379,11 +366,11 @@ TEST(Wangni, SendsTheCertainOnesAsTheyAreAndOfTheOthersTheSign) {
 }
 
 TEST(Wangni, IsTheIdentityWhereAllIsKept) {
-  const auto method = make_wangni(options_for({{"compression.wangni.density", "1"}}));
-  const FloatBuffer g = noise(5000, 7);
+  const auto method = make_wangni(options_with({{"compression.wangni.density", "1"}}));
+  const FloatBuffer g = normal_floats(5000, 7);
   EXPECT_EQ(through(*method, g, 1), g);
   // Also where there are fewer than may travel.
-  const auto sparse = make_wangni(options_for({{"compression.wangni.density", "0.1"}}));
+  const auto sparse = make_wangni(options_with({{"compression.wangni.density", "0.1"}}));
   FloatBuffer few(1000, 0.0F);
   for (std::size_t i = 0; i < 99; ++i) few[10 * i] = g[i];
   EXPECT_EQ(through(*sparse, few, 1), few);
@@ -391,7 +378,7 @@ TEST(Wangni, IsTheIdentityWhereAllIsKept) {
 
 TEST(Wangni, DrawsProbabilitiesFinerThanItsFirstBits) {
   // p = 2^-18 of each: of 2^22 values 16 on average.
-  const auto method = make_wangni(options_for({{"compression.wangni.density", "0.000003814697265625"}}));
+  const auto method = make_wangni(options_with({{"compression.wangni.density", "0.000003814697265625"}}));
   const FloatBuffer ones(1U << 22U, 1.0F);
   double sent = 0;
   for (std::uint64_t draw = 0; draw < 40; ++draw) {
@@ -405,9 +392,9 @@ TEST(Wangni, DrawsProbabilitiesFinerThanItsFirstBits) {
 }
 
 TEST(Wangni, TakesTheBytesOfItsFormula) {
-  const auto method = make_wangni(options_for({{"compression.wangni.density", "0.01"}}));
+  const auto method = make_wangni(options_with({{"compression.wangni.density", "0.01"}}));
   ByteBuffer payload(method->room_bytes(1'000'000));
-  const auto bytes = method->encode(noise(1'000'000, 8), {}, {3}, payload);
+  const auto bytes = method->encode(normal_floats(1'000'000, 8), {}, {3}, payload);
   ASSERT_TRUE(bytes);
   std::uint32_t count;
   std::memcpy(&count, payload.data(), sizeof count);
@@ -449,14 +436,14 @@ TEST(AdaComp, WithoutStalenessIsTopKWithErrorFeedback) {
              3000);
   Stream other({{"compression.up", "top_k"}, {"compression.top_k.density", "0.02"}}, 3000);
   for (std::uint64_t step = 0; step < 30; ++step) {
-    const FloatBuffer g = noise(3000, step);
+    const FloatBuffer g = normal_floats(3000, step);
     ASSERT_EQ(one.send(g), other.send(g)) << step;
     ASSERT_EQ(one.bytes(), other.bytes());
   }
 }
 
 TEST(AdaComp, IsRefusedWithoutItsMemory) {
-  const auto options = options_for({{"compression.up", "adacomp"}, {"compression.error_feedback", "off"}});
+  const auto options = options_with({{"compression.up", "adacomp"}, {"compression.error_feedback", "off"}});
   EXPECT_THROW(static_cast<void>(keeps_state(options)), ConfigError);
 }
 
@@ -484,7 +471,7 @@ TEST(Esgd, StaysWhereItIsWhileTheLossFalls) {
                                                                         {kNothing, false},
                                                                         {0.1, false},
                                                                         {0.05, true}}) {
-    const auto now = places(stream.send(noise(1000, ++seed), {0, loss}));
+    const auto now = places(stream.send(normal_floats(1000, ++seed), {0, loss}));
     ASSERT_EQ(now.size(), 100U);
     EXPECT_EQ(now == before, stays) << loss;
     before = now;
@@ -498,7 +485,7 @@ TEST(Esgd, KeepsWhatItDoesNotSendWithMomentum) {
                 1003);
   std::vector<float> residual(1003);
   for (std::uint64_t step = 0; step < 30; ++step) {
-    const FloatBuffer g = noise(1003, step);
+    const FloatBuffer g = normal_floats(1003, step);
     const FloatBuffer sent = stream.send(g, {0, step % 3 == 0 ? 1.0 : 0.5 / static_cast<double>(step + 1)});
     for (std::size_t i = 0; i < g.size(); ++i) {
       residual[i] = 0.75F * residual[i] + g[i];
@@ -513,7 +500,7 @@ TEST(Esgd, KeepsWhatItDoesNotSendWithMomentum) {
 TEST(Esgd, DrawsPlacesByTheirWeight) {
   // 30 of 300 places, whose weights are 1, 2 and 3: with probabilities close to 0.05, 0.1 and 0.15.
   constexpr int kDraws = 4000;
-  const auto method = make_esgd(options_for({{"compression.esgd.density", "0.1"}}));
+  const auto method = make_esgd(options_with({{"compression.esgd.density", "0.1"}}));
   FloatBuffer g(300);
   for (std::size_t i = 0; i < g.size(); ++i)
     g[i] = (i % 2 == 0 ? 1.0F : -1.0F) * static_cast<float>(1 + i % 3);
@@ -536,7 +523,7 @@ TEST(Esgd, DrawsPlacesByTheirWeight) {
 TEST(Esgd, OfAllPlacesSendsAll) {
   Stream stream({{"compression.up", "esgd"}, {"compression.esgd.density", "1"}}, 500);
   for (std::uint64_t step = 0; step < 5; ++step) {
-    const FloatBuffer g = noise(500, step);
+    const FloatBuffer g = normal_floats(500, step);
     ASSERT_EQ(stream.send(g, {0, 1.0 / static_cast<double>(step + 1)}), g);
   }
 }
@@ -544,7 +531,7 @@ TEST(Esgd, OfAllPlacesSendsAll) {
 // A least-squares problem by gradient steps: slower the fewer values are sent, but down to the end.
 TEST(Esgd, ComesDownOnLeastSquares) {
   constexpr std::size_t kUnknowns = 64;
-  const FloatBuffer wanted = noise(kUnknowns, 1), scales = noise(kUnknowns, 2);
+  const FloatBuffer wanted = normal_floats(kUnknowns, 1), scales = normal_floats(kUnknowns, 2);
   const auto loss_after = [&](const std::string& density, int steps) {
     Stream stream({{"compression.up", "esgd"},
                    {"compression.esgd.density", density},
@@ -576,7 +563,7 @@ TEST(Esgd, ComesDownOnLeastSquares) {
 }
 
 TEST(Esgd, IsRefusedWithoutItsMemory) {
-  const auto options = options_for({{"compression.up", "esgd"}, {"compression.error_feedback", "off"}});
+  const auto options = options_with({{"compression.up", "esgd"}, {"compression.error_feedback", "off"}});
   EXPECT_THROW(static_cast<void>(keeps_state(options)), ConfigError);
 }
 

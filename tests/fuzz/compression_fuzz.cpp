@@ -37,6 +37,14 @@ const std::vector<Keys>& settings() {
       {{"compression.up", "wangni"}},
       {{"compression.up", "adacomp"}},
       {{"compression.up", "esgd"}},
+      {{"compression.up", "low_rank"}, {"compression.low_rank.rank", "2"}},
+      {{"compression.up", "random_mask"}},
+      {{"compression.up", "bounded_error"}},
+      {{"compression.up", "sketched"}},
+      {{"compression.up", "sketched"},
+       {"compression.sketched.bits", "8"},
+       {"compression.sketched.density", "0.3"}},
+      {{"compression.up", "powersgd"}, {"compression.powersgd.rank", "1"}},
   };
   return all;
 }
@@ -51,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& [key, value] : settings()[data[0] % settings().size()]) options.set(key, value);
   options.set("compression.min_size", "9");
   const auto floats = static_cast<std::int64_t>(data[1]) * 5 + 1;
-  const ParameterLayout layout({{"a", {floats}, 0, 0, TensorRole::parameter},
+  const ParameterLayout layout({{"a", {5, (floats + 4) / 5}, 0, 0, TensorRole::parameter},
                                 {"b", {8}, 0, 0, TensorRole::parameter},
                                 {"c", {floats}, 0, 0, TensorRole::parameter}});
   const auto compressor = up_compressors().make(options, layout);

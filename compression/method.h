@@ -102,9 +102,10 @@ std::unique_ptr<Method> make_momentum_correction(std::unique_ptr<Method> inner, 
 // A method for pieces of a shape, in elements by dimension; of none that is known, where it is empty.
 using MakeMethod = std::function<std::unique_ptr<Method>(std::span<const std::int64_t> shape)>;
 
-// A compressor that gives each piece of the layout to a method of its shape; what compression.skip names, is
-// shorter than compression.min_size or is no parameter travels as it is.
+// A compressor that gives each piece of the layout to a method of its shape. What compression.skip names or
+// is shorter than compression.min_size is given to one that leaves nothing out, and what is no parameter
+// travels as it is.
 std::unique_ptr<Compressor> make_pieces(const Options& options, const ParameterLayout& layout,
-                                        const MakeMethod& make);
+                                        const MakeMethod& make, const MakeMethod& make_short);
 
 }  // namespace gossamer

@@ -41,22 +41,31 @@ bool names(const std::string& word, const std::string& tensor) {
 
 class Pieces final : public Compressor {
  public:
-  Pieces(const Options& options, const ParameterLayout& layout, const MakeMethod& make)
+  Pieces(const Options& options, const ParameterLayout& layout, const MakeMethod& make,
+         const MakeMethod& make_short)
       : tensors_(layout.tensors()), floats_(layout.size()) {
     const auto least = static_cast<std::size_t>(options.integer("compression.min_size"));
     const std::vector<std::string> skipped = words_of(options.text("compression.skip"));
     const std::unique_ptr<Method> any = make({});
     traits_ = any->traits();
-    bool was_dense = false;
+    enum class Kind { compressed, dense, buffer } last = Kind::buffer;
     for (const TensorSpec& tensor : tensors_) {
       if (tensor.size == 0) continue;
-      const bool dense =
-          tensor.role == TensorRole::buffer || tensor.size < least ||
-          std::ranges::any_of(skipped, [&](const std::string& word) { return names(word, tensor.name); });
-      const bool joins = !pieces_.empty() && was_dense == dense && (dense || !any->by_tensor());
-      if (!joins) pieces_.push_back({tensor.offset, 0, dense ? make_dense() : make(tensor.shape)});
+      const bool dense = tensor.size < least || std::ranges::any_of(skipped, [&](const std::string& word) {
+                           return names(word, tensor.name);
+                         });
+      const Kind kind = tensor.role == TensorRole::buffer ? Kind::buffer
+                        : dense                           ? Kind::dense
+                                                          : Kind::compressed;
+      const bool joins = !pieces_.empty() && last == kind && (kind != Kind::compressed || !any->by_tensor());
+      if (!joins) {
+        pieces_.push_back({tensor.offset, 0,
+                           kind == Kind::buffer  ? make_dense()
+                           : kind == Kind::dense ? make_short(tensor.shape)
+                                                 : make(tensor.shape)});
+      }
       pieces_.back().size += tensor.size;
-      was_dense = dense;
+      last = kind;
     }
     for (Piece& piece : pieces_) {
       piece.state = state_floats_;
@@ -176,8 +185,8 @@ class Pieces final : public Compressor {
 }  // namespace
 
 std::unique_ptr<Compressor> make_pieces(const Options& options, const ParameterLayout& layout,
-                                        const MakeMethod& make) {
-  return std::make_unique<Pieces>(options, layout, make);
+                                        const MakeMethod& make, const MakeMethod& make_short) {
+  return std::make_unique<Pieces>(options, layout, make, make_short);
 }
 
 }  // namespace gossamer

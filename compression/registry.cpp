@@ -205,14 +205,19 @@ const MethodEntry* find_method(const std::string& name) {
   return found == methods().end() ? nullptr : &*found;
 }
 
+std::unique_ptr<Method> with_momentum(const MethodEntry& entry, const Options& options,
+                                      std::unique_ptr<Method> made) {
+  return has_around(options, entry, "compression.momentum_correction", entry.momentum)
+             ? make_momentum_correction(std::move(made), momentum_settings(options))
+             : std::move(made);
+}
+
 std::unique_ptr<Method> make_with_memory(const MethodEntry& entry, const Options& options,
                                          std::span<const std::int64_t> shape) {
   auto made = entry.make(options, shape);
   if (has_around(options, entry, "compression.error_feedback", entry.feedback))
     made = make_error_feedback(std::move(made));
-  if (has_around(options, entry, "compression.momentum_correction", entry.momentum))
-    made = make_momentum_correction(std::move(made), momentum_settings(options));
-  return made;
+  return with_momentum(entry, options, std::move(made));
 }
 
 std::vector<Entry> entries(bool of_models) {
@@ -223,9 +228,15 @@ std::vector<Entry> entries(bool of_models) {
     if (of_models && !method.fits_models) continue;
     entries.push_back(
         {method.info, [&method, of_models](const Options& options, const ParameterLayout& layout) {
-           return make_pieces(options, layout, [&](std::span<const std::int64_t> shape) {
-             return of_models ? method.make(options, shape) : make_with_memory(method, options, shape);
-           });
+           using Shape = std::span<const std::int64_t>;
+           if (of_models)
+             return make_pieces(
+                 options, layout, [&](Shape shape) { return method.make(options, shape); },
+                 [](Shape) { return make_dense(); });
+           // What travels as it is has the same momentum as the rest.
+           return make_pieces(
+               options, layout, [&](Shape shape) { return make_with_memory(method, options, shape); },
+               [&](Shape) { return with_momentum(method, options, make_dense()); });
          }});
   }
   return entries;

@@ -59,6 +59,28 @@ Keys dgc(Keys more = {}) {
   return more;
 }
 
+// A tensor that is too short to be compressed is not behind the others.
+TEST(Dgc, WhatTravelsAsItIsHasTheSameMomentum) {
+  Keys keys = dgc({{"compression.momentum", "0.75"}});
+  keys["compression.min_size"] = "100";
+  const ParameterLayout layout({{"w", {400}, 0, 0, TensorRole::parameter},
+                                {"b", {10}, 0, 0, TensorRole::parameter},
+                                {"mean", {10}, 0, 0, TensorRole::buffer}});
+  const auto compressor = up_compressors().make(options_with(keys), layout);
+  FloatBuffer state(compressor->state_floats(), 0.0F), velocity(10, 0.0F), decoded(420);
+  for (std::uint64_t step = 0; step < 10; ++step) {
+    const FloatBuffer g = normal_floats(420, step);
+    Rng rng(step, Purpose::compression);
+    ASSERT_TRUE(
+        compressor->decompress(compressor->compress(SharedFloats::of(g), state, {}, rng), decoded).ok());
+    for (std::size_t i = 0; i < 10; ++i) {
+      velocity[i] = 0.75F * velocity[i] + g[400 + i];
+      EXPECT_EQ(decoded[400 + i], velocity[i]);
+      EXPECT_EQ(decoded[410 + i], g[410 + i]);
+    }
+  }
+}
+
 TEST(Dgc, AtDensityOneIsSgdWithMomentum) {
   Stream stream(dgc({{"compression.dgc.density", "1"}, {"compression.momentum", "0.75"}}), 1000);
   FloatBuffer velocity(1000, 0.0F);

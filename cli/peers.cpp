@@ -46,8 +46,7 @@ void plan_compressed_mean(const Options& options, const ParameterLayout& layout,
   const std::size_t message = cost.bytes / stages / at.size();
   std::vector<Routes> routes;
   for (Rank rank = 0; rank < peers; ++rank)
-    routes.push_back(cost.reduce_scatter ? topology.all_reduce_routes(rank, peers).back()
-                                         : topology.gather_routes(rank, peers));
+    routes.push_back(routes_of_compressed_mean(topology, rank, peers, cost.reduce_scatter));
   for (std::size_t stage = 0; stage < routes[0].stages.size(); ++stage) {
     std::vector<PeerWires::Message> messages;
     for (Rank rank = 0; rank < peers; ++rank) {

@@ -66,6 +66,11 @@ CompressedMeanCost cost_of_compressed_mean(const Options& options, const Paramet
   return form == "reduce_scatter" || scatter.bytes < gather.bytes ? scatter : gather;
 }
 
+Routes routes_of_compressed_mean(const Topology& topology, Rank self, int world_size, bool reduce_scatter) {
+  return reduce_scatter ? topology.all_reduce_routes(self, world_size).back()
+                        : topology.gather_routes(self, world_size);
+}
+
 CompressedMean::CompressedMean(const Options& options, const ParameterLayout& layout,
                                const Topology& topology, Rank self, int world_size)
     : self_(self),
@@ -84,8 +89,7 @@ CompressedMean::CompressedMean(const Options& options, const ParameterLayout& la
     most_bytes_ = std::max(most_bytes_, most_message_bytes(range.size));
   }
   state_.assign(state_floats, 0.0F);
-  routes_ = scatter ? topology.all_reduce_routes(self, world_size).back()
-                    : topology.gather_routes(self, world_size);
+  routes_ = routes_of_compressed_mean(topology, self, world_size, scatter);
   if (scatter) reducing_stages_ = static_cast<std::size_t>(world_size - 1);
 }
 

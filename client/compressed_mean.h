@@ -85,4 +85,7 @@ struct CompressedMeanCost {
 CompressedMeanCost cost_of_compressed_mean(const Options& options, const ParameterLayout& layout,
                                            const Topology& topology, int world_size);
 
+// Along which its messages go.
+Routes routes_of_compressed_mean(const Topology& topology, Rank self, int world_size, bool reduce_scatter);
+
 }  // namespace gossamer

@@ -37,6 +37,7 @@ bool same_bits_as(const T& a, const T& b) {
 class Cuda : public testing::TestWithParam<std::size_t> {
  protected:
   void SetUp() override {
+    // Without a GPU there is nothing to compare; cuda_jobs_test.cpp runs the same jobs everywhere.
     if (const std::string why = why_no_device(); !why.empty()) GTEST_SKIP() << why;
     device_ = make_device_method(one().method, options_);
     stream_.emplace();

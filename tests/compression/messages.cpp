@@ -12,6 +12,17 @@ Options options_with(const std::map<std::string, std::string>& keys) {
   return options;
 }
 
+ParameterLayout cnn_layout() {
+  return ParameterLayout({{"conv1.weight", {32, 1, 5, 5}, 0, 0, TensorRole::parameter},
+                          {"conv1.bias", {32}, 0, 0, TensorRole::parameter},
+                          {"conv2.weight", {64, 32, 5, 5}, 0, 0, TensorRole::parameter},
+                          {"conv2.bias", {64}, 0, 0, TensorRole::parameter},
+                          {"fc1.weight", {512, 3136}, 0, 0, TensorRole::parameter},
+                          {"fc1.bias", {512}, 0, 0, TensorRole::parameter},
+                          {"fc2.weight", {10, 512}, 0, 0, TensorRole::parameter},
+                          {"fc2.bias", {10}, 0, 0, TensorRole::parameter}});
+}
+
 FloatBuffer normal_floats(std::size_t count, std::uint64_t seed) {
   Rng rng(seed, Purpose::test);
   FloatBuffer floats(count);

@@ -14,6 +14,8 @@ namespace gossamer {
 // Keys of compression; the others have their defaults.
 Options options_with(const std::map<std::string, std::string>& keys);
 
+// The CNN of McMahan et al. for MNIST: 1,663,370 floats.
+ParameterLayout cnn_layout();
 FloatBuffer normal_floats(std::size_t count, std::uint64_t seed = 3);
 // The squared Euclidean norm.
 double squares(std::span<const float> values);

@@ -234,14 +234,7 @@ TEST(Threshold, SendsTauAndKeepsTheRest) {
 
 // With its frame's header, of the CNN of McMahan et al.
 TEST(Ratio, OfTheCnnIsThatOfItsBits) {
-  const ParameterLayout cnn({{"conv1.weight", {32, 1, 5, 5}, 0, 0, TensorRole::parameter},
-                             {"conv1.bias", {32}, 0, 0, TensorRole::parameter},
-                             {"conv2.weight", {64, 32, 5, 5}, 0, 0, TensorRole::parameter},
-                             {"conv2.bias", {64}, 0, 0, TensorRole::parameter},
-                             {"fc1.weight", {512, 3136}, 0, 0, TensorRole::parameter},
-                             {"fc1.bias", {512}, 0, 0, TensorRole::parameter},
-                             {"fc2.weight", {10, 512}, 0, 0, TensorRole::parameter},
-                             {"fc2.bias", {10}, 0, 0, TensorRole::parameter}});
+  const ParameterLayout cnn = cnn_layout();
   ASSERT_EQ(cnn.size(), 1'663'370U);
   constexpr double kHeader = 96;
   const auto ratio = [&](const std::map<std::string, std::string>& keys) {

@@ -221,14 +221,7 @@ TEST(Dgc, ClipsByTheTensorsNormBeforeItAccumulates) {
 }
 
 TEST(Dgc, TakesTheBytesOfItsFormula) {
-  const ParameterLayout cnn({{"conv1.weight", {32, 1, 5, 5}, 0, 0, TensorRole::parameter},
-                             {"conv1.bias", {32}, 0, 0, TensorRole::parameter},
-                             {"conv2.weight", {64, 32, 5, 5}, 0, 0, TensorRole::parameter},
-                             {"conv2.bias", {64}, 0, 0, TensorRole::parameter},
-                             {"fc1.weight", {512, 3136}, 0, 0, TensorRole::parameter},
-                             {"fc1.bias", {512}, 0, 0, TensorRole::parameter},
-                             {"fc2.weight", {10, 512}, 0, 0, TensorRole::parameter},
-                             {"fc2.bias", {10}, 0, 0, TensorRole::parameter}});
+  const ParameterLayout cnn = cnn_layout();
   const auto compressor = up_compressors().make(options_with({{"compression.up", "dgc"}}), cnn);
   FloatBuffer state(compressor->state_floats(), 0.0F);
   Rng rng(1, Purpose::compression);

@@ -234,6 +234,7 @@ const std::vector<CommandSpec>& commands() {
        1,
        {{"json", "FILE", "write the rows there too"},
         {"bytes", "N,N,...", "allreduce: only these sizes, in bytes"},
+        {"kept_memory", "", "allreduce: with memory kept in the process, as runs have it"},
         {"device", "cpu|cuda", "compression: where the methods run (default cpu)"},
         {"simulated", "", "server: only the queue of virtual time"}}},
   };

@@ -248,10 +248,8 @@ Frame encode_signal(FrameType type, std::uint64_t run_id, ClientId client, Round
 }
 
 Result<Frame> pass_through(Frame frame) {
-  const HeaderBytes bytes = encode_header(frame.header);
-  const auto header = decode_header(bytes, frame.payload.size());
-  if (!header) return header.fault();
-  return decode_frame(header.value(), std::move(frame.payload));
+  if (auto sane = check_header(frame.header, frame.payload.size()); !sane) return sane.fault();
+  return decode_frame(frame.header, std::move(frame.payload));
 }
 
 }  // namespace gossamer

@@ -55,8 +55,8 @@ inline bool is_failure(const Frame& finish) noexcept { return finish.header.sequ
 // Of a frame that is not of the type that its receiver asked for.
 Fault unexpected(FrameType type);
 
-// What a frame is after its way over a wire, for a participant in the coordinator's own process: encoded and
-// decoded like any other, checks included. The payload's storage is shared.
+// What a frame is after its way over a wire, for a participant in the coordinator's own process: with all
+// checks of its header and payload, but without the header's bytes. The payload's storage is shared.
 Result<Frame> pass_through(Frame frame);
 
 // heartbeat, cancel, ready, grant, show, lost, linked: a header says it all.

@@ -111,32 +111,9 @@ HeaderBytes encode_header(const FrameHeader& header) {
   return bytes;
 }
 
-Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_t max_payload_bytes) {
-  if (bytes.size() != kFrameHeaderBytes) {
-    return malformed("header of " + std::to_string(bytes.size()) + " bytes; it has " +
-                     std::to_string(kFrameHeaderBytes));
-  }
-  const auto wire = read_fields<WireHeader>(bytes);
-  if (wire.magic != kFrameMagic) return malformed("not a frame of this program (magic)");
-  if (wire.version != kWireVersion) {
-    return malformed("wire version " + std::to_string(wire.version) + "; this program speaks " +
-                     std::to_string(kWireVersion));
-  }
-  if (wire.checksum != checksum_of(bytes.first(kCheckedBytes))) return malformed("header checksum is wrong");
-  if (!known(wire.type)) return malformed("unknown frame type " + std::to_string(wire.type));
-
-  const FrameHeader header{.type = static_cast<FrameType>(wire.type),
-                           .run_id = wire.run_id,
-                           .round = wire.round,
-                           .client = wire.client,
-                           .sequence = wire.sequence,
-                           .weight = wire.weight,
-                           .train_loss = wire.train_loss,
-                           .samples = wire.samples,
-                           .elements = wire.elements,
-                           .payload_bytes = wire.payload_bytes,
-                           .payload_checksum = wire.payload_checksum,
-                           .metadata = wire.metadata};
+Result<std::monostate> check_header(const FrameHeader& header, std::uint64_t max_payload_bytes) {
+  if (const auto type = static_cast<std::uint8_t>(header.type); !known(type))
+    return malformed("unknown frame type " + std::to_string(type));
   if (header.round < 0) return malformed("negative round");
   if (header.client < 0) return malformed("negative client");
   if (header.samples < 0) return malformed("negative samples");
@@ -155,6 +132,34 @@ Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_
     return malformed("payload of " + std::to_string(header.payload_bytes) + " bytes; at most " +
                      std::to_string(max_payload_bytes) + " are accepted");
   }
+  return std::monostate{};
+}
+
+Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_t max_payload_bytes) {
+  if (bytes.size() != kFrameHeaderBytes) {
+    return malformed("header of " + std::to_string(bytes.size()) + " bytes; it has " +
+                     std::to_string(kFrameHeaderBytes));
+  }
+  const auto wire = read_fields<WireHeader>(bytes);
+  if (wire.magic != kFrameMagic) return malformed("not a frame of this program (magic)");
+  if (wire.version != kWireVersion) {
+    return malformed("wire version " + std::to_string(wire.version) + "; this program speaks " +
+                     std::to_string(kWireVersion));
+  }
+  if (wire.checksum != checksum_of(bytes.first(kCheckedBytes))) return malformed("header checksum is wrong");
+  const FrameHeader header{.type = static_cast<FrameType>(wire.type),
+                           .run_id = wire.run_id,
+                           .round = wire.round,
+                           .client = wire.client,
+                           .sequence = wire.sequence,
+                           .weight = wire.weight,
+                           .train_loss = wire.train_loss,
+                           .samples = wire.samples,
+                           .elements = wire.elements,
+                           .payload_bytes = wire.payload_bytes,
+                           .payload_checksum = wire.payload_checksum,
+                           .metadata = wire.metadata};
+  if (auto sane = check_header(header, max_payload_bytes); !sane) return sane.fault();
   return header;
 }
 

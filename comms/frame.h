@@ -90,10 +90,11 @@ Frame make_frame(FrameHeader header, SharedBytes payload);
 // Writes the header (by cereal). Allocates nothing.
 HeaderBytes encode_header(const FrameHeader& header);
 
-// Checks length, magic, version, checksum, type, metadata and every field's range, and that
-// payload_bytes
-// <= max_payload_bytes: all before anything is allocated. Whatever the bytes, the result is a header that
-// encode_header() could have written, or `malformed`.
+// Checks type, metadata and every field's range, and that payload_bytes <= max_payload_bytes.
+Result<std::monostate> check_header(const FrameHeader& header, std::uint64_t max_payload_bytes);
+
+// Checks length, magic, version, checksum and what check_header() does: all before anything is allocated.
+// Whatever the bytes, the result is a header that encode_header() could have written, or `malformed`.
 Result<FrameHeader> decode_header(std::span<const std::byte> bytes, std::uint64_t max_payload_bytes);
 
 // Checks the payload's length and checksum against the header, and joins the two; the same pass finds out

@@ -198,8 +198,17 @@ EventLoop::Work EventLoop::take_slot(Parcel model) {
   return work;
 }
 
+void EventLoop::Slot::clear() {
+  due = kNothing;
+  for (Parcel* parcel : {&model, &update}) {
+    parcel->first.payload = {};
+    parcel->more.clear();
+  }
+  begun = false;
+}
+
 void EventLoop::release(Work work) {
-  slots_[work] = {};
+  slots_[work].clear();
   free_.push_back(work);
 }
 

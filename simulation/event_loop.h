@@ -1,9 +1,9 @@
 #pragma once
 
+#include <boost/heap/d_ary_heap.hpp>
 #include <functional>
 #include <map>
 #include <optional>
-#include <queue>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -61,8 +61,12 @@ class EventLoop {
     std::int64_t steps = 0;               // SendModel::steps
     EventKind kind = EventKind::arrived;  // of that event
     bool begun = false;
+
+    // Lets go of the frames' memory; what is next here sets everything else.
+    void clear();
   };
-  using Events = std::priority_queue<Event, std::vector<Event>, std::greater<>>;
+  // The earliest first. Flat: a level of a heap costs a wrong guess of the processor, whatever its width.
+  using Events = boost::heap::d_ary_heap<Event, boost::heap::arity<4>, boost::heap::compare<std::greater<>>>;
 
   void perform(const Actions& actions, Coordination& coordinator, RunKeeper& keeper);
   void start(const SendModel& send, RunKeeper& keeper);

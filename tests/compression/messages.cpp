@@ -1,6 +1,8 @@
 #include "tests/compression/messages.h"
 
-#include <gtest/gtest.h>
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 
 namespace gossamer {
 
@@ -57,6 +59,25 @@ FloatBuffer decoded(const Method& method, std::span<const std::byte> payload, st
 
 FloatBuffer through(const Method& method, std::span<const float> values, std::uint64_t key) {
   return decoded(method, encoded(method, values, key), values.size());
+}
+
+std::size_t non_zeros(const FloatBuffer& values) {
+  return static_cast<std::size_t>(std::ranges::count_if(values, [](float x) { return x != 0; }));
+}
+
+std::vector<float> floats_of(std::span<const std::byte> bytes) {
+  std::vector<float> floats(bytes.size() / sizeof(float));
+  std::memcpy(floats.data(), bytes.data(), floats.size() * sizeof(float));
+  return floats;
+}
+
+double distance(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double off = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    sum += off * off;
+  }
+  return std::sqrt(sum);
 }
 
 }  // namespace gossamer

@@ -130,22 +130,21 @@ Result<Hello> decode_hello(const Frame& frame) {
   return hello;
 }
 
-Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t sequence,
+Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t base,
                    const Compressed& content, std::int64_t steps) {
   FrameHeader header;
   header.type = FrameType::model;
   header.run_id = run_id;
   header.round = round;
   header.client = client;
-  header.sequence = sequence;
+  header.sequence = base;
   header.samples = steps;
   header.elements = content.elements;
   return make_frame(header, content.payload);
 }
 
-Frame readdress(Frame model, ClientId client, std::uint64_t sequence) {
+Frame readdress(Frame model, ClientId client) {
   model.header.client = client;
-  model.header.sequence = sequence;
   return model;
 }
 

@@ -1,5 +1,6 @@
-// What a peer can send as a compressed update: the first byte chooses a method's setting, the next the number
-// of floats, the rest is the payload. Either nothing is added, or finite floats.
+// What a peer can send as a compressed update, or as a difference between models: the first byte chooses a
+// method's setting, the next the number of floats, the rest is the payload. Either nothing is added, or
+// finite floats.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -45,6 +46,9 @@ const std::vector<Keys>& settings() {
        {"compression.sketched.bits", "8"},
        {"compression.sketched.density", "0.3"}},
       {{"compression.up", "powersgd"}, {"compression.powersgd.rank", "1"}},
+      {{"compression.down", "terngrad"}},
+      {{"compression.down", "qsgd"}},
+      {{"compression.down", "random_k"}},
   };
   return all;
 }
@@ -62,7 +66,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ParameterLayout layout({{"a", {5, (floats + 4) / 5}, 0, 0, TensorRole::parameter},
                                 {"b", {8}, 0, 0, TensorRole::parameter},
                                 {"c", {floats}, 0, 0, TensorRole::parameter}});
-  const auto compressor = up_compressors().make(options, layout);
+  const auto& registry = options.given("compression.down") ? down_compressors() : up_compressors();
+  const auto compressor = registry.make(options, layout);
   const auto* bytes = reinterpret_cast<const std::byte*>(data + 2);
   const Compressed content{layout.size(), SharedBytes::of(ByteBuffer(bytes, bytes + (size - 2)))};
   FloatBuffer sum(layout.size(), 1.0F);

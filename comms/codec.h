@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,11 +31,13 @@ inline constexpr std::size_t kHelloBytes = 28;
 Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello, std::uint64_t attempt = 0);
 Result<Hello> decode_hello(const Frame& frame);
 
-// A model for `client` to train in `round`, in so many local steps (0: as configured). Hashes the payload
-// once; for the next client, readdress() the frame, which costs nothing. What `content` holds is checked by
-// the compressor that decompresses it.
+// A model for `client` to train in `round`, in so many local steps (0: as configured), whose update is to
+// travel by `method` (MessageContext::method). Hashes the payload once; for the next client, readdress() the
+// frame, which costs nothing. What `content` holds is checked by the compressor that decompresses it.
 Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t sequence,
-                   const Compressed& content, std::int64_t steps = 0);
+                   const Compressed& content, std::int64_t steps = 0, std::size_t method = 0);
+// Which method that is; none where it is no whole number less than `choices`.
+std::optional<std::size_t> method_for(const FrameHeader& model, std::size_t choices);
 Frame readdress(Frame model, ClientId client, std::uint64_t sequence);
 Result<Compressed> decode_model(const Frame& frame);
 

@@ -14,7 +14,7 @@ std::size_t Parcel::wire_bytes() const noexcept {
 }
 
 const Parcel& ModelEncoder::encode(Round round, ClientId client, const Compressed& first,
-                                   std::span<const Compressed> more, std::int64_t steps) {
+                                   std::span<const Compressed> more, std::int64_t steps, std::size_t method) {
   const auto sequence = static_cast<std::uint64_t>(round);
   // What is held here is not given to another model meanwhile: the same bytes are the same model.
   const SharedBytes& held = last_.first.payload;
@@ -26,12 +26,13 @@ const Parcel& ModelEncoder::encode(Round round, ClientId client, const Compresse
     header.client = client;
     header.sequence = sequence;
     header.samples = steps;
+    header.weight = static_cast<double>(method);
     return last_;
   }
-  last_.first = encode_model(run_id_, round, client, sequence, first, steps);
+  last_.first = encode_model(run_id_, round, client, sequence, first, steps, method);
   last_.more.clear();
   for (const Compressed& range : more) {
-    last_.more.push_back(encode_model(run_id_, round, client, sequence, range, steps));
+    last_.more.push_back(encode_model(run_id_, round, client, sequence, range, steps, method));
     last_.more.back().header.metadata = static_cast<std::uint8_t>(last_.more.size());
   }
   return last_;

@@ -239,6 +239,20 @@ std::vector<Entry> entries(bool of_models) {
                [&](Shape) { return with_momentum(method, options, make_dense()); });
          }});
   }
+  if (of_models) return entries;
+  entries.push_back(
+      {{"auto",
+        "the server chooses, by what rounds with each have taken: none, fp16, int8, qsgd, one_bit, or top_k "
+        "of "
+        "1% or 0.1%, all with error feedback",
+        "",
+        {integer_option("compression.auto.rounds", 3, "that a method is tried for").at_least(1).at_most(16),
+         real_option("compression.auto.drag", 0.05,
+                     "of the rounds of training, the part that is taken to grow as 1 over the share of its "
+                     "squared length that an update delivers")
+             .at_least(0)
+             .at_most(1)}},
+       make_choice});
   return entries;
 }
 
@@ -257,6 +271,7 @@ const CompressorRegistry& down_compressors() {
 }
 
 bool keeps_state(const Options& options) {
+  if (options.text("compression.up") == "auto") return true;
   const MethodEntry* const found = find_method(options.text("compression.up"));
   // Of a matrix that is large enough for any method to do its work.
   constexpr std::int64_t kShape[] = {1 << 12, 1 << 12};
@@ -314,14 +329,14 @@ std::vector<std::unique_ptr<Compressor>> one_a_shard(const CompressorRegistry& r
 }
 
 CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
-                          PrivateUpdate update, std::span<float> state, Rng& rng) {
+                          PrivateUpdate update, std::span<float> state, Rng& rng, std::size_t method) {
   const SharedFloats values = SharedFloats::of(std::move(update.values));
   const auto range = [&](std::size_t shard) {
     const std::size_t own = compressors[shard]->state_floats();
     const auto part = state.first(own);
     state = state.subspan(own);
     return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, part,
-                                        {update.info.round, update.info.train_loss}, rng);
+                                        {update.info.round, update.info.train_loss, method}, rng);
   };
   CompressedUpdate compressed{update.info, range(0), {}};
   for (std::size_t s = 1; s < plan.shards(); ++s) compressed.more.push_back(range(s));

@@ -28,6 +28,7 @@ struct SendModel {
   bool again = false;              // the same work on the same model as before, for one who may have lost it
   std::int64_t steps = 0;          // local steps; 0: as configured
   std::vector<Compressed> more{};  // the ranges of a server's further shards, where they are in this process
+  std::size_t method = 0;          // by which the updates are to travel (MessageContext::method)
 };
 // These clients need not finish this round's work: nobody waits for it any more.
 struct Abandon {
@@ -38,8 +39,9 @@ struct Abandon {
 // committed().
 struct Commit {
   RoundMetrics metrics;
-  bool last = false;  // the run ends with it, and it is evaluated whatever run.eval_every says
-  double weight = 0;  // of the updates that went into the round, together
+  bool last = false;   // the run ends with it, and it is evaluated whatever run.eval_every says
+  double weight = 0;   // of the updates that went into the round, together
+  std::string note{};  // for people; mostly empty
 };
 struct Finish {
   bool success;

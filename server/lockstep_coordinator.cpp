@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compression/choice.h"
 #include "core/error.h"
 #include "core/straggler.h"
 
@@ -27,6 +28,11 @@ LockstepCoordinator::LockstepCoordinator(const Options& options, std::shared_ptr
                                            options.real("sync.budget_s"),
                                            options.integer("sync.max_local_steps")});
   }
+  if (options.text("compression.up") == "auto") {
+    choice_.emplace(MethodChoice::Settings{chosen_methods().size(),
+                                           options.integer("compression.auto.rounds"),
+                                           options.real("compression.auto.drag")});
+  }
 }
 
 Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
@@ -47,7 +53,7 @@ Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
     --progress_.lost;
     --metrics_.dropped;
   }
-  return {SendModel{progress_.round, {client}, broadcast_, std::nullopt, now, false, steps()}};
+  return {SendModel{progress_.round, {client}, broadcast_, std::nullopt, now, false, steps(), {}, method()}};
 }
 
 Actions LockstepCoordinator::left(ClientId client, const std::string& reason, Seconds now) {
@@ -106,6 +112,8 @@ Actions LockstepCoordinator::start_round(Seconds now) {
   participants_.clear();
   server_.begin();
   reports_.clear();
+  delivered_ = 0;
+  if (choice_) metrics_.compression = chosen_methods()[method()];
   since_ = now;
   broadcast_ = server_.encode(server_.model());
 
@@ -121,7 +129,8 @@ Actions LockstepCoordinator::start_round(Seconds now) {
   if (cohort.empty()) return commit_if_ready(now);
   std::optional<Seconds> deadline;
   if (deadline_s_ > 0) deadline = now + deadline_s_;
-  return {SendModel{progress_.round, std::move(cohort), broadcast_, deadline, now, false, steps()}};
+  return {
+      SendModel{progress_.round, std::move(cohort), broadcast_, deadline, now, false, steps(), {}, method()}};
 }
 
 Actions LockstepCoordinator::commit_if_ready(Seconds now) {
@@ -142,6 +151,7 @@ Actions LockstepCoordinator::commit_if_ready(Seconds now) {
   if (!abandon.clients.empty()) actions.emplace_back(std::move(abandon));
   Commit commit = close_round(now);
   commit.last = last;
+  if (choice_ && !choice_->settled()) commit.note = observe_method(now);
   if (server_.model() == before) commit.weight = 0;  // nothing came of them
   actions.emplace_back(std::move(commit));
   return actions;
@@ -164,6 +174,14 @@ bool LockstepCoordinator::make_model(Seconds now) {
   return measured;
 }
 
+// The round is over; what there is to say of it.
+std::string LockstepCoordinator::observe_method(Seconds now) {
+  std::optional<double> delivered;
+  if (updates_ > 0) delivered = delivered_ / static_cast<double>(updates_);
+  choice_->observe(delivered, now - since_);
+  return choice_->settled() ? "compression.up = auto: " + choice_->describe(chosen_methods()) : std::string();
+}
+
 void LockstepCoordinator::rebase(std::shared_ptr<const Parameters> model, Round version) {
   Coordinator::rebase(std::move(model), version);
   version_ = version;
@@ -171,6 +189,7 @@ void LockstepCoordinator::rebase(std::shared_ptr<const Parameters> model, Round 
 
 void LockstepCoordinator::save(CheckpointWriter& writer) {
   Coordinator::save(writer);
+  if (choice_) choice_->save(writer);
   if (!control_) return;
   control_->save(writer);
   if (best_) writer.add_floats("best model", best_->values);
@@ -178,6 +197,7 @@ void LockstepCoordinator::save(CheckpointWriter& writer) {
 
 void LockstepCoordinator::restore(const CheckpointReader& reader) {
   Coordinator::restore(reader);
+  if (choice_) choice_->restore(reader);
   if (!control_) return;
   control_->restore(reader);
   if (!reader.has("best model")) return;
@@ -201,11 +221,14 @@ void LockstepCoordinator::add_in_client_order(bool skip_waiting) {
     const CompressedUpdate update = std::move(*participant.update);
     participant.update.reset();
     participant.slot = Slot::added;
-    if (!server_.receive(update)) {
+    const auto report = choice_ ? method_report(update.content) : std::nullopt;
+    const bool as_asked = !choice_ || (report && report->method == method());
+    if (!as_asked || !server_.receive(update)) {
       ++metrics_.rejected;
       continue;
     }
     count_update(update.info, 0);
+    if (report) delivered_ += report->delivered;
     if (control_ && update.info.tau) reports_.push_back({update.info.weight, *update.info.tau});
   }
 }

@@ -107,6 +107,8 @@ TEST(ThreeWays, Compression) {
       {"--compression.up", "qsgd", "--compression.down", "int8"},
       {"--compression.up", "terngrad", "--compression.error_feedback", "on"},
       {"--compression.up", "int8", "--topology.name", "tree", "--topology.tree.fanout", "2"},
+      // Whatever rounds take, the two shortest methods are tried in these.
+      {"--compression.up", "auto", "--compression.auto.rounds", "2", "--compression.down", "fp16"},
   };
   for (const Words& way : ways) {
     const TemporaryFolder folder;

@@ -151,9 +151,9 @@ class OurExchange final : public Exchange {
 
  private:
   void server_pull() override {
-    const Frame model = encode_model(0, 1, 0, 1, content_);
+    const Frame model = encode_model(0, 1, 0, 0, content_);
     for (std::size_t worker = 0; worker < ranks_.size(); ++worker)
-      static_cast<void>(server_->send(ranks_[worker], readdress(model, static_cast<ClientId>(worker), 1)));
+      static_cast<void>(server_->send(ranks_[worker], readdress(model, static_cast<ClientId>(worker))));
   }
   void server_push() override {
     for (int worker = 0; worker < workers_; ++worker) {

@@ -11,6 +11,7 @@
 #include "client/trainers/trainer.h"
 #include "comms/topologies/topology.h"
 #include "compression/compressor.h"
+#include "compression/model_codec.h"
 #include "privacy/clipper.h"
 #include "privacy/mechanism.h"
 #include "server/aggregators/aggregator.h"
@@ -91,6 +92,38 @@ void check_no_server(Options& options, const std::string& chosen) {
   }
 }
 
+// Differences between models need receivers that hold one and the same.
+void check_differences(const Options& options, const Topology& topology) {
+  check_down_form(options);
+  if (!sends_differences(options)) return;
+  const std::string chosen =
+      "compression.down = " + options.text("compression.down") + ": sends differences between models, ";
+  if (topology.kind() == TopologyKind::gossip)
+    refuse(chosen +
+           "and with topology.name = gossip peers hold models of their own; use fp16, bf16 or int8 with "
+           "compression.down_form = model");
+  const std::string whole =
+      "; use compression.down = fp16, bf16 or int8 with compression.down_form = model, or ";
+  if (options.text("sync.mode") != "bsp")
+    refuse(chosen + "and with sync.mode = " + options.text("sync.mode") +
+           " each client holds a version of its own" + whole + "sync.mode = bsp");
+  if (options.text("sync.late") == "finish")
+    refuse(chosen + "and with sync.late = finish a client would hold two of them" + whole +
+           "sync.late = cancel");
+  const auto tree = topology.tree_plan(options.integer("data.clients"));
+  for (std::int64_t j = 0; tree && j < tree->aggregators(); ++j) {
+    const std::string mode = tree_sync_mode(options, *tree, tree->aggregator(j));
+    if (mode != "bsp")
+      refuse(chosen + "and with topology.tree.sync = " + mode + " each child holds a version of its own" +
+             whole + "topology.tree.sync = bsp");
+  }
+  if (tree && options.flag("run.resume"))
+    refuse(
+        chosen +
+        "and topology.name = tree goes on from a checkpoint without that only: what aggregators keep is not "
+        "saved; leave run.resume out");
+}
+
 // A method for each way, and what each needs.
 // compression.up = auto: a server tells all of a round's updates by which method to travel.
 void check_choice(const Options& options) {
@@ -132,6 +165,7 @@ void check_compression(const Options& options, const Topology& topology) {
   } else if (topology.kind() == TopologyKind::gossip) {
     refuse_way("compression.up", where + " sends models; use compression.down");
   }
+  check_differences(options, topology);
   if (keeps_state(options) && options.text("sync.late") == "finish")
     refuse(
         "sync.late = finish: a client that is late would be at two rounds of work, and what compression.up "

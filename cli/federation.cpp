@@ -14,6 +14,7 @@
 #include "comms/frame.h"
 #include "comms/topologies/topology.h"
 #include "compression/compressor.h"
+#include "compression/model_codec.h"
 #include "core/error.h"
 #include "server/edge_aggregator.h"
 #include "server/peer_coordinator.h"
@@ -38,32 +39,44 @@ void print_outcome(const RunSummary& summary, const RunFolder& folder) {
 
 // What a model, and a client's update, take with their headers.
 struct FrameBytes {
-  std::size_t down = 0, up = 0;
-  bool known = true;  // otherwise at most so many up
+  std::size_t whole = 0;  // a model for who has none
+  std::size_t down = 0;   // for who has the one before
+  std::size_t up = 0;
+  bool down_known = true, known = true;  // otherwise at most so many down, and up
 };
 
 FrameBytes frame_bytes(const Options& options, const ParameterLayout& layout) {
   const ShardPlan plan(layout, options.integer("server.shards"));
   FrameBytes bytes;
-  const auto add = [&](const CompressorRegistry& registry, std::size_t& sum) {
+  const auto add = [&](const CompressorRegistry& registry, std::size_t& sum, bool& known) {
     const auto compressors = one_a_shard(registry, options, plan);
     for (std::size_t s = 0; s < plan.shards(); ++s) {
       const auto payload = compressors[s]->payload_bytes();
-      bytes.known = bytes.known && payload;
+      known = known && payload;
       sum += kFrameHeaderBytes + payload.value_or(plan.range(s).size * sizeof(float));
     }
   };
-  add(down_compressors(), bytes.down);
-  add(up_compressors(), bytes.up);
+  add(down_compressors(), bytes.down, bytes.down_known);
+  add(up_compressors(), bytes.up, bytes.known);
+  bytes.whole = sends_differences(options) ? plan.shards() * kFrameHeaderBytes + plan.floats() * sizeof(float)
+                                           : bytes.down;
   return bytes;
+}
+
+// Of the bytes down that were counted, what to think of them.
+void print_down(const Options& options, const FrameBytes& frames, std::uint64_t down) {
+  std::cout << "# bytes_down " << (frames.down_known ? "" : "at most ") << down;
+  if (sends_differences(options))
+    std::cout << " where all have the model before (a difference: " << frames.down
+              << " bytes, the model as it is: " << frames.whole << ")";
 }
 
 // One frame down and one up for each of so many below one server, at most.
 Seconds exchange_seconds(const DeviceModel& devices, const FrameBytes& frames, std::int64_t clients) {
-  const double both = static_cast<double>(frames.down + frames.up);
+  const double both = static_cast<double>(frames.whole + frames.up);
   const Seconds lines =
       devices.server_rate() > 0 ? static_cast<double>(clients) * both / devices.server_rate() : 0;
-  return devices.download_seconds(frames.down, 0, 1) + devices.upload_seconds(frames.up, 0, 1) + lines;
+  return devices.download_seconds(frames.whole, 0, 1) + devices.upload_seconds(frames.up, 0, 1) + lines;
 }
 
 void print_tree_plan(const Options& options, const TreePlan& plan, const ParameterLayout& layout,
@@ -107,7 +120,8 @@ void print_tree_plan(const Options& options, const TreePlan& plan, const Paramet
                              node->over_clients ? of_clients : of_aggregators, node->children);
     if (node->level == 0) break;
   }
-  std::cout << "# bytes_down " << down << ", bytes_up "
+  print_down(options, of_clients, down);
+  std::cout << ", bytes_up "
             << (options.text("topology.tree.filter") == "none" && of_clients.known ? "" : "at most ") << up
             << '\n'
             << "# virtual time at most " << round << " s, with bsp on every level\n";
@@ -203,13 +217,15 @@ int print_plan(const Federation& federation) {
                        static_cast<double>(kept) / static_cast<double>(floats);
   const double megabytes = static_cast<double>(floats * sizeof(float)) * 1e-6;
   std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats
-            << " floats a model\n"
-            << "# bytes_down " << frames.down * static_cast<std::size_t>(cohort) << ", bytes_up "
-            << (frames.known ? "" : "at most ") << frames.up * static_cast<std::size_t>(cohort) << '\n'
+            << " floats a model\n";
+  print_down(options, frames, frames.down * static_cast<std::size_t>(cohort));
+  std::cout << ", bytes_up " << (frames.known ? "" : "at most ")
+            << frames.up * static_cast<std::size_t>(cohort) << '\n'
             << "# virtual time at most " << round << " s\n"
             << "# memory: about "
-            << static_cast<std::int64_t>(
-                   megabytes * (static_cast<double>(cohort + 4) + state * static_cast<double>(clients)))
+            << static_cast<std::int64_t>(megabytes *
+                                         (static_cast<double>(cohort + (sends_differences(options) ? 8 : 4)) +
+                                          state * static_cast<double>(clients)))
             << " MB of models and updates at most\n";
   return 0;
 }

@@ -6,11 +6,14 @@
 namespace gossamer {
 namespace {
 
+bool has_server(const Options& options) {
+  return kind_of_topology(options.text("topology.name")) == TopologyKind::server;
+}
+
 // Of what peers have for one another, it is the exchange that is compressed, which comes after this journey.
 std::vector<std::unique_ptr<Compressor>> on_this_journey(const CompressorRegistry& registry,
                                                          const Options& options, const ShardPlan& plan) {
-  if (kind_of_topology(options.text("topology.name")) == TopologyKind::server)
-    return one_a_shard(registry, options, plan);
+  if (has_server(options)) return one_a_shard(registry, options, plan);
   std::vector<std::unique_ptr<Compressor>> plain;
   plain.push_back(make_no_compressor(plan.floats()));
   return plain;
@@ -18,10 +21,11 @@ std::vector<std::unique_ptr<Compressor>> on_this_journey(const CompressorRegistr
 
 }  // namespace
 
-Client::Client(const Options& options, const FederatedData& data)
-    : Client(options, data, make_model(options, data.shape())) {}
+Client::Client(const Options& options, const FederatedData& data, std::shared_ptr<ReceivedModels> received)
+    : Client(options, data, make_model(options, data.shape()), std::move(received)) {}
 
-Client::Client(const Options& options, const FederatedData& data, std::unique_ptr<Model> model)
+Client::Client(const Options& options, const FederatedData& data, std::unique_ptr<Model> model,
+               std::shared_ptr<ReceivedModels> received)
     : data_(data),
       seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
       model_(*model),
@@ -32,7 +36,10 @@ Client::Client(const Options& options, const FederatedData& data, std::unique_pt
       trainer_keeps_state_(algorithms().make(options)->keeps_client_state()),
       up_(on_this_journey(up_compressors(), options, plan_)),
       down_(on_this_journey(down_compressors(), options, plan_)),
-      global_(model_.layout()->size()) {
+      received_(std::move(received)) {
+  if (!received_ && has_server(options) && sends_differences(options))
+    received_ = std::make_shared<ReceivedModels>(options, plan_);
+  if (!received_) global_.resize(model_.layout()->size());
   for (const auto& compressor : up_) compressor_floats_ += compressor->state_floats();
 }
 
@@ -41,22 +48,14 @@ Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::
   const ClientId client = models.header().client;
   const Round round = models.header().round;
 
-  if (models.frames() != plan_.shards())
-    return Fault{FaultKind::malformed, "a model of too few or many ranges"};
-  for (std::size_t s = 0; s < plan_.shards(); ++s) {
-    auto received = decode_model(models[s]);
-    if (!received) return received.fault();
-    if (auto decompressed = down_[s]->decompress(received.value(), plan_.part(std::span<float>(global_), s));
-        !decompressed)
-      return decompressed.fault();
-  }
-
+  const auto model = receive(models);
+  if (!model) return model.fault();
   const auto method = method_for(models.header(), up_.front()->choices());
   if (!method) return Fault{FaultKind::malformed, "a model that asks for an update by an unknown method"};
-
-  Update update = trainer_->train(
-      global_, {client, round, data_.client(client), state == nullptr ? nullptr : &state->training,
-                std::move(called_off), models.header().samples, exchange});
+  Update update =
+      trainer_->train(model.value().values,
+                      {client, round, data_.client(client), state == nullptr ? nullptr : &state->training,
+                       std::move(called_off), models.header().samples, exchange});
   update.info.client = client;
   update.info.round = round;
   update.info.sequence = static_cast<std::uint64_t>(round);
@@ -66,6 +65,23 @@ Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::
   Rng rng(seed_, Purpose::compression, static_cast<std::uint64_t>(client), static_cast<std::uint64_t>(round));
   CompressedUpdate compressed = compress(up_, plan_, std::move(noised), residuals(state), rng, *method);
   return encode_update_parcel(models.header().run_id, compressed);
+}
+
+Result<SharedFloats> Client::receive(const Parcel& models) {
+  if (models.frames() != plan_.shards()) return malformed("a model of too few or many ranges");
+  if (received_) return received_->receive(models);
+  for (std::size_t s = 0; s < plan_.shards(); ++s) {
+    if (base_of(models[s].header) != 0) return malformed("a difference where models travel as a whole");
+    const auto content = decode_model(models[s]);
+    if (!content) return content.fault();
+    if (auto read = down_[s]->decompress(content.value(), plan_.part(std::span<float>(global_), s)); !read)
+      return read.fault();
+  }
+  return SharedFloats{nullptr, global_};
+}
+
+void Client::rewind(Round round) {
+  if (received_) received_->rewind(round);
 }
 
 void Client::go_on(const FrameHeader& model, ClientState* state, std::function<bool()> called_off) {

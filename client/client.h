@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "client/client_states.h"
+#include "client/received_models.h"
 #include "client/trainers/trainer.h"
 #include "comms/parcel.h"
 #include "compression/compressor.h"
@@ -17,8 +18,10 @@ namespace gossamer {
 // in the frame), with one model replica; one instance a thread.
 class Client {
  public:
-  // `data` is shared and outlives the client.
-  Client(const Options& options, const FederatedData& data);
+  // `data` is shared and outlives the client. `received`: what the clients of this process hold of a stream
+  // of models; null: this one alone.
+  Client(const Options& options, const FederatedData& data,
+         std::shared_ptr<ReceivedModels> received = nullptr);
 
   // Trains the model of `model` frames, one a shard of the server, on that client's data and returns as many
   // `update` frames. `state` belongs to that client where keeps_state(). Malformed frames are a fault of the
@@ -34,13 +37,22 @@ class Client {
   // Whether take_part() needs a state.
   bool keeps_state() const noexcept { return trainer_keeps_state_ || compressor_floats_ > 0; }
 
+  // The server has gone back to this round: models of later ones are forgotten.
+  void rewind(Round round);
+
+  // What it holds of a stream of differences, for other clients of the process; null where there is none.
+  const std::shared_ptr<ReceivedModels>& received() const noexcept { return received_; }
+
   // The replica, for evaluation between rounds.
   Model& model() noexcept { return model_; }
   // Which shard of the server a float belongs to.
   const ShardPlan& shards() const noexcept { return plan_; }
 
  private:
-  Client(const Options& options, const FederatedData& data, std::unique_ptr<Model> model);
+  Client(const Options& options, const FederatedData& data, std::unique_ptr<Model> model,
+         std::shared_ptr<ReceivedModels> received);
+  // The model of these frames, valid until the next call.
+  Result<SharedFloats> receive(const Parcel& models);
   std::span<float> residuals(ClientState* state) const;
 
   const FederatedData& data_;
@@ -54,6 +66,7 @@ class Client {
   std::size_t compressor_floats_ = 0;            // that all of up_ keep
   std::vector<std::unique_ptr<Compressor>> up_;  // one a shard
   std::vector<std::unique_ptr<Compressor>> down_;
+  std::shared_ptr<ReceivedModels> received_;  // where differences are sent, in place of down_ and global_
   FloatBuffer global_;
 };
 

@@ -43,6 +43,7 @@ Result<Parcel> Participant::answer(const Parcel& models, std::function<bool()> c
     std::erase_if(answers_, [&](const auto& answer) { return answer.second.header().round != round; });
   }
 
+  if (lockstep_) client_.rewind(round);
   auto update = client_.take_part(models, state_of(client), std::move(called_off));
   if (update) answers_[client] = update.value();
   return update;
@@ -120,7 +121,12 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
         break;
       case FrameType::model:
         if (const auto models = models_.add(shard, frame)) {
-          serve_model(transport, *models, clients.size());
+          if (!serve_model(transport, *models, clients.size())) {
+            // A difference that makes no model here: who comes back is given one as a whole.
+            for (auto& of_shard : welcome) of_shard.erase(models->header().client);
+            ++attempt_;
+            last_registration = {};
+          }
           last_heard = Clock::now();  // training took its time; the server was not asked to speak meanwhile
         }
         break;
@@ -140,7 +146,7 @@ std::string Participant::serve(Transport& transport, std::vector<ClientId> clien
   }
 }
 
-void Participant::serve_model(Transport& transport, const Parcel& models, std::size_t clients) {
+bool Participant::serve_model(Transport& transport, const Parcel& models, std::size_t clients) {
   const FrameHeader& work = models.header();
   const ClientId client = work.client;
   const bool again = has_answered(work);
@@ -151,15 +157,16 @@ void Participant::serve_model(Transport& transport, const Parcel& models, std::s
     if (!update) {
       log_error("round " + std::to_string(work.round) + ": " + update.fault().reason);
       static_cast<void>(transport.send(0, encode_text(FrameType::leave, 0, client, update.fault().reason)));
-      return;
+      return base_of(work) == 0;
     }
     for (std::size_t s = 0; s < update.value().frames(); ++s)
       static_cast<void>(transport.send(static_cast<Rank>(s), update.value()[s]));
-    if (!on_request_ || again) return;
+    if (!on_request_ || again) return true;
     go_on(work, called_off);
     static_cast<void>(transport.send(0, encode_signal(FrameType::ready, 0, client)));
   } catch (const WorkCalledOff&) {
   }
+  return true;
 }
 
 Result<Message> Participant::next(Transport& transport, Clock::time_point deadline) {

@@ -48,7 +48,8 @@ class Participant {
  private:
   ClientState* state_of(ClientId client) { return client_.keeps_state() ? &states_.of(client) : nullptr; }
   bool has_answered(const FrameHeader& model) const;
-  void serve_model(Transport& transport, const Parcel& models, std::size_t clients);
+  // False where the client has left, and has to register again.
+  bool serve_model(Transport& transport, const Parcel& models, std::size_t clients);
   void register_clients(Transport& transport, Rank shard, const std::vector<ClientId>& clients);
   void welcomed(const Frame& frame);
   void keep(Round round);

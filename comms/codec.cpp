@@ -130,14 +130,14 @@ Result<Hello> decode_hello(const Frame& frame) {
   return hello;
 }
 
-Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t sequence,
+Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t base,
                    const Compressed& content, std::int64_t steps, std::size_t method) {
   FrameHeader header;
   header.type = FrameType::model;
   header.run_id = run_id;
   header.round = round;
   header.client = client;
-  header.sequence = sequence;
+  header.sequence = base;
   header.weight = static_cast<double>(method);
   header.samples = steps;
   header.elements = content.elements;
@@ -151,9 +151,8 @@ std::optional<std::size_t> method_for(const FrameHeader& model, std::size_t choi
   return method;
 }
 
-Frame readdress(Frame model, ClientId client, std::uint64_t sequence) {
+Frame readdress(Frame model, ClientId client) {
   model.header.client = client;
-  model.header.sequence = sequence;
   return model;
 }
 

@@ -17,20 +17,21 @@ namespace gossamer {
 struct ShardOrder {
   enum class Kind : std::uint8_t {  // numbered without gaps, up to kLast
     begin = 1,                      // forget who works on what, what came in, and what was added
-    serve,        // the model as it is now goes to `client`, for `round`; its serving number `value`
-    serve_again,  // the same with the model that it is at work on
-    add,          // its update of `round` counts `value`
-    add_stale,    // the same, of the version that it was sent
-    commit,       // what was added makes the next version
-    commit_over,  // the same, a mean being divided by `value`
-    forget,       // whatever there is of `client` and its work
-    hold,         // of a resumed run: `client` is at work in `round` on base number `value`
-    show_model,   // answer with this range of the model
-    show_state,   // with all else that the next versions depend on
-    show_base,    // with the version that `client` is at work on, as base number `round`
-    show_end,     // with a section of kind `end`
+    serve,             // the model as it is now goes to `client`, for `round`; its serving number `value`
+    serve_again,       // the same with the model that it is at work on
+    add,               // its update of `round` counts `value`
+    add_stale,         // the same, of the version that it was sent
+    commit,            // what was added makes the next version
+    commit_over,       // the same, a mean being divided by `value`
+    forget,            // whatever there is of `client` and its work
+    hold,              // of a resumed run: `client` is at work in `round` on base number `value`
+    show_model,        // answer with this range of the model
+    show_state,        // with all else that the next versions depend on
+    show_base,         // with the version that `client` is at work on, as base number `round`
+    show_end,          // with a section of kind `end`
+    serve_difference,  // as `serve`, to a client that holds the model of the round before
   };
-  static constexpr Kind kLast = Kind::show_end;
+  static constexpr Kind kLast = Kind::serve_difference;
 
   Kind kind = Kind::begin;
   ClientId client = 0;
@@ -47,8 +48,8 @@ Result<std::vector<ShardOrder>> decode_orders(const Frame& frame);
 
 // One of the vectors that a shard holds, on its way to or from shard 0.
 struct ShardSection {
-  enum class Kind : std::uint8_t { model = 1, moment, correction, base, end };  // up to kLast
-  static constexpr Kind kLast = Kind::end;
+  enum class Kind : std::uint8_t { model = 1, moment, correction, base, end, reference };  // up to kLast
+  static constexpr Kind kLast = Kind::reference;
 
   Kind kind = Kind::end;
   std::uint64_t number = 0;  // of a moment or a base

@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "compression/methods.h"
+#include "compression/model_codec.h"
+#include "compression/shrunk.h"
 #include "core/error.h"
 
 namespace gossamer {
@@ -15,9 +17,10 @@ enum class Memory { on_demand, by_default, required, own };
 struct MethodEntry {
   MethodInfo info;
   std::unique_ptr<Method> (*make)(const Options&, std::span<const std::int64_t> shape);
-  Memory feedback;           // of what it leaves out
-  bool fits_models = false;  // what needs no memory: a client may have missed any number of versions
+  Memory feedback;                      // of what it leaves out
+  bool fits_models = false;             // whole ones: numbers of any size, and no memory
   Memory momentum = Memory::on_demand;  // of what is waiting to be sent
+  bool spreads = false;                 // its error may be larger than the vector
 };
 
 bool has_around(const Options& options, const MethodEntry& entry, const char* key, Memory memory) {
@@ -74,14 +77,20 @@ const std::vector<MethodEntry>& methods() {
                      "standard deviations beyond which values are clipped; 0: none are")
              .at_least(0)}},
        any_shape<make_terngrad>,
-       Memory::on_demand},
+       Memory::on_demand,
+       false,
+       Memory::on_demand,
+       true},
       {{"qsgd",
         "levels of each bucket's norm, at random",
         "Alistarh, Grubic, Li, Tomioka, Vojnovic: QSGD, 2017",
         {text_option("compression.qsgd.bits", "4", "a value").one_of({"2", "4", "8"}),
          text_option("compression.qsgd.norm", "max", "of a bucket of 512 values").one_of({"max", "l2"})}},
        any_shape<make_qsgd>,
-       Memory::on_demand},
+       Memory::on_demand,
+       false,
+       Memory::on_demand,
+       true},
       {{"top_k",
         "the largest of each tensor",
         "Aji, Heafield: Sparse communication for distributed gradient descent, 2017",
@@ -220,31 +229,52 @@ std::unique_ptr<Method> make_with_memory(const MethodEntry& entry, const Options
   return with_momentum(entry, options, std::move(made));
 }
 
-std::vector<Entry> entries(bool of_models) {
+std::unique_ptr<Compressor> make_up(const MethodEntry& method, const Options& options,
+                                    const ParameterLayout& layout) {
+  using Shape = std::span<const std::int64_t>;
+  // What travels as it is has the same momentum as the rest.
+  return make_pieces(
+      options, layout, [&](Shape shape) { return make_with_memory(method, options, shape); },
+      [&](Shape) { return with_momentum(method, options, make_dense()); });
+}
+
+// Of whole models; or of differences. What was left out of one is in the next, without a residual; but as
+// with one, what is left out must not be larger than what there was.
+std::unique_ptr<Compressor> make_down(const MethodEntry& method, const Options& options,
+                                      const ParameterLayout& layout) {
+  using Shape = std::span<const std::int64_t>;
+  check_down_form(options);
+  const bool differs = sends_differences(options);
+  Options own = options;
+  if (differs) own.set("compression.error_feedback", "on");
+  return make_pieces(
+      own, layout,
+      [&](Shape shape) {
+        auto made = method.make(own, shape);
+        return differs && method.spreads ? make_shrunk(std::move(made)) : std::move(made);
+      },
+      [](Shape) { return make_dense(); });
+}
+
+using Make = std::unique_ptr<Compressor> (*)(const MethodEntry&, const Options&, const ParameterLayout&);
+
+std::vector<Entry> entries_by(Make make) {
   std::vector<Entry> entries{
       {{"none", "32-bit floats as they are", "", {}},
        [](const Options&, const ParameterLayout& layout) { return make_no_compressor(layout.size()); }}};
   for (const MethodEntry& method : methods()) {
-    if (of_models && !method.fits_models) continue;
-    entries.push_back(
-        {method.info, [&method, of_models](const Options& options, const ParameterLayout& layout) {
-           using Shape = std::span<const std::int64_t>;
-           if (of_models)
-             return make_pieces(
-                 options, layout, [&](Shape shape) { return method.make(options, shape); },
-                 [](Shape) { return make_dense(); });
-           // What travels as it is has the same momentum as the rest.
-           return make_pieces(
-               options, layout, [&](Shape shape) { return make_with_memory(method, options, shape); },
-               [&](Shape) { return with_momentum(method, options, make_dense()); });
-         }});
+    entries.push_back({method.info, [&method, make](const Options& options, const ParameterLayout& layout) {
+                         return make(method, options, layout);
+                       }});
   }
-  if (of_models) return entries;
+  return entries;
+}
+
+std::vector<Entry> up_entries() {
+  std::vector<Entry> entries = entries_by(make_up);
   entries.push_back(
       {{"auto",
-        "the server chooses, by what rounds with each have taken: none, fp16, int8, qsgd, one_bit, or top_k "
-        "of "
-        "1% or 0.1%, all with error feedback",
+        "what rounds show to be fastest: none, fp16, int8, qsgd, one_bit, or top_k of 1% or 0.1%",
         "",
         {integer_option("compression.auto.rounds", 3, "that a method is tried for").at_least(1).at_most(16),
          real_option("compression.auto.drag", 0.05,
@@ -256,17 +286,51 @@ std::vector<Entry> entries(bool of_models) {
   return entries;
 }
 
+std::string whole_model_methods() {
+  std::string names = "none";
+  for (const MethodEntry& method : methods()) {
+    if (method.fits_models) names += ", " + method.info.name;
+  }
+  return names;
+}
+
 }  // namespace
+
+bool sends_differences(const Options& options) {
+  const MethodEntry* const found = find_method(options.text("compression.down"));
+  const std::string& form = options.text("compression.down_form");
+  return found != nullptr && (form == "difference" || (form == "auto" && !found->fits_models));
+}
+
+void check_down_form(const Options& options) {
+  const MethodEntry* const found = find_method(options.text("compression.down"));
+  const std::string& form = options.text("compression.down_form");
+  if (found == nullptr) {
+    if (form == "difference")
+      throw ConfigError(
+          "compression.down_form = difference: compression.down = none sends models as they are; choose a "
+          "method");
+    return;
+  }
+  const std::string chosen = "compression.down = " + found->info.name;
+  if (form == "model" && !found->fits_models)
+    throw ConfigError("compression.down_form = model: " + chosen +
+                      " is for differences; whole models travel with " + whole_model_methods());
+  if (sends_differences(options) && found->feedback == Memory::own)
+    throw ConfigError(chosen +
+                      ": keeps what it leaves out in its own way, and a difference between models has it "
+                      "already; use top_k");
+}
 
 const CompressorRegistry& up_compressors() {
   static const CompressorRegistry table{"compressors", "compression.up", "none", "how updates travel",
-                                        entries(false)};
+                                        up_entries()};
   return table;
 }
 
 const CompressorRegistry& down_compressors() {
   static const CompressorRegistry table{"compressors", "compression.down", "none", "how models travel",
-                                        entries(true)};
+                                        entries_by(make_down)};
   return table;
 }
 
@@ -286,6 +350,11 @@ std::unique_ptr<Method> make_up_method(const Options& options, std::span<const s
 void add_compression_options(OptionSchema& schema) {
   add_methods(schema, up_compressors().describe());
   add_methods(schema, down_compressors().describe());
+  schema.add(text_option("compression.down_form", "auto",
+                         "whether compression.down encodes each model as a whole, or its difference to what "
+                         "those hold who have the model before (sync.mode = bsp; others get it as it is); "
+                         "auto: model with fp16, bf16 and int8, difference with the other methods")
+                 .one_of({"auto", "model", "difference"}));
   schema.add(
       text_option("compression.skip", "",
                   "tensors that travel as they are: names, or beginnings of them up to a dot, separated "

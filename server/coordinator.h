@@ -28,7 +28,11 @@ struct SendModel {
   bool again = false;              // the same work on the same model as before, for one who may have lost it
   std::int64_t steps = 0;          // local steps; 0: as configured
   std::vector<Compressed> more{};  // the ranges of a server's further shards, where they are in this process
-  std::size_t method = 0;          // by which the updates are to travel (MessageContext::method)
+  // Of a difference: the mark of what it is a difference to, of each range. Empty: a whole model.
+  std::vector<std::uint64_t> bases{};
+  std::size_t method = 0;  // by which the updates are to travel (MessageContext::method)
+
+  std::uint64_t base() const noexcept { return bases.empty() ? 0 : bases.front(); }
 };
 // These clients need not finish this round's work: nobody waits for it any more.
 struct Abandon {

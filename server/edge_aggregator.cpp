@@ -86,17 +86,20 @@ EdgeAggregator::EdgeAggregator(const Options& options, const TreePlan& plan, con
                                                            : 1),
       coordinator_(make_node_coordinator(options, plan, node, std::move(initial))),
       filter_(update_filters().make(options)),
-      down_(down_compressors().make(options, *coordinator_->model()->layout)),
+      codec_(options, *coordinator_->model()->layout),
       members_(children_of(plan, node), node.children) {}
 
-Result<Actions> EdgeAggregator::asked(Round round, const Compressed& content, Seconds now) {
+Result<Actions> EdgeAggregator::asked(Round round, const Compressed& content, Seconds now,
+                                      std::uint64_t source) {
   if (last_ && last_->info.round == round) return Actions{Report{*last_}};
   if (working_) {
-    if (round != round_) next_ = {round, content};
+    if (round != round_) next_ = {round, content, source};
     return Actions{};
   }
   auto base = std::make_shared<Parameters>(*coordinator_->model());
-  if (auto read = down_->decompress(content, base->values); !read) return read.fault();
+  ModelCodec::Held held;
+  if (base_ && source != 0) held = {base_->values, mark_of(base_->values)};
+  if (auto read = codec_.decode(content, source, held, base->values); !read) return read.fault();
   base_ = base;
   round_ = round;
   working_ = true;
@@ -172,7 +175,7 @@ Actions EdgeAggregator::digested(Actions actions, Seconds now) {
       out.emplace_back(report());
       if (!next_) break;
       const Order order = *std::exchange(next_, std::nullopt);
-      auto answer = asked(order.round, order.model, now);
+      auto answer = asked(order.round, order.model, now, order.base);
       if (!answer) {
         out.emplace_back(Finish{false, answer.fault().reason});
       } else {

@@ -33,9 +33,10 @@ class EdgeAggregator final : public Coordination {
   EdgeAggregator(const Options& options, const TreePlan& plan, const TreeNode& node,
                  std::shared_ptr<const Parameters> initial);
 
-  // The parent's model for `round`. The same round again is answered with the same update; while the children
-  // work, another one waits until they have finished.
-  Result<Actions> asked(Round round, const Compressed& model, Seconds now);
+  // The parent's model for `round`, as a whole or as a difference to the one with the mark `base`, which is
+  // the last that came. The same round again is answered with the same update; while the children work,
+  // another one waits until they have finished.
+  Result<Actions> asked(Round round, const Compressed& model, Seconds now, std::uint64_t base = 0);
   bool waits_for_parent() const noexcept { return !working_; }
 
   // Events of the children. Of the actions, Report is for the parent; Finish says why the aggregator cannot
@@ -62,6 +63,7 @@ class EdgeAggregator final : public Coordination {
   struct Order {
     Round round;
     Compressed model;
+    std::uint64_t base;
   };
 
   Actions hear(Event event, Seconds now);
@@ -76,7 +78,7 @@ class EdgeAggregator final : public Coordination {
   const std::int64_t laps_;  // commits that are a round
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<UpdateFilter> filter_;
-  std::unique_ptr<Compressor> down_;
+  ModelCodec codec_;
   Members members_;  // as of now, where the coordinator may not have heard yet
 
   bool working_ = false;

@@ -1,6 +1,7 @@
 #include "server/lockstep_coordinator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "compression/choice.h"
 #include "core/error.h"
@@ -39,6 +40,7 @@ Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
   if (finished_) return {};
   members_.join(client);
   late_.erase(client);
+  up_to_date_.erase(client);  // it may have lost what it held
   if (!running_) {
     if (!members_.complete()) return {};
     running_ = true;
@@ -53,12 +55,14 @@ Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
     --progress_.lost;
     --metrics_.dropped;
   }
-  return {SendModel{progress_.round, {client}, broadcast_, std::nullopt, now, false, steps(), {}, method()}};
+  return {SendModel{progress_.round, {client}, broadcast_.whole, std::nullopt, now, false, steps(), {}, {},
+                    method()}};
 }
 
 Actions LockstepCoordinator::left(ClientId client, const std::string& reason, Seconds now) {
   if (finished_ || !members_.leave(client, reason)) return {};
   late_.erase(client);
+  up_to_date_.erase(client);
   return dropped(client, progress_.round, now);
 }
 
@@ -89,6 +93,7 @@ Actions LockstepCoordinator::arrived(const CompressedUpdate& update, Seconds now
   if (found->second.slot != Slot::waiting) return {};  // a duplicate: applied at most once
   found->second.slot = Slot::held;
   found->second.update = update;
+  up_to_date_.insert(update.info.client);
   ++progress_.arrived;
   // With backup workers nobody knows yet who will be among the first.
   if (sync_->backups() == 0) add_in_client_order(false);
@@ -115,7 +120,6 @@ Actions LockstepCoordinator::start_round(Seconds now) {
   delivered_ = 0;
   if (choice_) metrics_.compression = chosen_methods()[method()];
   since_ = now;
-  broadcast_ = server_.encode(server_.model());
 
   std::vector<ClientId> cohort = sample_cohort();
   if (straggler_fraction_ > 0) {
@@ -127,10 +131,27 @@ Actions LockstepCoordinator::start_round(Seconds now) {
   progress_.started = static_cast<std::int64_t>(cohort.size());
   progress_.needed = std::min(progress_.started, cohort_size_);
   if (cohort.empty()) return commit_if_ready(now);
-  std::optional<Seconds> deadline;
-  if (deadline_s_ > 0) deadline = now + deadline_s_;
-  return {
-      SendModel{progress_.round, std::move(cohort), broadcast_, deadline, now, false, steps(), {}, method()}};
+  return send_model(cohort, now);
+}
+
+Actions LockstepCoordinator::send_model(const std::vector<ClientId>& cohort, Seconds now) {
+  broadcast_ = server_.broadcast(progress_.round);
+  const std::set<ClientId> holders = std::exchange(up_to_date_, {});
+  SendModel differences{progress_.round, {}, {}, std::nullopt, now, false, steps(), {}, {}, method()};
+  SendModel models = differences;
+  if (broadcast_.difference) {
+    differences.model = *broadcast_.difference;
+    differences.bases = {broadcast_.base};
+  }
+  models.model = broadcast_.whole;
+  for (const ClientId client : cohort)
+    (broadcast_.difference && holders.contains(client) ? differences : models).clients.push_back(client);
+  Actions actions;
+  for (SendModel* send : {&differences, &models}) {
+    if (!send->clients.empty()) actions.emplace_back(std::move(*send));
+  }
+  if (deadline_s_ > 0) std::get<SendModel>(actions.front()).deadline = now + deadline_s_;
+  return actions;
 }
 
 Actions LockstepCoordinator::commit_if_ready(Seconds now) {

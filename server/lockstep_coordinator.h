@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "server/adaptive_tau.h"
 #include "server/cohort/cohort_sampler.h"
@@ -34,6 +35,8 @@ class LockstepCoordinator final : public Coordinator {
 
   Actions go_on(Seconds now) override;
   Actions start_round(Seconds now);
+  // The round's model to its cohort, as each needs it.
+  Actions send_model(const std::vector<ClientId>& cohort, Seconds now);
   Actions commit_if_ready(Seconds now);
   // Makes the next model of what was added; true where it is the run's last.
   bool make_model(Seconds now);
@@ -53,7 +56,8 @@ class LockstepCoordinator final : public Coordinator {
   double delivered_ = 0;                    // by the updates of the round, together
   std::shared_ptr<const Parameters> best_;  // as far as they were measured
   Seconds since_ = 0;                       // when the round began
-  Compressed broadcast_;
+  ModelStream::Broadcast broadcast_;
+  std::set<ClientId> up_to_date_;  // whose update of the newest round came in: they hold its model
   std::map<ClientId, Participant> participants_;
   std::map<ClientId, Round> late_;  // who had not answered when that round was over, and has not since
 };

@@ -60,7 +60,10 @@ Actions ParentLink::take(const Frame& frame, Seconds now) {
       auto actions =
           model ? aggregator_.asked(frame.header.round, model.value(), now) : Result<Actions>(model.fault());
       if (actions) return std::move(actions).value();
-      return {Finish{false, "round " + std::to_string(frame.header.round) + ": " + actions.fault().reason}};
+      const std::string why = "round " + std::to_string(frame.header.round) + ": " + actions.fault().reason;
+      if (base_of(frame.header) == 0) return {Finish{false, why}};
+      start_anew(why);
+      return {};
     }
     case FrameType::refuse:
       throw ConfigError("refused by the parent: " + decode_text(frame).value_or("no reason"));
@@ -70,6 +73,15 @@ Actions ParentLink::take(const Frame& frame, Seconds now) {
     default:
       return {};
   }
+}
+
+// Who comes back is given the model as a whole.
+void ParentLink::start_anew(const std::string& why) {
+  log_warning(why);
+  static_cast<void>(transport_.send(0, encode_text(FrameType::leave, 0, self_, why)));
+  welcome_ = false;
+  ++attempt_;
+  last_hello_ = {};
 }
 
 void ParentLink::send(const CompressedUpdate& update) {

@@ -31,6 +31,7 @@ class ParentLink {
 
  private:
   Actions take(const Frame& frame, Seconds now);
+  void start_anew(const std::string& why);
 
   const Options& options_;
   Transport& transport_;

@@ -86,11 +86,10 @@ void RemoteShards::tell(const std::vector<ShardOrder>& orders) {
   }
 }
 
-std::vector<Compressed> RemoteShards::serve(const SendModel& send) {
+void RemoteShards::serve(SendModel& send) {
   auto orders = orders_of(send);
   for (ShardOrder& order : orders) order.value = ++servings_[order.client];
   tell(orders);
-  return {};
 }
 
 bool RemoteShards::is_current(const PartNotice& notice) const {

@@ -29,7 +29,7 @@ class RemoteShards final : public ShardPort {
   // Orders and sections for a shard that has not come yet wait for it.
   void tell(const std::vector<ShardOrder>& orders) override;
   // Returns none: the shards send their ranges themselves.
-  std::vector<Compressed> serve(const SendModel& send) override;
+  void serve(SendModel& send) override;
   bool take(const CompressedUpdate&) override { return true; }
   std::vector<std::vector<ShardSection>> show(std::vector<ShardOrder> orders) override;
   void restore(std::size_t shard, std::vector<ShardSection> sections) override;

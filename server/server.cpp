@@ -1,26 +1,19 @@
 #include "server/server.h"
 
 #include "core/error.h"
-#include "core/rng.h"
 
 namespace gossamer {
 
 Server::Server(const Options& options, std::shared_ptr<const Parameters> initial)
-    : seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
-      uniform_weights_(options.text("server.weighting") == "uniform"),
+    : uniform_weights_(options.text("server.weighting") == "uniform"),
       model_(std::move(initial)),
       up_(up_compressors().make(options, *model_->layout)),
-      down_(down_compressors().make(options, *model_->layout)),
+      stream_(options, *model_->layout),
       aggregator_(aggregators().make(options)),
       correction_(corrections().make(options)),
       optimizer_(server_optimizers().make(options)),
       pseudo_gradient_(model_->layout->size()) {
   aggregator_->begin(model_->layout->size());
-}
-
-Compressed Server::encode(const std::shared_ptr<const Parameters>& version) {
-  Rng rng(seed_, Purpose::compression);
-  return down_->compress({version, version->values}, {}, {}, rng);
 }
 
 void Server::begin() {
@@ -99,6 +92,7 @@ void Server::save(CheckpointWriter& writer) {
   for (std::size_t i = 0; i < moments.size(); ++i)
     writer.add_floats("moment " + std::to_string(i), moments[i]);
   if (correction_) writer.add_floats("correction", correction_->state());
+  stream_.save(writer);
 }
 
 void Server::restore(const CheckpointReader& reader) {
@@ -121,6 +115,7 @@ void Server::restore(const CheckpointReader& reader) {
     const auto state = reader.floats("correction");
     correction_->state().assign(state.begin(), state.end());
   }
+  stream_.restore(reader);
 }
 
 double Server::weight_of(const UpdateInfo& info) const { return uniform_weights_ ? 1.0 : info.weight; }

@@ -10,6 +10,7 @@
 #include "core/checkpoint.h"
 #include "core/layout.h"
 #include "server/aggregators/aggregator.h"
+#include "server/model_stream.h"
 #include "server/optimizers/server_optimizer.h"
 #include "server/staleness/correction.h"
 
@@ -22,8 +23,11 @@ class Server {
  public:
   Server(const Options& options, std::shared_ptr<const Parameters> initial);
 
-  // Encodes a version of the model, once for everybody who gets it.
-  Compressed encode(const std::shared_ptr<const Parameters>& version);
+  // Encodes a version of the model as a whole, once for everybody who gets it.
+  Compressed encode(const std::shared_ptr<const Parameters>& version) const { return stream_.whole(version); }
+  // The model as it is now, for a cohort that begins a round together. Once a round.
+  ModelStream::Broadcast broadcast(Round round) { return stream_.next(model_, round); }
+  const ModelStream& stream() const noexcept { return stream_; }
   // Forgets what was received since the last commit().
   void begin();
   // Takes in an update: of this round's model, weighted by its examples; or of the older version `base`, with
@@ -53,7 +57,7 @@ class Server {
   void read_updates_with(std::unique_ptr<Compressor> codec) { up_ = std::move(codec); }
 
   const std::shared_ptr<const Parameters>& model() const noexcept { return model_; }
-  // Between commits: model, moments of the optimizer, state of the correction.
+  // Between commits: model, moments of the optimizer, state of the correction, what receivers hold.
   void save(CheckpointWriter& writer);
   void restore(const CheckpointReader& reader);
 
@@ -65,11 +69,10 @@ class Server {
     if (takes_notes_) notes_.push_back({kind, client, round, value});
   }
 
-  std::uint64_t seed_;
   bool uniform_weights_;
   std::shared_ptr<const Parameters> model_;
   std::unique_ptr<Compressor> up_;
-  std::unique_ptr<Compressor> down_;
+  ModelStream stream_;
   std::unique_ptr<Aggregator> aggregator_;
   std::unique_ptr<Correction> correction_;  // null: none
   std::unique_ptr<ServerOptimizer> optimizer_;

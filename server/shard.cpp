@@ -19,6 +19,7 @@ void Shard::carry_out(const ShardOrder& order, const Answers& answers) {
       return server_.begin();
     case Kind::serve:
     case Kind::serve_again:
+    case Kind::serve_difference:
       return serve(order, answers);
     case Kind::add:
     case Kind::add_stale:
@@ -59,11 +60,22 @@ void Shard::serve(const ShardOrder& order, const Answers& answers) {
   work.round = order.round;
   work.serving = order.value;
   work.part.reset();
-  if (encoded_ != work.base) {
-    encoded_ = work.base;
-    broadcast_ = server_.encode(encoded_);
+  encode(order, work.base);
+  if (order.kind != ShardOrder::Kind::serve_difference)
+    return answers.serve({order.client, order.round, broadcast_.whole, 0});
+  if (!broadcast_.difference) throw RunError("shard: asked for a difference where there is none");
+  answers.serve({order.client, order.round, *broadcast_.difference, broadcast_.base});
+}
+
+// Once for all who get the same.
+void Shard::encode(const ShardOrder& order, const std::shared_ptr<const Parameters>& base) {
+  if (server_.stream().sends_differences()) {
+    if (round_ != order.round) broadcast_ = server_.broadcast(order.round);
+    round_ = order.round;
+  } else if (encoded_ != base) {
+    encoded_ = base;
+    broadcast_ = {server_.encode(base), std::nullopt, 0};
   }
-  answers.serve({order.client, order.round, broadcast_});
 }
 
 std::optional<double> Shard::take(const CompressedUpdate& part) {
@@ -103,6 +115,8 @@ void Shard::show_state(const Answers& answers) {
   for (std::uint64_t i = 0; i < moments; ++i) show({ShardSection::Kind::moment, i, {}});
   const ShardSection correction{ShardSection::Kind::correction, 0, {}};
   if (saved.has(name_of(correction))) show(correction);
+  const ShardSection reference{ShardSection::Kind::reference, 0, {}};
+  if (saved.has(name_of(reference))) show(reference);
 }
 
 void Shard::restore(ShardSection section) {
@@ -140,6 +154,8 @@ std::string name_of(const ShardSection& section) {
       return "correction";
     case ShardSection::Kind::base:
       return "base " + std::to_string(section.number);
+    case ShardSection::Kind::reference:
+      return "reference";
     case ShardSection::Kind::end:
       break;
   }

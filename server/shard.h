@@ -25,6 +25,7 @@ class Shard {
     ClientId client;
     Round round;
     const Compressed& range;  // until the next order
+    std::uint64_t base;       // the mark of what it is a difference to; 0: it is none
   };
   struct Answers {
     std::function<void(const Model&)> serve;
@@ -51,13 +52,15 @@ class Shard {
   };
 
   void serve(const ShardOrder& order, const Answers& answers);
+  void encode(const ShardOrder& order, const std::shared_ptr<const Parameters>& base);
   void add(const ShardOrder& order);
   void show_state(const Answers& answers);
 
   Server server_;
   std::map<ClientId, Work> work_;
-  std::shared_ptr<const Parameters> encoded_;  // what broadcast_ holds
-  Compressed broadcast_;
+  std::shared_ptr<const Parameters> encoded_;  // what broadcast_ holds, where models travel as a whole
+  Round round_ = 0;                            // the same, where differences do
+  ModelStream::Broadcast broadcast_;
   std::vector<ShardSection> restored_;
   std::map<std::uint64_t, std::shared_ptr<const Parameters>> bases_;  // of a checkpoint
 };

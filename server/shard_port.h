@@ -16,8 +16,8 @@ class ShardPort {
 
   // Carried out by all of them, in order. Throws RunError where one is lost.
   virtual void tell(const std::vector<ShardOrder>& orders) = 0;
-  // Has them serve what this sends. Returns their ranges where they are here.
-  virtual std::vector<Compressed> serve(const SendModel& send) = 0;
+  // Has them serve what this sends, and adds their ranges to it where they are here.
+  virtual void serve(SendModel& send) = 0;
   // Their parts of an update, where they come in here. False where one is none.
   virtual bool take(const CompressedUpdate& update) = 0;
   // What each shard answers to these orders, which ask it to show things. Waits for it; throws as tell()

@@ -145,15 +145,14 @@ void ShardProcess::take(const Message& message) {
 void ShardProcess::send_model(const Shard::Model& model) {
   const bool same = model_.header.type == FrameType::model && model_.header.round == model.round &&
                     model_.payload.bytes.data() == model.range.payload.bytes.data();
-  const auto sequence = static_cast<std::uint64_t>(model.round);
   if (!same) {
-    model_ = encode_model(run_id_, model.round, model.client, sequence, model.range);
+    model_ = encode_model(run_id_, model.round, model.client, model.base, model.range);
     model_.header.metadata = static_cast<std::uint8_t>(number_);
   }
   bytes_down_ += model_.wire_bytes();
   const auto client = clients_.find(model.client);
   if (client == clients_.end()) return;  // shard 0 has been told
-  static_cast<void>(transport_.send(client->second.rank, readdress(model_, model.client, sequence)));
+  static_cast<void>(transport_.send(client->second.rank, readdress(model_, model.client)));
 }
 
 void ShardProcess::lose(Rank rank) {

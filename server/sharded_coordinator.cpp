@@ -27,15 +27,20 @@ class LocalShards final : public ShardPort {
     }
   }
 
-  std::vector<Compressed> serve(const SendModel& send) override {
-    std::vector<Compressed> ranges;
+  void serve(SendModel& send) override {
+    const auto orders = orders_of(send);
     for (Shard& shard : shards_) {
       Compressed range;
-      const Shard::Answers keep{[&](const Shard::Model& model) { range = model.range; }, {}};
-      for (const ShardOrder& order : orders_of(send)) shard.carry_out(order, keep);
-      ranges.push_back(std::move(range));
+      std::uint64_t base = 0;
+      const Shard::Answers keep{[&](const Shard::Model& model) {
+                                  range = model.range;
+                                  base = model.base;
+                                },
+                                {}};
+      for (const ShardOrder& order : orders) shard.carry_out(order, keep);
+      send.more.push_back(std::move(range));
+      if (!send.bases.empty()) send.bases.push_back(base);
     }
-    return ranges;
   }
 
   bool take(const CompressedUpdate& update) override {
@@ -70,7 +75,9 @@ class LocalShards final : public ShardPort {
 // Vectors of a checkpoint that lie on the shards, a range each.
 bool is_divided(const std::string& name, Values values, std::size_t whole, std::size_t trained) {
   if (name.starts_with("moment ")) return values.size() == trained;  // else it is one for all of them
-  return (name == "model" || name == "correction" || name.starts_with("base ")) && values.size() == whole;
+  const bool one_a_float =
+      name == "model" || name == "correction" || name == "reference" || name.starts_with("base ");
+  return one_a_float && values.size() == whole;
 }
 
 // Shard s's part of it.
@@ -96,7 +103,9 @@ void check_elementwise(const Options& options) {
 
 std::vector<ShardOrder> orders_of(const SendModel& send) {
   std::vector<ShardOrder> orders;
-  const auto kind = send.again ? ShardOrder::Kind::serve_again : ShardOrder::Kind::serve;
+  const auto kind = send.again           ? ShardOrder::Kind::serve_again
+                    : send.bases.empty() ? ShardOrder::Kind::serve
+                                         : ShardOrder::Kind::serve_difference;
   for (const ClientId client : send.clients) orders.push_back({kind, client, send.round, 0});
   return orders;
 }
@@ -115,7 +124,7 @@ ShardedCoordinator::ShardedCoordinator(const Options& options, std::shared_ptr<c
 Actions ShardedCoordinator::passed_on(Actions actions) {
   if (const auto orders = first_->notes(); !orders.empty()) port_->tell(orders);
   for (Action& action : actions) {
-    if (auto* send = std::get_if<SendModel>(&action)) send->more = port_->serve(*send);
+    if (auto* send = std::get_if<SendModel>(&action)) port_->serve(*send);
   }
   return actions;
 }
@@ -249,6 +258,7 @@ void ShardedCoordinator::restore(const CheckpointReader& reader) {
     for (std::uint64_t i = 0; i < reader.pod<std::uint64_t>("moments"); ++i)
       add(ShardSection::Kind::moment, i);
     if (reader.has("correction")) add(ShardSection::Kind::correction, 0);
+    if (reader.has("reference")) add(ShardSection::Kind::reference, 0);
     for (std::uint64_t i = 0; i < bases; ++i) add(ShardSection::Kind::base, i);
     port_->restore(s, std::move(sections));
   }

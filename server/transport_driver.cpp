@@ -128,9 +128,11 @@ void TransportDriver::listen_to_parent(Clock::time_point& wake) {
 void TransportDriver::start(const SendModel& send) {
   if (send.deadline) deadline_ = {send.round, *send.deadline};
   const Frame& model =
-      encoder_.encode(send.round, send.clients.front(), send.model, {}, send.steps, send.method).first;
+      encoder_
+          .encode(send.round, send.clients.front(), send.model, {}, send.steps, send.bases, send.method)
+          .first;
   for (const ClientId client : send.clients) {
-    const Frame frame = readdress(model, client, model.header.sequence);
+    const Frame frame = readdress(model, client);
     if (keeper_ != nullptr) keeper_->count_down(frame.wire_bytes());
     if (const auto peer = peers_.find(client); peer != peers_.end()) {
       static_cast<void>(transport_.send(peer->second.rank, frame));  // a lost peer is reported by receive()

@@ -68,10 +68,9 @@ Actions TreeCoordinator::perform(ClientId id, Actions actions, Seconds now) {
       std::ranges::move(perform(node.parent, inner(node.parent).left(id, finish->reason, now), now),
                         std::back_inserter(out));
     } else if (auto* model = std::get_if<SendModel>(&action); model && !node.over_clients) {
-      const Frame frame = encode_model(run_id_, model->round, node.first_child,
-                                       static_cast<std::uint64_t>(model->round), model->model, model->steps);
-      for (const ClientId child : model->clients)
-        send({child, readdress(frame, child, frame.header.sequence)}, now, out);
+      const Frame frame =
+          encode_model(run_id_, model->round, node.first_child, model->base(), model->model, model->steps);
+      for (const ClientId child : model->clients) send({child, readdress(frame, child)}, now, out);
     } else if (std::holds_alternative<Abandon>(action) && !node.over_clients) {
       // An aggregator's late work ends in vain.
     } else {
@@ -111,7 +110,8 @@ Actions TreeCoordinator::deliver(const Delivery& delivery, Seconds now) {
   if (delivery.frame.header.type == FrameType::model) {
     const auto model = decode_model(received.value());
     if (!model) return lose(model.fault());
-    auto actions = aggregator(id).asked(delivery.frame.header.round, model.value(), now);
+    auto actions =
+        aggregator(id).asked(delivery.frame.header.round, model.value(), now, base_of(delivery.frame.header));
     if (!actions) return lose(actions.fault());
     return perform(id, std::move(actions).value(), now);
   }

@@ -133,8 +133,7 @@ Compressed PeerSimulation::encoded(const SharedFloats& values, ClientId from, Cl
 void PeerSimulation::begin_training(ClientId client) {
   Peer& one = peer(client);
   const Round round = one.completed + 1;
-  const Frame model =
-      encode_model(run_id_, round, client, static_cast<std::uint64_t>(round), as_they_are(one.model.share()));
+  const Frame model = encode_model(run_id_, round, client, 0, as_they_are(one.model.share()));
   // Not always on the same thread, but never on two at once.
   GradientExchange* exchange =
       exchanges_.empty() ? nullptr : exchanges_[static_cast<std::size_t>(client)].get();

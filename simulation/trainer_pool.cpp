@@ -5,7 +5,11 @@
 namespace gossamer {
 
 TrainerPool::TrainerPool(const Options& options, const FederatedData& data, int threads) {
-  for (int i = 0; i < threads; ++i) clients_.push_back(std::make_unique<Client>(options, data));
+  for (int i = 0; i < threads; ++i) {
+    // They are one process, which holds each model once.
+    auto received = clients_.empty() ? nullptr : clients_.front()->received();
+    clients_.push_back(std::make_unique<Client>(options, data, std::move(received)));
+  }
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this, i] { work(*clients_[static_cast<std::size_t>(i)]); });
   }

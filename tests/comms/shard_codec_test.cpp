@@ -110,6 +110,18 @@ TEST(Parcels, SayWhoseRangeEachFrameIs) {
   }
 }
 
+TEST(Parcels, OfADifferenceSayWhatEachRangeIsADifferenceTo) {
+  const std::vector<Compressed> more{three_floats(2), three_floats(3)};
+  const std::vector<std::uint64_t> bases{7, 8, 9};
+  ModelEncoder encoder(9);
+  const auto received = pass_through(encoder.encode(5, 0, three_floats(1), more, 6, bases));
+  ASSERT_TRUE(received.ok());
+  for (std::size_t s = 0; s < 3; ++s) EXPECT_EQ(base_of(received.value()[s].header), bases[s]);
+  const Compressed one = three_floats(4);
+  EXPECT_EQ(base_of(encoder.encode(6, 0, one, {}, 6, bases).header()), 7U);
+  EXPECT_EQ(base_of(encoder.encode(6, 1, one, {}, 6).header()), 0U) << "the same bytes as a whole model";
+}
+
 TEST(Parcels, AModelThatIsSentAgainIsTheSameAsOneThatIsEncodedAnew) {
   ModelEncoder encoder(9);
   const Compressed one = three_floats(1);
@@ -121,8 +133,7 @@ TEST(Parcels, AModelThatIsSentAgainIsTheSameAsOneThatIsEncodedAnew) {
       const Parcel& parcel =
           encoder.encode(round, 3, model, divided ? std::span(more) : std::span<const Compressed>{}, 6);
       EXPECT_EQ(parcel.frames(), divided ? 2U : 1U);
-      EXPECT_EQ(parcel.header(),
-                encode_model(9, round, 3, static_cast<std::uint64_t>(round), model, 6).header);
+      EXPECT_EQ(parcel.header(), encode_model(9, round, 3, 0, model, 6).header);
       ASSERT_TRUE(pass_through(parcel).ok());
     }
   }

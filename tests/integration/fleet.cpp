@@ -37,9 +37,10 @@ Fleet::Fleet(const Words& keys, const TemporaryFolder& folder, const FleetShape&
     const auto of = static_cast<std::size_t>(k);
     const std::string above =
         shape.of_clients.empty() ? address_ : addresses.at(static_cast<std::size_t>(shape.of_clients.at(of)));
-    clients_.push_back(std::make_unique<Process>(
-        Words{kProgram, "client"} + keys + Words{"--server.connect", above, "--client.id", std::to_string(k)},
-        folder / ("client" + std::to_string(k) + ".log")));
+    client_commands_.push_back(Words{kProgram, "client"} + keys +
+                               Words{"--server.connect", above, "--client.id", std::to_string(k)});
+    client_logs_.push_back(folder / ("client" + std::to_string(k) + ".log"));
+    clients_.push_back(std::make_unique<Process>(client_commands_.back(), client_logs_.back()));
   }
 }
 
@@ -57,6 +58,11 @@ bool Fleet::wait_for_clients(int clients) {
 void Fleet::restart_aggregator(int j) {
   const auto at = static_cast<std::size_t>(j);
   aggregators_.at(at) = std::make_unique<Process>(aggregator_commands_.at(at), aggregator_logs_.at(at));
+}
+
+void Fleet::restart_client(int k) {
+  const auto at = static_cast<std::size_t>(k);
+  clients_.at(at) = std::make_unique<Process>(client_commands_.at(at), client_logs_.at(at));
 }
 
 std::int64_t Fleet::rounds() const { return recorded_rounds(out_); }

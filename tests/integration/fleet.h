@@ -28,8 +28,9 @@ class Fleet {
   bool wait_for_rounds(std::int64_t rounds);
   // Until a round has so many clients, likewise.
   bool wait_for_clients(int clients);
-  // Starts one anew that has ended.
+  // Start one anew that has ended.
   void restart_aggregator(int j);
+  void restart_client(int k);
   std::int64_t rounds() const;
   // The newest round of metrics.jsonl.
   nlohmann::json last_round() const;
@@ -51,8 +52,8 @@ class Fleet {
   std::string address_;
   Process root_;
   std::vector<std::unique_ptr<Process>> aggregators_, clients_;
-  std::vector<Words> aggregator_commands_;
-  std::vector<std::filesystem::path> aggregator_logs_;
+  std::vector<Words> aggregator_commands_, client_commands_;
+  std::vector<std::filesystem::path> aggregator_logs_, client_logs_;
 };
 
 // How many rounds the run in this folder has recorded.

@@ -219,6 +219,24 @@ TEST(KilledAggregator, TakesItsPlaceAgainWhereItIsStartedAnew) {
   EXPECT_EQ(fleet.finish().at("stopped_by"), "signal");
   fleet.expect_others_end(0);
 }
+
+// Models travel as differences: who is started anew holds none, and is given one as it is.
+TEST(KilledClient, IsGivenTheModelWhereTheOthersGetDifferences) {
+  const TemporaryFolder folder;
+  Fleet fleet(kEndless + kPlain + Words{"--compression.down", "one_bit"}, folder);
+  ASSERT_TRUE(fleet.wait_for_rounds(2)) << fleet.root().output();
+  const auto all_differences = fleet.last_round().at("bytes_down").get<std::uint64_t>();
+  fleet.client(2).signal(SIGKILL);
+  ASSERT_TRUE(fleet.wait_for_clients(3)) << fleet.root().output();
+  fleet.restart_client(2);
+  ASSERT_TRUE(fleet.wait_for_clients(4)) << fleet.root().output() << fleet.client(2).output();
+  ASSERT_TRUE(fleet.wait_for_rounds(fleet.rounds() + 3)) << fleet.root().output();
+  EXPECT_EQ(fleet.last_round().at("clients"), 4);
+  EXPECT_EQ(fleet.last_round().at("bytes_down"), all_differences);
+  fleet.root().signal(SIGTERM);
+  EXPECT_EQ(fleet.finish().at("stopped_by"), "signal");
+  fleet.expect_others_end(0);
+}
 #endif
 
 // The newest of the coordinator's checkpoints, whole or not.

@@ -106,9 +106,13 @@ TEST(ThreeWays, Compression) {
       {"--compression.up", "top_k", "--server.shards", "2"},
       {"--compression.up", "qsgd", "--compression.down", "int8"},
       {"--compression.up", "terngrad", "--compression.error_feedback", "on"},
+      {"--compression.up", "one_bit", "--compression.down", "top_k"},
+      {"--compression.up", "qsgd", "--compression.down", "terngrad"},
       {"--compression.up", "int8", "--topology.name", "tree", "--topology.tree.fanout", "2"},
       // Whatever rounds take, the two shortest methods are tried in these.
       {"--compression.up", "auto", "--compression.auto.rounds", "2", "--compression.down", "fp16"},
+      {"--compression.down", "one_bit", "--topology.name", "tree", "--topology.tree.fanout", "2"},
+      {"--compression.down", "qsgd", "--server.shards", "2"},
   };
   for (const Words& way : ways) {
     const TemporaryFolder folder;

@@ -32,7 +32,7 @@ class Between : public ::testing::Test {
   }
   Actions listen(ParentLink& link) { return link.listen(Transport::Clock::now(), 0); }
   void parent_says(Frame frame) { above_.inbox.push_back(Message{0, std::move(frame)}); }
-  Frame model(Round round) { return encode_model(0, round, kSelf, 1, update_of(0, 0, {5, 6}).content); }
+  Frame model(Round round) { return encode_model(0, round, kSelf, 0, update_of(0, 0, {5, 6}).content); }
 
   Options options_;
   TreePlan plan_;
@@ -88,8 +88,22 @@ TEST_F(Between, AParentThatIsSilentIsGivenUp) {
 
 TEST_F(Between, AModelThatCannotBeReadEndsIt) {
   ParentLink parent = link();
-  parent_says(encode_model(0, 1, kSelf, 1, update_of(0, 0, {5, 6, 7}).content));
+  parent_says(encode_model(0, 1, kSelf, 0, update_of(0, 0, {5, 6, 7}).content));
   EXPECT_FALSE(std::get<Finish>(listen(parent).at(0)).success);
+}
+
+TEST_F(Between, ADifferenceThatDoesNotFitIsAskedForAsAModel) {
+  ParentLink parent = link();
+  listen(parent);
+  parent_says(encode_text(FrameType::welcome, 0, kSelf, ""));
+  listen(parent);
+  const FrameHeader first = above_.sent.back().frame.header;
+  parent_says(encode_model(0, 1, kSelf, 77, update_of(0, 0, {5, 6}).content));
+  EXPECT_TRUE(listen(parent).empty()) << "it goes on";
+  EXPECT_EQ(above_.count(FrameType::leave, 0), 1);
+  listen(parent);
+  ASSERT_EQ(above_.count(FrameType::hello, 0), 2);
+  EXPECT_NE(above_.sent.back().frame.header.sequence, first.sequence);
 }
 
 TEST_F(Between, CarriesAModelDownAndAnUpdateUp) {

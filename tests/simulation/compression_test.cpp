@@ -95,6 +95,105 @@ TEST(SimulatedCompression, AutoGoesOnWhereItsCheckpointWas) {
   }
 }
 
+std::uint64_t bytes_down(const Outcome& outcome, std::size_t round) {
+  return outcome.rounds.at(round).bytes_down;
+}
+
+TEST(SimulatedCompression, DifferencesBetweenModelsAreCounted) {
+  constexpr std::size_t kWhole = 4 * (kFrameHeaderBytes + kModel * 4);
+  const std::map<std::string, std::size_t> payloads{
+      {"fp16", (kModel - 10) * 2 + 40},
+      {"one_bit", (kModel - 10) / 8 + 8 + 40},
+      {"terngrad", 4 + 4 + (kModel - 10) / 5 + 40},  // with the factor that it is shrunk by
+      {"qsgd", 4 + (kModel - 10) / 2 + 16 * 4 + 40},
+  };
+  const Keys form{{"compression.down_form", "difference"}};
+  for (const auto& [method, payload] : payloads) {
+    const Keys keys = kFederation + form + Keys{{"compression.down", method}};
+    const Outcome outcome = simulate(keys, 2);
+    EXPECT_EQ(bytes_down(outcome, 0), kWhole) << method;
+    for (std::size_t round = 1; round < outcome.rounds.size(); ++round)
+      EXPECT_EQ(bytes_down(outcome, round), 4 * (kFrameHeaderBytes + payload)) << method;
+    EXPECT_GT(*outcome.rounds.back().test_accuracy, 0.5) << method;
+    expect_same(outcome, simulate(keys, 1), method);
+  }
+}
+
+TEST(SimulatedCompression, DifferencesGoToWhoWasThereAndModelsToTheOthers) {
+  const Keys keys = kFederation + Keys{{"data.clients", "12"},          {"cohort.fraction", "0.5"},
+                                       {"compression.down", "one_bit"}, {"compression.up", "one_bit"},
+                                       {"devices.dropout", "0.2"},      {"run.rounds", "20"}};
+  const Outcome outcome = simulate(keys, 2);
+  constexpr std::size_t kWhole = kFrameHeaderBytes + kModel * 4;
+  constexpr std::size_t kDifference = kFrameHeaderBytes + (kModel - 10) / 8 + 8 + 40;
+  std::size_t some = 0;
+  for (std::size_t round = 1; round < outcome.rounds.size(); ++round) {
+    const auto arrived = static_cast<std::uint64_t>(outcome.rounds[round - 1].clients);
+    bool explained = false;
+    for (std::uint64_t differences = 0; differences <= arrived; ++differences) {
+      explained |= bytes_down(outcome, round) == differences * kDifference + (6 - differences) * kWhole;
+      some += bytes_down(outcome, round) < 6 * kWhole ? 1U : 0U;
+    }
+    EXPECT_TRUE(explained) << round;
+  }
+  EXPECT_GT(some, 0U);
+  expect_same(outcome, simulate(keys, 1), "threads");
+  const Outcome backed = simulate(keys + Keys{{"sync.backup_workers", "2"}}, 2);
+  expect_same(backed, simulate(keys + Keys{{"sync.backup_workers", "2"}}, 1), "backup workers");
+}
+
+// What is left to send comes later, so a model that is sent in small parts is trained all the same.
+TEST(SimulatedCompression, AModelSentInDifferencesIsTrained) {
+  const Keys dense_keys = kFederation + Keys{{"run.rounds", "60"}, {"run.eval_every", "60"}};
+  const auto accuracy = [](const Keys& run) { return *simulate(run, 2).rounds.back().test_accuracy; };
+  const double dense = accuracy(dense_keys);
+  for (const char* method : {"one_bit", "qsgd", "terngrad", "top_k", "random_k", "sketched"})
+    EXPECT_GT(accuracy(dense_keys + Keys{{"compression.down", method}}), dense - 0.05) << method;
+}
+
+// A resumed run sends everybody the model that those who went on have made, so all train the same.
+TEST(SimulatedCompression, ARunOfDifferencesGoesOnFromACheckpoint) {
+  for (const char* method : {"qsgd", "powersgd", "dgc", "random_k"}) {
+    for (const char* shards : {"1", "2"}) {
+      if (std::string(method) == "powersgd" && std::string(shards) == "2") continue;
+      const Keys keys =
+          kFederation + compression("one_bit") +
+          Keys{{"compression.down", method}, {"server.shards", shards}, {"server.checkpoint_every", "3"}};
+      const Outcome whole = simulate(keys, 2);
+      const TemporaryFolder folder;
+      simulate_in(folder, keys, 2, Lengths::known, 5);
+      const Outcome resumed =
+          simulate_in(folder, keys + Keys{{"run.overwrite", "false"}, {"run.resume", "true"}}, 2);
+      EXPECT_EQ(resumed.model, whole.model) << method << shards;
+      EXPECT_EQ(resumed.rounds.size(), whole.rounds.size());
+    }
+  }
+}
+
+TEST(SimulatedCompression, ShardsSendDifferencesOfTheirRanges) {
+  const Keys one = kFederation + Keys{{"compression.down", "bf16"},
+                                      {"compression.down_form", "difference"},
+                                      {"compression.min_size", "0"}};
+  const Keys three = one + Keys{{"server.shards", "3"}};
+  EXPECT_EQ(simulate(one, 2).model, simulate(three, 2).model) << "a method that takes values one by one";
+  const Keys sparse = kFederation + Keys{{"compression.down", "top_k"}, {"server.shards", "3"}};
+  expect_same(simulate(sparse, 2), simulate(sparse, 1), "top_k");
+}
+
+TEST(SimulatedCompression, TreesSendDifferencesOnAllLevels) {
+  const Keys tree = kFederation + Keys{{"topology.name", "tree"}, {"topology.tree.fanout", "2"}};
+  const Keys keys = tree + Keys{{"compression.down", "one_bit"}, {"topology.tree.rounds", "2"}};
+  const Outcome outcome = simulate(keys, 2);
+  constexpr std::size_t kWhole = kFrameHeaderBytes + kModel * 4;
+  constexpr std::size_t kDifference = kFrameHeaderBytes + (kModel - 10) / 8 + 8 + 40;
+  // Two aggregators, and four clients in each of two rounds.
+  EXPECT_EQ(bytes_down(outcome, 0), 2 * kWhole + 4 * kWhole + 4 * kDifference);
+  for (std::size_t round = 1; round < outcome.rounds.size(); ++round)
+    EXPECT_EQ(bytes_down(outcome, round), 10 * kDifference);
+  EXPECT_GT(*outcome.rounds.back().test_accuracy, 0.5);
+  expect_same(outcome, simulate(keys, 1), "threads");
+}
+
 TEST(SimulatedCompression, WhatCannotWorkIsRefused) {
   const auto said = [](const Keys& keys) {
     try {
@@ -116,7 +215,21 @@ TEST(SimulatedCompression, WhatCannotWorkIsRefused) {
                     {"topology.name", "all_to_all"},
                     {"compression.all_reduce", "reduce_scatter"}}),
               HasSubstr("passes no chunks around; use gather"));
-  EXPECT_THAT(said({{"compression.down", "one_bit"}}), HasSubstr("none, fp16, bf16, int8"));
+  const Keys differences{{"compression.down", "one_bit"}};
+  EXPECT_THAT(said(differences + Keys{{"compression.down_form", "model"}}),
+              HasSubstr("none, fp16, bf16, int8"));
+  EXPECT_THAT(said({{"compression.down_form", "difference"}}), HasSubstr("choose a method"));
+  EXPECT_THAT(said({{"compression.down", "esgd"}}), HasSubstr("in its own way"));
+  EXPECT_THAT(said(differences + Keys{{"topology.name", "gossip"}}), HasSubstr("models of their own"));
+  EXPECT_THAT(said(differences + Keys{{"topology.name", "ring"}}), HasSubstr("sends updates only"));
+  for (const char* mode : {"ssp", "async", "buffered"})
+    EXPECT_THAT(said(differences + Keys{{"sync.mode", mode}}), HasSubstr("sync.mode = bsp")) << mode;
+  EXPECT_THAT(said(differences + Keys{{"sync.late", "finish"}}), HasSubstr("sync.late = cancel"));
+  const Keys tree{{"topology.name", "tree"}};
+  EXPECT_THAT(said(differences + tree + Keys{{"topology.tree.sync", "ssp"}}),
+              HasSubstr("topology.tree.sync = bsp"));
+  EXPECT_THAT(said(differences + tree + Keys{{"run.overwrite", "false"}, {"run.resume", "true"}}),
+              HasSubstr("leave run.resume out"));
   EXPECT_THAT(said({{"compression.up", "top_k"}, {"sync.late", "finish"}}), HasSubstr("sync.late = cancel"));
   EXPECT_THAT(said({{"compression.up", "auto"}, {"sync.mode", "async"}}), HasSubstr("use sync.mode = bsp"));
   for (const char* topology : {"ring", "tree"})

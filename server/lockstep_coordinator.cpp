@@ -55,8 +55,8 @@ Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
     --progress_.lost;
     --metrics_.dropped;
   }
-  return {SendModel{progress_.round, {client}, broadcast_.whole, std::nullopt, now, false, steps(), {}, {},
-                    method()}};
+  return {SendModel{
+      progress_.round, {client}, broadcast_.whole, std::nullopt, now, false, steps(), {}, {}, method()}};
 }
 
 Actions LockstepCoordinator::left(ClientId client, const std::string& reason, Seconds now) {

@@ -128,8 +128,7 @@ void TransportDriver::listen_to_parent(Clock::time_point& wake) {
 void TransportDriver::start(const SendModel& send) {
   if (send.deadline) deadline_ = {send.round, *send.deadline};
   const Frame& model =
-      encoder_
-          .encode(send.round, send.clients.front(), send.model, {}, send.steps, send.bases, send.method)
+      encoder_.encode(send.round, send.clients.front(), send.model, {}, send.steps, send.bases, send.method)
           .first;
   for (const ClientId client : send.clients) {
     const Frame frame = readdress(model, client);

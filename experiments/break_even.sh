@@ -5,7 +5,7 @@
 # the server; each host's line, the server's too, carries the rate in either direction, so that the server's is what
 # all wait for: four models down, four updates up.
 #   experiments/break_even.sh [OUT_DIR]    break_even.csv: a row for each method and rate
-#   NAMES="none one_bit/int8 ..." RATES="10 100 1000" SEEDS="1 2 3" ROUNDS=8 (that are timed) LR=0.464 DOWN=int8
+#   NAMES="none one_bit/int8 ..." RATES="10 100 1000" SEEDS="1 2 3" ROUNDS=8 (that are timed) LR=0.464 DOWN=one_bit
 #   A name is UP/DOWN (models as they are where there is no /DOWN), ring-UP for a ring; experiments/compression_methods.sh
 # Ends with 77 where MNIST is missing or the machine does not permit such hosts; with 1 where none does not come to 97%,
 # the best method with a server is less than 5 or 2 times faster than none at 10 and 100 Mbit/s, the whole runs of none
@@ -20,9 +20,9 @@ lr=${LR:-0.464} momentum_lr=${MOMENTUM_LR:-0.2} warmup=10 tau=0.01
 
 # What auto chooses from, by its names and by ours.
 declare -A choices=([none]=none [fp16]=fp16 [int8]=int8 [qsgd]=qsgd [one_bit]=one_bit [top_k_0.01]=top_k [top_k_0.001]=top_k-0.001)
-down=${DOWN:-int8}
+down=${DOWN:-one_bit}
 default_names() {
-  echo none fp16 one_bit top_k fp16/fp16
+  echo none fp16 one_bit top_k fp16/fp16 none/int8 int8/int8 one_bit/int8 top_k/int8
   local up
   for up in none fp16 bf16 int8 qsgd terngrad one_bit top_k top_k-0.001 dgc powersgd esgd-0.25 random_k random_mask threshold \
     wangni adacomp low_rank sketched bounded_error; do echo "$up/$down"; done
@@ -96,7 +96,7 @@ for name in "${names[@]}"; do
     run=$out/rounds/$seed/$(file_of "$name")
     [[ -f $run/summary.json ]] ||
       "$gossamer" simulate --run.out "$run" "${common[@]}" "${keys[@]}" --run.seed "$seed" \
-        --run.target_accuracy $target --run.rounds 600 --run.eval_every 1
+        --run.target_accuracy $target --run.rounds 400 --run.eval_every 1
   done
 done
 # Of auto as many rounds as it may take to settle, and more.

@@ -25,7 +25,7 @@ class MethodChoice {
  public:
   struct Settings {
     std::size_t methods = 1;  // numbered so that later ones send less; at most kMost
-    std::int64_t rounds = 3;  // each is tried for; at most kMost
+    std::int64_t rounds = 5;  // each is tried for; at most kMost
     double drag = 0.05;
   };
   static constexpr std::size_t kMost = 16;

@@ -86,7 +86,7 @@ tests/network/hosts.sh 1 true || exit $?
 at_rate() { # RATE RUN...
   local rate=$1
   shift
-  tests/network/hosts.sh --rate "$rate" $((clients + 1)) experiments/break_even.sh --inside "$@"
+  tests/network/hosts.sh --rate "$rate" --burst 1 $((clients + 1)) experiments/break_even.sh --inside "$@"
 }
 file_of() { echo "${1//\//-}"; } # NAME
 

@@ -69,7 +69,7 @@ on_hosts() { # OUT KEYS...
 if [[ ${1:-} == --inside ]]; then
   shift
   for wanted in "$@"; do
-    IFS== read -r run name rounds seed <<<"$wanted"
+    IFS='=' read -r run name rounds seed <<<"$wanted"
     read -ra keys <<<"$(row_keys "$name")"
     [[ -f $run/summary.json ]] ||
       on_hosts "$run" "${common[@]}" "${keys[@]}" --run.seed "$seed" --run.rounds "$rounds" --run.eval_every "$rounds"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # variables of who sources it
 # Sourced: the methods of compression.up by the names that compression.sh and break_even.sh have for them.
 #   keys_of NAME   their keys. $lr: the learning rate; $momentum_lr: that with momentum 0.9, at the server or before
 #                  compression; $warmup: rounds over which dgc becomes sparse; $tau: what threshold sends

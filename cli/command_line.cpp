@@ -214,7 +214,7 @@ const std::vector<CommandSpec>& commands() {
        1,
        1000,
        {{"x", "FIELDS",
-         "round, bytes, time or wall; several, with commas, make a panel each (default round)"},
+         "round, bytes, bytes_up, time or wall; several, with commas, make a panel each (default round)"},
         {"y", "FIELDS", "fields of metrics.jsonl; several make a row of panels each (default test_accuracy)"},
         {"log", "", "logarithmic x axes"},
         {"out", "FILE", "FILE.svg, FILE.png or FILE.csv (default curve.svg)"}}},

@@ -125,7 +125,25 @@ void check_differences(const Options& options, const Topology& topology) {
 }
 
 // A method for each way, and what each needs.
+// compression.up = auto: a server tells all of a round's updates by which method to travel.
+void check_choice(const Options& options) {
+  const std::string chosen = "compression.up = auto";
+  const auto refuse_unless = [&](const char* key, const std::string& wanted, const char* why) {
+    if (options.raw(key) != wanted)
+      refuse(chosen + ": " + key + " = " + options.raw(key) + ": " + why + "; use " + key + " = " + wanted);
+  };
+  refuse_unless("topology.name", "parameter_server", "there is no one server that times rounds and chooses");
+  refuse_unless("sync.mode", "bsp", "rounds in lockstep are what is timed");
+  refuse_unless("server.shards", "1", "an update's parts would be timed together");
+  refuse_unless("sync.local_steps", "configured", "rounds of as many steps are what is compared");
+  if (options.text("compression.error_feedback") == "off")
+    refuse("compression.error_feedback = off: " + chosen + " goes from method to method by their residual");
+  if (options.text("compression.momentum_correction") == "on")
+    refuse("compression.momentum_correction = on: " + chosen + " keeps a residual and nothing else");
+}
+
 void check_compression(const Options& options, const Topology& topology) {
+  if (options.text("compression.up") == "auto") check_choice(options);
   const std::string where = "topology.name = " + options.text("topology.name");
   const auto refuse_way = [&](const char* way, const std::string& why) {
     if (options.text(way) != "none") refuse(std::string(way) + " = " + options.text(way) + ": " + why);

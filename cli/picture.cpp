@@ -24,6 +24,14 @@ namespace fs = std::filesystem;
 // is too pale for a line.
 constexpr std::array kColours{"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"};
 constexpr std::array kDashes{"1", "'-'", "'.'", "'-.'"};
+// Of another number than the dashes, so that both together tell 140 curves apart: gnuplot's filled disc,
+// square, triangles and diamond.
+constexpr std::array kMarks{"7", "5", "9", "11", "13"};
+
+std::string marks(std::size_t index) {
+  return std::string(" pt ") + kMarks[index / kColours.size() % kMarks.size()] + " ps " +
+         (index < kColours.size() ? "0.55 " : "0.8 ");
+}
 
 std::string style(std::size_t index) {
   return std::string("lw 2.2 dt ") + kDashes[index / kColours.size() % kDashes.size()] + " lc rgb '" +
@@ -38,6 +46,16 @@ std::string quoted(const std::string& text) {
     inside += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
   }
   return "'" + inside + "'";
+}
+
+// Curves of few points are marked, so that one sees where a run was evaluated.
+constexpr std::size_t kMostMarks = 30;
+
+bool has_marks(const Picture& picture) {
+  return std::ranges::any_of(picture.panels, [](const Panel& panel) {
+    return std::ranges::any_of(panel.curves,
+                               [](const Curve& curve) { return curve.points.size() <= kMostMarks; });
+  });
 }
 
 // Pixels.
@@ -116,8 +134,8 @@ std::string panel_script(const Picture& picture, const Canvas& canvas, std::size
   for (std::size_t c = 0; c < panel.curves.size(); ++c) {
     const Curve& curve = panel.curves[c];
     if (curve.points.empty()) continue;
-    // Few points are marked, so that one sees where a run was evaluated.
-    const char* how = curve.points.size() <= 30 ? " with linespoints pt 7 ps 0.55 " : " with lines ";
+    const std::string how =
+        curve.points.size() <= kMostMarks ? " with linespoints" + marks(curve.style) : " with lines ";
     curves += (curves.empty() ? "plot " : ", ") + data_name(index, c) + " using 1:2" + how +
               style(curve.style) + " notitle";
   }
@@ -138,9 +156,11 @@ std::string legend_script(const Picture& picture, const Canvas& canvas) {
       "set xrange [0:1]\nset yrange [0:1]\n"
       "set key center center horizontal maxcols " +
       std::to_string(canvas.legend_columns) + " samplen 2.5 spacing 1.2 Left reverse\n";
+  // Colours and dashes alone tell few enough apart.
+  const bool marked = picture.legend.size() > kColours.size() && has_marks(picture);
   for (std::size_t i = 0; i < picture.legend.size(); ++i) {
-    script += (i == 0 ? "plot NaN with lines " : ", NaN with lines ") + style(i) + " title " +
-              quoted(picture.legend[i]);
+    const std::string how = marked ? " with linespoints" + marks(i) : " with lines ";
+    script += (i == 0 ? "plot NaN" : ", NaN") + how + style(i) + " title " + quoted(picture.legend[i]);
   }
   return script + "\n";
 }

@@ -27,7 +27,8 @@ namespace fs = std::filesystem;
 struct Run {
   std::string label;
   std::vector<RoundMetrics> rounds;
-  std::vector<double> bytes;  // up and down, summed over the rounds so far
+  std::vector<double> bytes;     // up and down, summed over the rounds so far
+  std::vector<double> bytes_up;  // up alone
 };
 
 enum class Unit { none, percent, bytes, seconds };
@@ -58,6 +59,8 @@ const std::vector<Field>& x_fields() {
       metric("round", "round", Unit::none, &RoundMetrics::round),
       {"bytes", "bytes", "traffic", Unit::bytes,
        [](const Run& run, std::size_t i) { return std::optional(run.bytes[i]); }},
+      {"bytes_up", "sent_up", "sent up", Unit::bytes,
+       [](const Run& run, std::size_t i) { return std::optional(run.bytes_up[i]); }},
       {"time", "time_s", "time", Unit::seconds,
        [](const Run& run, std::size_t i) { return std::optional(run.rounds[i].time_s); }},
       {"wall", "wall_s", "wall-clock time", Unit::seconds,
@@ -131,10 +134,13 @@ Run load(const fs::path& folder) {
   if (run.rounds.empty())
     throw FileError(RunFolder(folder).metrics().string() + ": the run has no round yet");
   const bool peers = between_peers(RunFolder(folder).config());
-  double bytes = 0;
+  double up = 0;
+  double down = 0;
   for (const RoundMetrics& round : run.rounds) {
-    bytes += static_cast<double>(round.bytes_up + (peers ? 0 : round.bytes_down));
-    run.bytes.push_back(bytes);
+    up += static_cast<double>(round.bytes_up);
+    down += peers ? 0 : static_cast<double>(round.bytes_down);
+    run.bytes_up.push_back(up);
+    run.bytes.push_back(up + down);
   }
   return run;
 }

@@ -50,6 +50,8 @@ Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::
 
   const auto model = receive(models);
   if (!model) return model.fault();
+  const auto method = method_for(models.header(), up_.front()->choices());
+  if (!method) return Fault{FaultKind::malformed, "a model that asks for an update by an unknown method"};
   Update update =
       trainer_->train(model.value().values,
                       {client, round, data_.client(client), state == nullptr ? nullptr : &state->training,
@@ -61,7 +63,7 @@ Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::
   ClippedUpdate clipped = clipper_->clip(std::move(update));
   PrivateUpdate noised = mechanism_->privatize(std::move(clipped));
   Rng rng(seed_, Purpose::compression, static_cast<std::uint64_t>(client), static_cast<std::uint64_t>(round));
-  CompressedUpdate compressed = compress(up_, plan_, std::move(noised), residuals(state), rng);
+  CompressedUpdate compressed = compress(up_, plan_, std::move(noised), residuals(state), rng, *method);
   return encode_update_parcel(models.header().run_id, compressed);
 }
 

@@ -131,16 +131,24 @@ Result<Hello> decode_hello(const Frame& frame) {
 }
 
 Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t base,
-                   const Compressed& content, std::int64_t steps) {
+                   const Compressed& content, std::int64_t steps, std::size_t method) {
   FrameHeader header;
   header.type = FrameType::model;
   header.run_id = run_id;
   header.round = round;
   header.client = client;
   header.sequence = base;
+  header.weight = static_cast<double>(method);
   header.samples = steps;
   header.elements = content.elements;
   return make_frame(header, content.payload);
+}
+
+std::optional<std::size_t> method_for(const FrameHeader& model, std::size_t choices) {
+  if (!(model.weight >= 0 && model.weight < static_cast<double>(choices))) return std::nullopt;
+  const auto method = static_cast<std::size_t>(model.weight);
+  if (static_cast<double>(method) != model.weight) return std::nullopt;
+  return method;
 }
 
 Frame readdress(Frame model, ClientId client) {

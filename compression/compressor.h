@@ -24,8 +24,9 @@ struct CompressorTraits {
 
 // What a message may depend on besides its values.
 struct MessageContext {
-  Round round = 0;  // that it belongs to
-  double loss = 0;  // of an update: mean training loss over its examples; any number
+  Round round = 0;         // that it belongs to
+  double loss = 0;         // of an update: mean training loss over its examples; any number
+  std::size_t method = 0;  // by which of the compressor's choices() it is to travel
 };
 
 // Vectors of one layout to bytes and back. What a sender keeps from one vector to its next (a residual) is
@@ -39,6 +40,8 @@ class Compressor {
   // The payload's length; none where it depends on the values.
   virtual std::optional<std::size_t> payload_bytes() const { return std::nullopt; }
   virtual std::size_t state_floats() const { return 0; }
+  // How many methods there are for a message of it (MessageContext::method).
+  virtual std::size_t choices() const noexcept { return 1; }
 
   // The result may share the input's storage, and holds no more memory than its payload. `rng` feeds
   // stochastic methods. Throws RunError where a value is NaN or infinite, with the name of its tensor; then
@@ -57,7 +60,7 @@ class Compressor {
 // The one way from a PrivateUpdate to bytes: a range for each shard of the server, by a compressor each,
 // whose states lie in `state` one behind the other.
 CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
-                          PrivateUpdate update, std::span<float> state, Rng& rng);
+                          PrivateUpdate update, std::span<float> state, Rng& rng, std::size_t method = 0);
 
 // Methods for updates (compression.up) and for models (compression.down), of vectors of this layout.
 using CompressorRegistry = Registry<Compressor, const ParameterLayout&>;

@@ -33,7 +33,10 @@ std::unique_ptr<Method> make_sketched(const Options&);
 std::unique_ptr<Method> make_powersgd(const Options&, std::span<const std::int64_t> shape);
 std::unique_ptr<Method> make_low_rank(const Options&, std::span<const std::int64_t> shape);
 
-// That of compression.up, which is not `none`, without error feedback.
+// compression.up = auto: what one of a few methods makes of each message (choice.h).
+std::unique_ptr<Compressor> make_choice(const Options&, const ParameterLayout& layout);
+
+// That of compression.up, which is neither `none` nor `auto`, without error feedback.
 std::unique_ptr<Method> make_up_method(const Options&, std::span<const std::int64_t> shape);
 
 }  // namespace gossamer

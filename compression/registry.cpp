@@ -258,7 +258,7 @@ std::unique_ptr<Compressor> make_down(const MethodEntry& method, const Options& 
 
 using Make = std::unique_ptr<Compressor> (*)(const MethodEntry&, const Options&, const ParameterLayout&);
 
-std::vector<Entry> entries(Make make) {
+std::vector<Entry> entries_by(Make make) {
   std::vector<Entry> entries{
       {{"none", "32-bit floats as they are", "", {}},
        [](const Options&, const ParameterLayout& layout) { return make_no_compressor(layout.size()); }}};
@@ -267,6 +267,22 @@ std::vector<Entry> entries(Make make) {
                          return make(method, options, layout);
                        }});
   }
+  return entries;
+}
+
+std::vector<Entry> up_entries() {
+  std::vector<Entry> entries = entries_by(make_up);
+  entries.push_back(
+      {{"auto",
+        "what rounds show to be fastest: none, fp16, int8, qsgd, one_bit, or top_k of 1% or 0.1%",
+        "",
+        {integer_option("compression.auto.rounds", 5, "that a method is tried for").at_least(1).at_most(16),
+         real_option("compression.auto.drag", 0.05,
+                     "of the rounds of training, the part that is taken to grow as 1 over the share of its "
+                     "squared length that an update delivers")
+             .at_least(0)
+             .at_most(1)}},
+       make_choice});
   return entries;
 }
 
@@ -308,17 +324,18 @@ void check_down_form(const Options& options) {
 
 const CompressorRegistry& up_compressors() {
   static const CompressorRegistry table{"compressors", "compression.up", "none", "how updates travel",
-                                        entries(make_up)};
+                                        up_entries()};
   return table;
 }
 
 const CompressorRegistry& down_compressors() {
   static const CompressorRegistry table{"compressors", "compression.down", "none", "how models travel",
-                                        entries(make_down)};
+                                        entries_by(make_down)};
   return table;
 }
 
 bool keeps_state(const Options& options) {
+  if (options.text("compression.up") == "auto") return true;
   const MethodEntry* const found = find_method(options.text("compression.up"));
   // Of a matrix that is large enough for any method to do its work.
   constexpr std::int64_t kShape[] = {1 << 12, 1 << 12};
@@ -381,14 +398,14 @@ std::vector<std::unique_ptr<Compressor>> one_a_shard(const CompressorRegistry& r
 }
 
 CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
-                          PrivateUpdate update, std::span<float> state, Rng& rng) {
+                          PrivateUpdate update, std::span<float> state, Rng& rng, std::size_t method) {
   const SharedFloats values = SharedFloats::of(std::move(update.values));
   const auto range = [&](std::size_t shard) {
     const std::size_t own = compressors[shard]->state_floats();
     const auto part = state.first(own);
     state = state.subspan(own);
     return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, part,
-                                        {update.info.round, update.info.train_loss}, rng);
+                                        {update.info.round, update.info.train_loss, method}, rng);
   };
   CompressedUpdate compressed{update.info, range(0), {}};
   for (std::size_t s = 1; s < plan.shards(); ++s) compressed.more.push_back(range(s));

@@ -21,6 +21,8 @@ using Json = nlohmann::ordered_json;
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 Json number(const std::optional<double>& value) { return value ? number(*value) : Json(nullptr); }
 
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
 std::optional<double> optional_number(const Json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return std::nullopt;
@@ -74,6 +76,7 @@ Json object_of(const RunSummary& summary) {
               {"samples_per_s", number(summary.samples_per_s)},
               {"peak_rss_mb", number(summary.peak_rss_mb)},
               {"epsilon", number(summary.epsilon)},
+              {"compression", text_or_null(summary.compression)},
               {"model_sha256", summary.model_sha256},
               {"stopped_by", summary.stopped_by}};
 }
@@ -92,6 +95,7 @@ RunSummary summary_of(const Json& object) {
   summary.samples_per_s = number_or_nan(object, "samples_per_s");
   summary.peak_rss_mb = number_or_nan(object, "peak_rss_mb");
   summary.epsilon = optional_number(object, "epsilon");
+  summary.compression = text_or_empty(object, "compression");
   summary.model_sha256 = text_or_empty(object, "model_sha256");
   summary.stopped_by = text_or_empty(object, "stopped_by");
   return summary;
@@ -152,7 +156,8 @@ std::string to_json(const RoundMetrics& m) {
                  {"samples", m.samples},
                  {"consensus_distance", number(m.consensus_distance)},
                  {"clock", m.clock},
-                 {"rss_mb", number(m.rss_mb)}});
+                 {"rss_mb", number(m.rss_mb)},
+                 {"compression", text_or_null(m.compression)}});
 }
 
 std::string to_json(const RunSummary& summary) { return dumped(object_of(summary), 2) + '\n'; }
@@ -179,6 +184,7 @@ RoundMetrics round_from_json(std::string_view json) {
     m.consensus_distance = optional_number(object, "consensus_distance");
     m.clock = text_or_empty(object, "clock");
     m.rss_mb = optional_number(object, "rss_mb");
+    m.compression = text_or_empty(object, "compression");
     return m;
   });
 }
@@ -259,6 +265,7 @@ void RunRecorder::add(const RoundMetrics& metrics) {
   totals_.time_s = metrics.time_s;
   totals_.wall_s = metrics.wall_s;
   totals_.epsilon = metrics.epsilon;
+  totals_.compression = metrics.compression;
   if (metrics.test_accuracy) follow_accuracy(metrics.round, *metrics.test_accuracy);
 }
 

@@ -34,6 +34,7 @@ struct RoundMetrics {
   std::optional<double> consensus_distance;
   std::string clock = "virtual";  // or "wall"
   std::optional<double> rss_mb;  // resident memory of the recording process at the round's end, in 10^6 bytes
+  std::string compression;       // by which the updates travelled, where the server chooses; else empty
 
   bool operator==(const RoundMetrics&) const = default;
 };
@@ -54,6 +55,7 @@ struct RunSummary {
   double samples_per_s = 0;  // samples of all rounds over wall_s
   double peak_rss_mb = 0;    // of this process, in 10^6 bytes
   std::optional<double> epsilon;
+  std::string compression;  // that of the last round, where the server chose it; else empty
   std::string model_sha256;
   std::string stopped_by;
 

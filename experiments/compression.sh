@@ -3,7 +3,8 @@
 # with a parameter server (ring-NAME: around a ring). Models travel as they are, so bytes are those of the updates.
 # momentum and dgc: half the learning rate, and momentum 0.9 at the server or before compression.
 #   experiments/compression.sh [OUT_DIR]     a run for each model, method and seed; MODEL.svg (and .png) of the first
-#                                            seed's accuracy against rounds; compression.csv
+#                                            seed's accuracy against the bytes of all updates so far (around a ring: all
+#                                            that peers have sent); compression.csv
 #   MODELS="mlp lenet" SEEDS="1 2 3" EPOCHS=5 NAMES="none fp16 ..."
 # Ends with 77 where MNIST is missing, with 1 where a method's mean accuracy is further below that of 32-bit floats than
 # it may be: 0.3 points for fp16, bf16, int8, qsgd and one_bit, 0.5 for terngrad, top_k, powersgd and dgc (which is held
@@ -16,29 +17,17 @@ out=${1:-runs/compression}
 read -ra models <<<"${MODELS:-mlp lenet}"
 read -ra seeds <<<"${SEEDS:-1 2 3}"
 rounds=$((${EPOCHS:-5} * 234))
+source experiments/compression_methods.sh
+lr=0.1 momentum_lr=0.05 warmup=$((4 * 234)) tau=0.003
 mkdir -p "$out"
 "$gossamer" simulate --dry-run --data.dataset mnist >/dev/null || { (($? == 4)) && exit 77; exit 1; }
 
 common=(--data.dataset mnist --data.clients 4 --data.partition iid --cohort.fraction 1 --client.local_steps 1
-  --client.batch_size 64 --client.lr 0.1 --run.rounds "$rounds" --run.eval_every 117 --server.checkpoint_every 0 -q
+  --client.batch_size 64 --run.rounds "$rounds" --run.eval_every 117 --server.checkpoint_every 0 -q
   --run.overwrite)
 read -ra names <<<"${NAMES:-none momentum fp16 bf16 int8 qsgd terngrad one_bit one_bit-without top_k top_k-without dgc powersgd \
   powersgd-without esgd-0.5 esgd-0.25 esgd-0.125 random_k random_mask threshold wangni adacomp low_rank sketched bounded_error \
   ring-none ring-fp16 ring-int8 ring-qsgd ring-terngrad ring-one_bit ring-top_k ring-powersgd ring-dgc}"
-keys_of() { # NAME
-  case $1 in
-    ring-*) echo "--topology.name ring $(keys_of "${1#ring-}")" ;;
-    momentum) echo "--client.lr 0.05 --server.optimizer momentum --server.momentum.beta 0.9" ;;
-    dgc)
-      echo "--client.lr 0.05 --compression.up dgc --compression.dgc.density 0.001 --compression.min_size 4096" \
-        "--compression.dgc.warmup_rounds $((4 * 234))"
-      ;;
-    esgd-*) echo "--compression.up esgd --compression.esgd.density ${1#esgd-}" ;;
-    *-without) echo "--compression.up ${1%-without} --compression.error_feedback off" ;;
-    threshold) echo "--compression.up threshold --compression.threshold.tau 0.003" ;;
-    *) echo "--compression.up $1" ;;
-  esac
-}
 for model in "${models[@]}"; do
   runs=()
   for name in "${names[@]}"; do
@@ -51,7 +40,7 @@ for model in "${models[@]}"; do
     runs+=("$out/$model/${seeds[0]}/$name")
   done
   for kind in svg png; do
-    "$gossamer" plot "${runs[@]}" --x round --y test_accuracy --out "$out/$model.$kind"
+    "$gossamer" plot "${runs[@]}" --x bytes_up --log --y test_accuracy --out "$out/$model.$kind"
   done
 done
 

@@ -30,6 +30,7 @@ struct SendModel {
   std::vector<Compressed> more{};  // the ranges of a server's further shards, where they are in this process
   // Of a difference: the mark of what it is a difference to, of each range. Empty: a whole model.
   std::vector<std::uint64_t> bases{};
+  std::size_t method = 0;  // by which the updates are to travel (MessageContext::method)
 
   std::uint64_t base() const noexcept { return bases.empty() ? 0 : bases.front(); }
 };
@@ -42,8 +43,9 @@ struct Abandon {
 // committed().
 struct Commit {
   RoundMetrics metrics;
-  bool last = false;  // the run ends with it, and it is evaluated whatever run.eval_every says
-  double weight = 0;  // of the updates that went into the round, together
+  bool last = false;   // the run ends with it, and it is evaluated whatever run.eval_every says
+  double weight = 0;   // of the updates that went into the round, together
+  std::string note{};  // for people; mostly empty
 };
 struct Finish {
   bool success;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "compression/choice.h"
 #include "core/error.h"
 #include "core/straggler.h"
 
@@ -28,6 +29,11 @@ LockstepCoordinator::LockstepCoordinator(const Options& options, std::shared_ptr
                                            options.real("sync.budget_s"),
                                            options.integer("sync.max_local_steps")});
   }
+  if (options.text("compression.up") == "auto") {
+    choice_.emplace(MethodChoice::Settings{chosen_methods().size(),
+                                           options.integer("compression.auto.rounds"),
+                                           options.real("compression.auto.drag")});
+  }
 }
 
 Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
@@ -49,7 +55,8 @@ Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
     --progress_.lost;
     --metrics_.dropped;
   }
-  return {SendModel{progress_.round, {client}, broadcast_.whole, std::nullopt, now, false, steps()}};
+  return {SendModel{
+      progress_.round, {client}, broadcast_.whole, std::nullopt, now, false, steps(), {}, {}, method()}};
 }
 
 Actions LockstepCoordinator::left(ClientId client, const std::string& reason, Seconds now) {
@@ -110,6 +117,8 @@ Actions LockstepCoordinator::start_round(Seconds now) {
   participants_.clear();
   server_.begin();
   reports_.clear();
+  delivered_ = 0;
+  if (choice_) metrics_.compression = chosen_methods()[method()];
   since_ = now;
 
   std::vector<ClientId> cohort = sample_cohort();
@@ -128,7 +137,7 @@ Actions LockstepCoordinator::start_round(Seconds now) {
 Actions LockstepCoordinator::send_model(const std::vector<ClientId>& cohort, Seconds now) {
   broadcast_ = server_.broadcast(progress_.round);
   const std::set<ClientId> holders = std::exchange(up_to_date_, {});
-  SendModel differences{progress_.round, {}, {}, std::nullopt, now, false, steps()};
+  SendModel differences{progress_.round, {}, {}, std::nullopt, now, false, steps(), {}, {}, method()};
   SendModel models = differences;
   if (broadcast_.difference) {
     differences.model = *broadcast_.difference;
@@ -163,6 +172,7 @@ Actions LockstepCoordinator::commit_if_ready(Seconds now) {
   if (!abandon.clients.empty()) actions.emplace_back(std::move(abandon));
   Commit commit = close_round(now);
   commit.last = last;
+  if (choice_ && !choice_->settled()) commit.note = observe_method(now);
   if (server_.model() == before) commit.weight = 0;  // nothing came of them
   actions.emplace_back(std::move(commit));
   return actions;
@@ -185,6 +195,14 @@ bool LockstepCoordinator::make_model(Seconds now) {
   return measured;
 }
 
+// The round is over; what there is to say of it.
+std::string LockstepCoordinator::observe_method(Seconds now) {
+  std::optional<double> delivered;
+  if (updates_ > 0) delivered = delivered_ / static_cast<double>(updates_);
+  choice_->observe(delivered, now - since_);
+  return choice_->settled() ? "compression.up = auto: " + choice_->describe(chosen_methods()) : std::string();
+}
+
 void LockstepCoordinator::rebase(std::shared_ptr<const Parameters> model, Round version) {
   Coordinator::rebase(std::move(model), version);
   version_ = version;
@@ -192,6 +210,7 @@ void LockstepCoordinator::rebase(std::shared_ptr<const Parameters> model, Round 
 
 void LockstepCoordinator::save(CheckpointWriter& writer) {
   Coordinator::save(writer);
+  if (choice_) choice_->save(writer);
   if (!control_) return;
   control_->save(writer);
   if (best_) writer.add_floats("best model", best_->values);
@@ -199,6 +218,7 @@ void LockstepCoordinator::save(CheckpointWriter& writer) {
 
 void LockstepCoordinator::restore(const CheckpointReader& reader) {
   Coordinator::restore(reader);
+  if (choice_) choice_->restore(reader);
   if (!control_) return;
   control_->restore(reader);
   if (!reader.has("best model")) return;
@@ -222,11 +242,14 @@ void LockstepCoordinator::add_in_client_order(bool skip_waiting) {
     const CompressedUpdate update = std::move(*participant.update);
     participant.update.reset();
     participant.slot = Slot::added;
-    if (!server_.receive(update)) {
+    const auto report = choice_ ? method_report(update.content) : std::nullopt;
+    const bool as_asked = !choice_ || (report && report->method == method());
+    if (!as_asked || !server_.receive(update)) {
       ++metrics_.rejected;
       continue;
     }
     count_update(update.info, 0);
+    if (report) delivered_ += report->delivered;
     if (control_ && update.info.tau) reports_.push_back({update.info.weight, *update.info.tau});
   }
 }

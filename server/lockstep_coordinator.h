@@ -6,6 +6,7 @@
 #include "server/adaptive_tau.h"
 #include "server/cohort/cohort_sampler.h"
 #include "server/coordinator.h"
+#include "server/method_choice.h"
 
 namespace gossamer {
 
@@ -42,6 +43,8 @@ class LockstepCoordinator final : public Coordinator {
   void add_in_client_order(bool skip_waiting);
   void lose(Participant& participant);
   std::int64_t steps() const { return control_ ? control_->steps() : 0; }
+  std::size_t method() const { return choice_ ? choice_->method() : 0; }
+  std::string observe_method(Seconds now);
   std::vector<ClientId> sample_cohort() const;
 
   const std::unique_ptr<CohortSampler> sampler_;
@@ -49,6 +52,8 @@ class LockstepCoordinator final : public Coordinator {
   const double straggler_fraction_;     // whose partial work is dropped
   std::optional<AdaptiveTau> control_;  // sync.local_steps = adaptive
   std::vector<AdaptiveTau::Reported> reports_;
+  std::optional<MethodChoice> choice_;      // compression.up = auto
+  double delivered_ = 0;                    // by the updates of the round, together
   std::shared_ptr<const Parameters> best_;  // as far as they were measured
   Seconds since_ = 0;                       // when the round began
   ModelStream::Broadcast broadcast_;

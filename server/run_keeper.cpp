@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/logging.h"
 
 namespace gossamer {
 namespace {
@@ -40,6 +41,7 @@ std::optional<double> RunKeeper::commit(const Commit& commit, VersionedModel& su
   metrics.rss_mb = resident_mb();
   recorder_->add(metrics);
   progress_.round_done(metrics);
+  if (!commit.note.empty()) log_info("round " + std::to_string(metrics.round) + ": " + commit.note);
   if (schedule_.due(metrics.round)) checkpoint(subject);
   return metrics.test_accuracy;
 }

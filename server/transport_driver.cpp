@@ -107,7 +107,8 @@ void TransportDriver::perform(const Actions& first) {
       if (const auto* abandon = std::get_if<Abandon>(&action)) call_off(*abandon);
       if (const auto* commit = std::get_if<Commit>(&action)) {
         deadline_.reset();
-        next = coordinator_->committed(keeper_->commit(*commit, *coordinator_), now());
+        const auto accuracy = keeper_->commit(*commit, *coordinator_);
+        next = coordinator_->committed(accuracy, now());  // the next round begins after the evaluation
       }
       if (const auto* report = std::get_if<Report>(&action)) parent_->send(report->update);
       if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
@@ -127,7 +128,8 @@ void TransportDriver::listen_to_parent(Clock::time_point& wake) {
 void TransportDriver::start(const SendModel& send) {
   if (send.deadline) deadline_ = {send.round, *send.deadline};
   const Frame& model =
-      encoder_.encode(send.round, send.clients.front(), send.model, {}, send.steps, send.bases).first;
+      encoder_.encode(send.round, send.clients.front(), send.model, {}, send.steps, send.bases, send.method)
+          .first;
   for (const ClientId client : send.clients) {
     const Frame frame = readdress(model, client);
     if (keeper_ != nullptr) keeper_->count_down(frame.wire_bytes());

@@ -67,8 +67,8 @@ void EventLoop::remind(Round token, Seconds at) {
 
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
   if (send.deadline) remind(send.round, *send.deadline);
-  const Parcel& model =
-      encoder_.encode(send.round, send.clients.front(), send.model, send.more, send.steps, send.bases);
+  const Parcel& model = encoder_.encode(send.round, send.clients.front(), send.model, send.more, send.steps,
+                                        send.bases, send.method);
   for (const ClientId client : send.clients) {
     if (!send.again) keeper.count_down(model.wire_bytes());  // a resumed run has counted it
     give(send, readdress(model, client));

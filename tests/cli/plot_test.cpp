@@ -128,8 +128,9 @@ TEST_F(Plot, CurveShowsAccuracyAndLossAgainstRoundsBytesAndTime) {
 TEST_F(Plot, FaultsAreOneLine) {
   const fs::path run = make_run("a", 2);
   const fs::path svg = root_ / "c.svg";
-  EXPECT_THAT(refusal({{run}, {"rounds"}, {"test_accuracy"}, svg}),
-              StartsWith("2: --x = rounds: expected one of round, bytes, time, wall (nearest: round)"));
+  EXPECT_THAT(
+      refusal({{run}, {"rounds"}, {"test_accuracy"}, svg}),
+      StartsWith("2: --x = rounds: expected one of round, bytes, bytes_up, time, wall (nearest: round)"));
   EXPECT_THAT(refusal({{run}, {"round"}, {"accuracy"}, svg}), HasSubstr("(nearest: test_accuracy)"));
   EXPECT_THAT(refusal({{run}, {"round"}, {"test_accuracy"}, root_ / "c.pdf"}),
               HasSubstr("ends in .svg, .png or .csv"));

@@ -38,13 +38,14 @@ TEST(RoundMetrics, AreOneLineWithTheKeysInOrder) {
   m.staleness_mean = 0.25;
   m.staleness_max = 3;
   m.rss_mb = 120.5;
+  m.compression = "one_bit";
   EXPECT_EQ(
       to_json(m),
       R"({"round":2,"time_s":3.0,"wall_s":0.2,"test_accuracy":0.5,"test_loss":0.5,"train_loss":0.5,)"
       R"("clients":10,"dropped":1,"rejected":2,"bytes_up":1000,"bytes_down":2000,"bytes_control":30,)"
       R"("staleness_mean":0.25,"staleness_max":3,"epsilon":null,"samples":600,"consensus_distance":null,)"
       R"("clock":"virtual",)"
-      R"("rss_mb":120.5})");
+      R"("rss_mb":120.5,"compression":"one_bit"})");
   EXPECT_EQ(round_from_json(to_json(m)), m);
 }
 
@@ -61,7 +62,7 @@ TEST(RoundMetrics, WhatIsNotFiniteIsNull) {
 TEST(RoundMetrics, AreReadWithoutTheKeysOfLaterVersions) {
   const RoundMetrics m = round_metrics(2, 0.5);
   std::string line = to_json(m);
-  const std::string_view later = ",\"rss_mb\":null";
+  const std::string_view later = ",\"rss_mb\":null,\"compression\":null";
   line.erase(line.find(later), later.size());
   EXPECT_EQ(round_from_json(line), m);
 }
@@ -131,6 +132,7 @@ TEST_F(Recorder, SummaryAddsUp) {
   recorder.add(round_metrics(2, 0.9));
   RoundMetrics last = round_metrics(3, 0.8);
   last.epsilon = 1.25;
+  last.compression = "int8";
   recorder.add(last);
   const RunSummary summary = recorder.summary("abc", "rounds");
   EXPECT_EQ(summary.rounds, 3);
@@ -143,6 +145,7 @@ TEST_F(Recorder, SummaryAddsUp) {
   EXPECT_DOUBLE_EQ(summary.time_s, 4.5);
   EXPECT_DOUBLE_EQ(summary.samples_per_s, 1800 / summary.wall_s);
   EXPECT_EQ(summary.epsilon, 1.25);
+  EXPECT_EQ(summary.compression, "int8") << "that of the last round";
   EXPECT_GT(summary.peak_rss_mb, 1);
   EXPECT_EQ(summary_from_json(to_json(summary)), summary);
   EXPECT_THAT(to_json(summary), StartsWith("{\n  \"rounds\": 3,\n  \"final_test_accuracy\": 0.8,\n"));

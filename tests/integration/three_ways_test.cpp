@@ -109,6 +109,8 @@ TEST(ThreeWays, Compression) {
       {"--compression.up", "one_bit", "--compression.down", "top_k"},
       {"--compression.up", "qsgd", "--compression.down", "terngrad"},
       {"--compression.up", "int8", "--topology.name", "tree", "--topology.tree.fanout", "2"},
+      // Whatever rounds take, the two shortest methods are tried in these.
+      {"--compression.up", "auto", "--compression.auto.rounds", "2", "--compression.down", "fp16"},
       {"--compression.down", "one_bit", "--topology.name", "tree", "--topology.tree.fanout", "2"},
       {"--compression.down", "qsgd", "--server.shards", "2"},
   };

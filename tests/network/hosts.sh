@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Several hosts on one machine: network namespaces joined by a bridge, each behind a wire of its own. Runs COMMAND in
 # the midst of them and ends with its exit code; 77 where the machine does not permit such hosts.
-#   tests/network/hosts.sh [--rate MBIT] N COMMAND...
+#   tests/network/hosts.sh [--rate MBIT [--burst MS]] N COMMAND...
 #
 # The hosts are host0 ... host<N-1> with the addresses 10.77.0.10, .11, ...; those names are known to all. COMMAND does
 # not run on a host but where the bridge is; it reaches a host by $GOSSAMER_ON_HOST HOST COMMAND..., and mpirun does by
 # the same program (--mca plm_rsh_agent). $GOSSAMER_HOSTS is the list of names, $GOSSAMER_SUBNET their subnet. The wire
 # of host K is seen from the bridge as to-hostK: what the host sent is its rx_bytes. Each direction of a wire carries
-# MBIT million bits a second.
+# MBIT million bits a second; after a pause, what it would have carried in MS milliseconds (10) passes at once.
 #
 # Everything lives in network, mount and process namespaces of this run alone, which the kernel takes down with all
 # processes in them when this script ends, be it by kill -9. Two runs see nothing of each other.
@@ -40,9 +40,13 @@ if [[ ${1:-} != --inside ]]; then
 fi
 shift
 
-rate=0
+rate=0 burst_ms=10 packets=65536
 if [[ $1 == --rate ]]; then
   rate=$2
+  shift 2
+fi
+if [[ $1 == --burst ]]; then
+  burst_ms=$2 packets=3200
   shift 2
 fi
 count=$1
@@ -79,8 +83,9 @@ for ((k = 0; k < count; ++k)); do
   ip -n $host address add 10.77.0.$((10 + k))/24 dev eth0
   ip -n $host link set eth0 up
   if ((rate > 0)); then
-    # The bucket holds what the slowest kernel clock (100 Hz) lets through between two ticks, at least one large packet.
-    burst=$((rate * 1250 > 65536 ? rate * 1250 : 65536))
+    # 10 ms is what the slowest kernel clock (100 Hz) lets through between two ticks; and at least one large packet, or,
+    # with less, which needs a better clock, two of those that large ones are cut into.
+    burst=$((rate * 125 * burst_ms > packets ? rate * 125 * burst_ms : packets))
     tc qdisc add dev to-$host root tbf rate "${rate}mbit" burst $burst latency 50ms
     tc -n $host qdisc add dev eth0 root tbf rate "${rate}mbit" burst $burst latency 50ms
   fi

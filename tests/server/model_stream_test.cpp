@@ -21,7 +21,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using Given = std::map<std::string, std::string>;
 
-constexpr std::size_t kFloats = 40 * 48 + 10 + 16;
+constexpr std::size_t kStreamFloats = 40 * 48 + 10 + 16;
 
 // A matrix, a vector that travels as it is, and statistics.
 std::shared_ptr<Parameters> stream_model() {
@@ -30,7 +30,7 @@ std::shared_ptr<Parameters> stream_model() {
       std::vector<TensorSpec>{{"w", {40, 48}, 0, 0, TensorRole::parameter},
                               {"bias", {10}, 0, 0, TensorRole::parameter},
                               {"running_var", {16}, 0, 0, TensorRole::buffer}});
-  model->values.assign(kFloats, 1.0F);
+  model->values.assign(kStreamFloats, 1.0F);
   return model;
 }
 
@@ -39,7 +39,7 @@ std::shared_ptr<const Parameters> moved(const Parameters& model, Round round) {
   auto next = std::make_shared<Parameters>(model);
   Rng rng(3, Purpose::test, 0, static_cast<std::uint64_t>(round));
   for (float& x : next->values) x += 0.01F * static_cast<float>(rng.normal());
-  for (std::size_t i = kFloats - 16; i < kFloats; ++i) next->values[i] = static_cast<float>(rng.uniform());
+  for (std::size_t i = kStreamFloats - 16; i < kStreamFloats; ++i) next->values[i] = static_cast<float>(rng.uniform());
   return next;
 }
 
@@ -49,7 +49,7 @@ class Receiver {
   Receiver(const Options& options, const ParameterLayout& layout) : codec_(options, layout) {}
 
   bool take(const Compressed& content, std::uint64_t base) {
-    FloatBuffer values(kFloats);
+    FloatBuffer values(kStreamFloats);
     const ModelCodec::Held held{held_, held_.empty() ? 0 : mark_of(held_)};
     if (!codec_.decode(content, base, held, values)) return false;
     held_ = std::move(values);
@@ -131,7 +131,7 @@ TEST(ModelStream, NothingIsLostForGood) {
     const double steps = keys.at("compression.down") == "threshold"       ? 0.01
                          : keys.at("compression.down") == "bounded_error" ? 0x1p-10
                                                                           : 0;
-    EXPECT_LT(after, steps > 0 ? steps * std::sqrt(static_cast<double>(kFloats)) : 0.01 * before) << name;
+    EXPECT_LT(after, steps > 0 ? steps * std::sqrt(static_cast<double>(kStreamFloats)) : 0.01 * before) << name;
   }
 }
 
@@ -172,7 +172,7 @@ TEST(ModelStream, StatisticsTravelAsTheyAreAndStayAboveZero) {
     if (round % 2 == 0) next->values.back() = 1e-30F;
     model = next;
     stream.next(model, 100 + round);
-    for (std::size_t i = kFloats - 16; i < kFloats; ++i) {
+    for (std::size_t i = kStreamFloats - 16; i < kStreamFloats; ++i) {
       EXPECT_NEAR(stream.reference()[i], model->values[i], 1e-6);
       EXPECT_GE(stream.reference()[i], 0.0F);
     }

@@ -52,6 +52,49 @@ TEST(SimulatedCompression, WhatIsLeftOutIsSentLater) {
   EXPECT_GT(with, without);
 }
 
+const Keys kAuto{{"compression.up", "auto"}, {"compression.auto.rounds", "2"}, {"run.rounds", "24"},
+                 {"run.eval_every", "24"},   {"network.latency_ms", "1"},      {"devices.speed", "10000"}};
+const Keys kSlow{{"network.up_mbps", "0.1"}}, kFast{{"network.up_mbps", "1e12"}};
+
+// Clients and server know each round's method: an update by another one would have been rejected.
+TEST(SimulatedCompression, AutoGoesWithShorterMessagesOnASlowerLink) {
+  const auto chosen = [](const Keys& link) {
+    const Outcome outcome = simulate(kFederation + kAuto + link, 2);
+    for (const RoundMetrics& round : outcome.rounds) {
+      EXPECT_EQ(round.rejected, 0);
+      EXPECT_EQ(round.clients, 4);
+      EXPECT_FALSE(round.compression.empty());
+    }
+    // What is tried first, after the round that is not counted.
+    EXPECT_EQ(outcome.rounds.at(2).compression, "top_k_0.001");
+    EXPECT_EQ(outcome.rounds.at(3).compression, "top_k_0.01");
+    EXPECT_GT(*outcome.rounds.back().test_accuracy, 0.5);
+    return outcome.rounds.back();
+  };
+  const RoundMetrics slow = chosen(kSlow), fast = chosen(kFast);
+  EXPECT_EQ(fast.compression, "fp16");  // as far as a float says it delivers all, and is half as long
+  EXPECT_LT(slow.bytes_up, fast.bytes_up / 2);
+}
+
+TEST(SimulatedCompression, AutoDependsOnTheVirtualClockAlone) {
+  for (const Keys& link : {kSlow, kFast}) {
+    const Keys keys = kFederation + kAuto + link;
+    expect_same(simulate(keys, 1), simulate(keys, 2), "threads");
+  }
+}
+
+TEST(SimulatedCompression, AutoGoesOnWhereItsCheckpointWas) {
+  const Keys keys = kFederation + kAuto + kSlow + Keys{{"server.checkpoint_every", "1"}};
+  const Outcome whole = simulate(keys, 2);
+  for (const Round stop : {1, 4, 20}) {
+    const TemporaryFolder folder;
+    simulate_in(folder, keys, 2, Lengths::known, stop);
+    expect_same(whole,
+                simulate_in(folder, keys + Keys{{"run.overwrite", "false"}, {"run.resume", "true"}}, 1),
+                "stopped after " + std::to_string(stop));
+  }
+}
+
 std::uint64_t bytes_down(const Outcome& outcome, std::size_t round) {
   return outcome.rounds.at(round).bytes_down;
 }
@@ -188,6 +231,14 @@ TEST(SimulatedCompression, WhatCannotWorkIsRefused) {
   EXPECT_THAT(said(differences + tree + Keys{{"run.overwrite", "false"}, {"run.resume", "true"}}),
               HasSubstr("leave run.resume out"));
   EXPECT_THAT(said({{"compression.up", "top_k"}, {"sync.late", "finish"}}), HasSubstr("sync.late = cancel"));
+  EXPECT_THAT(said({{"compression.up", "auto"}, {"sync.mode", "async"}}), HasSubstr("use sync.mode = bsp"));
+  for (const char* topology : {"ring", "tree"})
+    EXPECT_THAT(said({{"compression.up", "auto"}, {"topology.name", topology}}),
+                HasSubstr("use topology.name = parameter_server"));
+  EXPECT_THAT(said({{"compression.up", "auto"}, {"server.shards", "2"}}), HasSubstr("use server.shards = 1"));
+  EXPECT_THAT(said({{"compression.up", "auto"}, {"compression.error_feedback", "off"}}),
+              HasSubstr("from method to method by their residual"));
+  EXPECT_THAT(said({{"compression.auto.rounds", "2"}}), HasSubstr("compression.up = auto"));
   EXPECT_THAT(said({{"compression.top_k.density", "0.1"}}), HasSubstr("compression.up = top_k"));
   EXPECT_THAT(said({{"compression.int8.rounding", "nearest"}}),
               HasSubstr("compression.up = int8 or compression.down = int8"));

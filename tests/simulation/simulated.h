@@ -67,8 +67,13 @@ inline Outcome simulate_in(const TemporaryFolder& folder, const std::map<std::st
   std::ostringstream out;
   ProgressPrinter progress(out, ProgressStyle::quiet, options.integer("run.rounds"));
   RunKeeper keeper(options, RunFolder::create(options), "virtual", progress);
-  keeper.resume(coordinator);
-  keeper.set_services(services_of(simulation));
+  const auto checkpoint = keeper.resume(coordinator);
+  RunServices services = services_of(simulation);
+  if (saves_client_state(options, true)) {
+    services.save_clients = [&](CheckpointWriter& writer) { simulation.states().save(writer); };
+    if (checkpoint) simulation.states().load(*checkpoint);
+  }
+  keeper.set_services(std::move(services));
 
   Outcome outcome;
   outcome.stopped_by =

@@ -1,0 +1,140 @@
+// Which method of compression rounds travel by: the choice itself, and in a run.
+#include "server/method_choice.h"
+
+#include <gtest/gtest.h>
+
+#include "compression/choice.h"
+#include "core/rng.h"
+#include "tests/server/coordinator_support.h"
+
+namespace gossamer {
+namespace {
+
+struct Candidate {
+  double seconds;
+  double delivered;  // negative: no update of its rounds counts
+};
+
+// Tries what there is until it settles.
+MethodChoice settled(const std::vector<Candidate>& candidates, double drag = 0.1, std::int64_t rounds = 3) {
+  MethodChoice choice({candidates.size(), rounds, drag});
+  for (int round = 0; !choice.settled(); ++round) {
+    EXPECT_LT(round, 1000);
+    const Candidate& now = candidates[choice.method()];
+    choice.observe(now.delivered < 0 ? std::nullopt : std::optional(now.delivered), now.seconds);
+  }
+  return choice;
+}
+
+TEST(MethodChoice, ASlowLinkPrefersShortMessagesAndAFastOneWholeOnes) {
+  // Seconds of a round: computing, and bytes over the rate. Shares as of floats, int8, one_bit and top_k.
+  const auto on = [](double rate) {
+    return settled(
+               {{1 + 400 / rate, 1}, {1 + 100 / rate, 0.999}, {1 + 12.5 / rate, 0.6}, {1 + 6 / rate, 0.1}})
+        .method();
+  };
+  EXPECT_EQ(on(1e7), 0U);
+  EXPECT_EQ(on(2000), 1U);  // 1.05 against 1.00625 x 1.067
+  EXPECT_EQ(on(1000), 2U);  // 1.1 against 1.0125 x 1.067
+  EXPECT_EQ(on(10), 2U);
+  EXPECT_EQ(on(0.1), 3U);  // 126 x 1.067 against 61 x 1.9
+}
+
+TEST(MethodChoice, CostsAreSecondsTimesSlowdown) {
+  const MethodChoice choice = settled({{9, 1}, {5, 0.5}, {4, 0.2}});
+  EXPECT_EQ(choice.method(), 1U);
+  EXPECT_DOUBLE_EQ(choice.estimate(1).cost(), 5 * 1.1);
+  EXPECT_DOUBLE_EQ(choice.estimate(2).cost(), 4 * 1.4);
+  EXPECT_TRUE(choice.estimate(0).tried);
+  EXPECT_EQ(settled({{9, 1}, {5, 0.5}, {4, 0.2}}, 0).method(), 2U) << "nothing is lost by leaving out";
+}
+
+TEST(MethodChoice, WhatCannotWinIsNotTried) {
+  const MethodChoice choice = settled({{100, 1}, {50, 1}, {10, 0.9}, {1, 0.5}});
+  EXPECT_EQ(choice.method(), 3U);
+  EXPECT_TRUE(choice.estimate(2).tried);
+  EXPECT_FALSE(choice.estimate(1).tried);
+  EXPECT_FALSE(choice.estimate(0).tried);
+}
+
+TEST(MethodChoice, OfTwoThatCostTheSameTheOneThatLeavesOutLess) {
+  EXPECT_EQ(settled({{2, 1}, {2, 1}, {2, 1}}).method(), 0U);
+}
+
+TEST(MethodChoice, AMethodWithoutAnUpdateIsNotChosen) {
+  EXPECT_EQ(settled({{9, 1}, {5, 0.5}, {1, -1}}).method(), 1U);
+  EXPECT_EQ(settled({{9, -1}, {5, 0.5}, {1, -1}}).method(), 1U);
+  EXPECT_EQ(settled({{9, -1}, {5, -1}, {1, -1}}).method(), 0U);
+}
+
+TEST(MethodChoice, TheFirstRoundAndAnOutlierDoNotCount) {
+  MethodChoice choice({2, 3, 0.1});
+  choice.observe(0.5, 100);
+  EXPECT_EQ(choice.method(), 1U);
+  for (const double seconds : {1.0, 50.0, 1.0}) choice.observe(0.5, seconds);
+  EXPECT_EQ(choice.method(), 0U);
+  EXPECT_EQ(choice.estimate(1).seconds, 1);
+}
+
+TEST(MethodChoice, ACheckpointHoldsWhatWasMeasured) {
+  Rng rng(3, Purpose::test);
+  for (int rounds = 0; rounds < 14; ++rounds) {
+    MethodChoice choice({4, 3, 0.1}), resumed({4, 3, 0.1});
+    for (int i = 0; i < rounds; ++i) choice.observe(0.5 + 0.5 * rng.uniform(), 1 + rng.uniform());
+    CheckpointWriter writer;
+    choice.save(writer);
+    const ByteBuffer bytes = writer.encode();
+    resumed.restore(CheckpointReader(bytes, "memory"));
+    for (int i = 0; i < 16; ++i) {
+      EXPECT_EQ(resumed.method(), choice.method());
+      EXPECT_EQ(resumed.settled(), choice.settled());
+      const double delivered = 0.5 + 0.5 * rng.uniform(), seconds = 1 + rng.uniform();
+      choice.observe(delivered, seconds);
+      resumed.observe(delivered, seconds);
+    }
+    EXPECT_EQ(resumed.describe({"a", "b", "c", "d"}), choice.describe({"a", "b", "c", "d"}));
+  }
+}
+
+// In a run: the method is said with the model, and an update by another one does not count.
+TEST(MethodChoice, UpdatesTravelAsTheirRoundAsksFor) {
+  const Options options = server_options(
+      {{"data.clients", "2"}, {"cohort.fraction", "1"}, {"compression.up", "auto"}, {"run.rounds", "50"}});
+  auto made = make_coordinator(options, model_of(std::vector<float>(300, 0.0F)));
+  Coordinator& coordinator = *made;
+  const auto compressor = up_compressors().make(options, *coordinator.model()->layout);
+  const auto update_by = [&](std::size_t method, ClientId client, Round round) {
+    FloatBuffer state(compressor->state_floats(), 0.0F);
+    Rng rng(1, Purpose::compression);
+    CompressedUpdate update = update_of(client, round, {});
+    update.content =
+        compressor->compress(SharedFloats::of(FloatBuffer(300, 1.0F)), state, {round, 0, method}, rng);
+    return update;
+  };
+  Actions actions = join_all(coordinator);
+  const auto sent = [&] { return std::get<SendModel>(actions.at(0)); };
+  std::string said;
+  Seconds now = 0;
+  for (Round round = 1; round <= 40; ++round) {
+    const std::size_t method = sent().method;
+    ASSERT_LT(method, chosen_methods().size());
+    // A second a round for whole models, and less for others.
+    now += 1 + (method == 0 ? 1.0 : 0.0);
+    coordinator.arrived(update_by(method, 0, round), now);
+    const std::size_t other = round == 2 ? (method + 1) % chosen_methods().size() : method;
+    actions = coordinator.arrived(update_by(other, 1, round), now);
+    const Commit* commit = commit_in(actions);
+    ASSERT_NE(commit, nullptr);
+    EXPECT_EQ(commit->metrics.compression, chosen_methods()[method]);
+    EXPECT_EQ(commit->metrics.rejected, round == 2 ? 1 : 0);
+    EXPECT_EQ(commit->metrics.clients, round == 2 ? 1 : 2);
+    said += commit->note;
+    actions = coordinator.committed(std::nullopt, now);
+  }
+  EXPECT_EQ(chosen_methods()[sent().method], "fp16") << "the least of the loss at no more time";
+  EXPECT_EQ(said.find("compression.up = auto: fp16 ("), 0U) << said;
+  EXPECT_EQ(said.find("compression.up = auto", 1), std::string::npos) << "said once";
+}
+
+}  // namespace
+}  // namespace gossamer

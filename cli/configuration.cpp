@@ -37,6 +37,10 @@ void add_run_options(OptionSchema& schema) {
   schema.add(integer_option("run.threads", 0, "trainer threads of a simulation; 0: one per core")
                  .at_least(0)
                  .at_most(1024));
+  schema.add(real_option("run.client_state_mb", 4000,
+                         "in a simulation, the most memory for what clients keep between rounds, in 10^6 "
+                         "bytes; what is beyond lies in a file in the run's folder; 0: no limit")
+                 .at_least(0));
   schema.add(flag_option("run.overwrite", false, "replace what is in run.out"));
   schema.add(flag_option("run.resume", false, "go on from the newest checkpoint in run.out"));
 }

@@ -52,6 +52,70 @@ TEST(SimulatedCompression, WhatIsLeftOutIsSentLater) {
   EXPECT_GT(with, without);
 }
 
+// The budget is that of one residual and a half, of eight clients.
+const Keys kScarce{{"run.client_state_mb", "0.047"}};
+const Keys kEight{{"data.clients", "8"}, {"compression.up", "one_bit"}, {"server.checkpoint_every", "2"}};
+
+TEST(SimulatedCompression, ResidualsInAFileChangeNothing) {
+  for (const char* mode : {"bsp", "ssp", "async", "buffered"}) {
+    for (const char* cohort : {"1", "0.5"}) {
+      if (mode == std::string("ssp") && cohort != std::string("1")) continue;  // everybody works
+      const Keys keys =
+          kFederation + kEight + Keys{{"sync.mode", mode}, {"cohort.fraction", cohort}, {"run.rounds", "24"}};
+      const Outcome plain = simulate(keys, 2);
+      EXPECT_EQ(plain.spilled_bytes, 0U);
+      for (const int threads : {1, 2}) {
+        const Outcome scarce = simulate(keys + kScarce, threads);
+        EXPECT_GT(scarce.spilled_bytes, 8 * kModel * 4) << mode;
+        expect_same(scarce, plain, mode + std::string(" ") + cohort);
+      }
+    }
+  }
+}
+
+TEST(SimulatedCompression, ModelsOfClientsInAFileChangeNothing) {
+  for (const char* algorithm : {"easgd", "eamsgd"}) {
+    for (const char* mode : {"bsp", "async"}) {
+      const Keys keys{{"data.clients", "6"},         {"run.rounds", "12"},  {"run.eval_every", "6"},
+                      {"algorithm.name", algorithm}, {"client.lr", "0.01"}, {"sync.mode", mode},
+                      {"client.local_steps", "5"}};
+      const Outcome plain = simulate(keys, 2);
+      for (const int threads : {1, 2}) {
+        const Outcome scarce = simulate(keys + kScarce, threads);
+        EXPECT_GT(scarce.spilled_bytes, 6 * kModel * 4) << algorithm << ' ' << mode;
+        expect_same(scarce, plain, algorithm + std::string(" ") + mode);
+      }
+    }
+  }
+}
+
+TEST(SimulatedCompression, ARunGoesOnWithAnyBudget) {
+  for (const char* mode : {"bsp", "async"}) {
+    const Keys keys = kFederation + kEight + Keys{{"sync.mode", mode}, {"run.rounds", "16"}};
+    const Keys further{{"run.overwrite", "false"}, {"run.resume", "true"}};
+    const Outcome whole = simulate(keys, 2);
+    for (const bool scarce_first : {true, false}) {
+      const TemporaryFolder folder;
+      simulate_in(folder, keys + (scarce_first ? kScarce : Keys{}), 2, Lengths::known, 7);
+      const Outcome resumed = simulate_in(folder, keys + further + (scarce_first ? Keys{} : kScarce), 1);
+      expect_same(resumed, whole, mode);
+      EXPECT_EQ(resumed.spilled_bytes > 0, !scarce_first);
+    }
+  }
+}
+
+TEST(SimulatedCompression, AFullDiskEndsTheRunInAWord) {
+  const TemporaryFolder folder;
+  std::string reason;
+  {
+    const FullDisk disk(100'000);  // room for three residuals
+    reason = message_of<RunError>([&] {
+      simulate_in(folder, kFederation + kEight + kScarce + Keys{{"server.checkpoint_every", "0"}}, 2);
+    });
+  }
+  EXPECT_EQ(reason, "cannot write " + (folder / "client_states").string() + ": File too large");
+}
+
 TEST(SimulatedCompression, WhatCannotWorkIsRefused) {
   const auto said = [](const Keys& keys) {
     try {

@@ -137,6 +137,7 @@ void check_peers(Options& options, const Topology& topology) {
            " each has a model of its own; expected at most " + std::to_string(kMostPeers));
   preset_whole_cohort(options, chosen);
   check_no_server(options, chosen);
+  static_cast<void>(topology.all_reduce_routes(0, static_cast<int>(clients)));  // throws where they cannot
   if (topology.kind() != TopologyKind::gossip) return;
   options.preset("server.weighting", "uniform", chosen);
   const bool lockstep = options.text("sync.mode") == "bsp";

@@ -166,8 +166,13 @@ int run_federation(Federation& federation, VersionedModel& subject, RunFolder fo
     failure = std::current_exception();
     stopped_by = error.what();
   }
-  const RunSummary summary = keeper.finish(subject, stopped_by);
-  draw_curve(keeper.folder());
+  RunSummary summary;
+  try {
+    summary = keeper.finish(subject, stopped_by);
+    draw_curve(keeper.folder());
+  } catch (const Error&) {
+    if (!failure) throw;  // else the first one says more
+  }
   if (failure) std::rethrow_exception(failure);
   if (federation.verbosity >= 0) print_outcome(summary, keeper.folder());
   return 0;

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/federation.h"
 #include "cli/peers.h"
+#include "core/error.h"
 #include "server/tree_coordinator.h"
 #include "simulation/shared_line.h"
 #include "simulation/simulation.h"
@@ -33,7 +34,12 @@ int simulate_command(const CommandLine& line) {
     place.restore_clients = [&](const CheckpointReader& reader) { simulation.states().load(reader); };
   }
   place.drive = [&](RunKeeper& keeper, const std::function<bool()>& stop_requested) {
-    return simulation.run(*coordinator, keeper, stop_requested);
+    try {
+      return simulation.run(*coordinator, keeper, stop_requested);
+    } catch (const RunError&) {
+      simulation.states().drop_file();  // on a disk that is full: room for the model
+      throw;
+    }
   };
   return run_federation(federation, *coordinator, std::move(folder), std::move(place));
 }

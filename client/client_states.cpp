@@ -112,9 +112,14 @@ void ClientStates::save(CheckpointWriter& writer) const {
                   {reinterpret_cast<const char*>(counts.data()), counts.size() * sizeof(std::uint64_t)});
 }
 
-void ClientStates::load(const CheckpointReader& reader) {
+void ClientStates::drop_file() {
   written_before_ = spilled_bytes();
   spill_.reset();
+  std::erase_if(entries_, [](const auto& entry) { return entry.second.place == Place::spilled; });
+}
+
+void ClientStates::load(const CheckpointReader& reader) {
+  drop_file();
   entries_.clear();
   recent_.clear();
   resident_ = 0;

@@ -50,6 +50,9 @@ class ClientStates {
   void save(CheckpointWriter& writer) const;
   void load(const CheckpointReader& reader);
 
+  // For the end of a run: gives back the file's room on the disk; what was in it is lost.
+  void drop_file();
+
   // In memory, but for what is borrowed.
   std::uint64_t resident_bytes() const noexcept { return resident_; }
   // Written to the file so far.
@@ -74,7 +77,7 @@ class ClientStates {
   std::list<ClientId> recent_;  // resting, the least recently used first
   std::uint64_t resident_ = 0;
   std::unique_ptr<StateSpill> spill_;
-  std::uint64_t written_before_ = 0;  // load()
+  std::uint64_t written_before_ = 0;  // to files that are gone
 };
 
 }  // namespace gossamer

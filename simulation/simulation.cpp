@@ -60,13 +60,17 @@ class PooledClients final : public VirtualClients {
     std::shared_ptr<ClientState> state;
     if (keeps_state_) state = std::make_shared<ClientState>(states_.copy(model.header().client));
     training_[work] = pool_.submit([model, state](Client& worker) {
+      const std::uint64_t bytes = state ? bytes_of(*state) : 0;
       auto received = pass_through(model);
       if (received) received = worker.take_part(received.value(), state.get());
-      return Trained{model.header().client, state, std::move(received)};
+      const bool grown = state && bytes_of(*state) != bytes;
+      return Trained{model.header().client, state, grown, std::move(received)};
     });
   }
   Result<Parcel> outcome(Work work) override {
     Trained trained = training_[work].get();
+    // Each thread has a heap, which keeps what is freed in it. All states are to be in this thread's.
+    if (trained.grown) *trained.state = ClientState(*trained.state);
     if (trained.state) states_.put(trained.client, std::move(*trained.state));
     return std::move(trained.update);
   }
@@ -92,6 +96,7 @@ class PooledClients final : public VirtualClients {
   struct Trained {
     ClientId client;
     std::shared_ptr<ClientState> state;  // afterwards
+    bool grown;                          // in the worker's memory
     Result<Parcel> update;
   };
   struct Borrowed {

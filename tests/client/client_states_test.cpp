@@ -152,6 +152,9 @@ TEST(ClientStates, AFullDiskIsARunErrorAndLosesNothing) {
   EXPECT_EQ(reason, "cannot write " + (folder / "states").string() + ": File too large");
   for (ClientId client = 0; client < 6; ++client)
     EXPECT_EQ(states.copy(client), state_of(static_cast<std::uint64_t>(client))) << client;
+  states.drop_file();
+  EXPECT_EQ(states.copy(0), ClientState{});
+  EXPECT_EQ(states.spilled_bytes(), 3 * kStateBytes);
   ClientStates nowhere(0, folder / "none/states");
   EXPECT_THAT(message_of<RunError>([&] { nowhere.put(0, state_of(0)); }),
               ::testing::HasSubstr("No such file or directory"));

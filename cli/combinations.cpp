@@ -30,10 +30,11 @@ const Modes kAll{"bsp", "ssp", "async", "buffered"};
 const char* const kPeersSum = "peers that sum their updates do so in lockstep";
 const char* const kEveryVersion = "its rule is for updates that arrive one by one";
 
-const std::array<TopologyRow, 6> kTopologies{{
+const std::array<TopologyRow, 7> kTopologies{{
     {"parameter_server", kAll, ""},
     {"tree", kAll, ""},
     {"ring", {"bsp"}, kPeersSum},
+    {"grouped_ring", {"bsp"}, kPeersSum},
     {"all_to_all", {"bsp"}, kPeersSum},
     {"mpi_allreduce", {"bsp"}, kPeersSum},
     {"gossip", {"bsp", "async"}, "there is no server whose model could have versions"},
@@ -88,7 +89,8 @@ std::optional<std::string> refusal_of_combination(const std::string& topology, c
   const bool sums = apart && topology != "tree" && topology != "gossip";
   if (rule != kAlgorithms.end() && rule->needs == Needs::summing_peers && !sums) {
     return "topology.name = " + topology + ": algorithm.name = " + algorithm +
-           " needs peers that sum their gradients; use topology.name = ring, all_to_all or mpi_allreduce";
+           " needs peers that sum their gradients; use topology.name = ring, grouped_ring, all_to_all or "
+           "mpi_allreduce";
   }
   if (rule != kAlgorithms.end() && rule->needs == Needs::server && apart) {
     return "topology.name = " + topology + ": algorithm.name = " + algorithm +

@@ -38,6 +38,10 @@ void add_run_options(OptionSchema& schema) {
   schema.add(integer_option("run.threads", 0, "trainer threads of a simulation; 0: one per core")
                  .at_least(0)
                  .at_most(1024));
+  schema.add(real_option("run.client_state_mb", 4000,
+                         "in a simulation, the most memory for what clients keep between rounds, in 10^6 "
+                         "bytes; what is beyond lies in a file in the run's folder; 0: no limit")
+                 .at_least(0));
   schema.add(flag_option("run.overwrite", false, "replace what is in run.out"));
   schema.add(flag_option("run.resume", false, "go on from the newest checkpoint in run.out"));
 }
@@ -185,6 +189,7 @@ void check_peers(Options& options, const Topology& topology) {
            " each has a model of its own; expected at most " + std::to_string(kMostPeers));
   preset_whole_cohort(options, chosen);
   check_no_server(options, chosen);
+  static_cast<void>(topology.all_reduce_routes(0, static_cast<int>(clients)));  // throws where they cannot
   if (topology.kind() != TopologyKind::gossip) return;
   options.preset("server.weighting", "uniform", chosen);
   const bool lockstep = options.text("sync.mode") == "bsp";

@@ -71,6 +71,22 @@ void print_down(const Options& options, const FrameBytes& frames, std::uint64_t 
               << " bytes, the model as it is: " << frames.whole << ")";
 }
 
+// What all clients together keep from round to round, when each has taken part: the algorithm a model of
+// each, and what compression keeps.
+double client_states_mb(const Options& options, const ParameterLayout& layout) {
+  std::size_t floats = up_compressors().make(options, layout)->state_floats();
+  if (algorithms().make(options)->keeps_client_state()) floats += layout.size();
+  return static_cast<double>(floats * sizeof(float)) * 1e-6 *
+         static_cast<double>(options.integer("data.clients"));
+}
+
+void print_states(double states_mb, std::uint64_t budget) {
+  if (states_mb == 0 || budget == ClientStates::kNoLimit) return;
+  const double in_memory = std::min(states_mb, static_cast<double>(budget) * 1e-6);
+  std::cout << "# clients' states: up to " << std::llround(states_mb) << " MB, of which up to "
+            << std::llround(states_mb - in_memory) << " MB in a file (run.client_state_mb)\n";
+}
+
 // One frame down and one up for each of so many below one server, at most.
 Seconds exchange_seconds(const DeviceModel& devices, const FrameBytes& frames, std::int64_t clients) {
   const double both = static_cast<double>(frames.whole + frames.up);
@@ -164,8 +180,13 @@ int run_federation(Federation& federation, VersionedModel& subject, RunFolder fo
     failure = std::current_exception();
     stopped_by = error.what();
   }
-  const RunSummary summary = keeper.finish(subject, stopped_by);
-  draw_curve(keeper.folder());
+  RunSummary summary;
+  try {
+    summary = keeper.finish(subject, stopped_by);
+    draw_curve(keeper.folder());
+  } catch (const Error&) {
+    if (!failure) throw;  // else the first one says more
+  }
   if (failure) std::rethrow_exception(failure);
   if (federation.verbosity >= 0) print_outcome(summary, keeper.folder());
   return 0;
@@ -184,7 +205,7 @@ std::uint64_t max_payload_bytes(const Federation& federation) {
   return (shows_more ? kMostPeerVectors : 1) * floats * sizeof(float) + floats / 4 + kPayloadSlack;
 }
 
-int print_plan(const Federation& federation) {
+int print_plan(const Federation& federation, std::uint64_t state_budget) {
   const Options& options = federation.options;
   const DeviceModel devices(options);
   const std::int64_t clients = options.integer("data.clients");
@@ -207,15 +228,14 @@ int print_plan(const Federation& federation) {
   }
   if (const auto plan = topologies().make(options)->tree_plan(clients)) {
     print_tree_plan(options, *plan, *federation.initial->layout, slowest, devices);
+    print_states(client_states_mb(options, *federation.initial->layout), state_budget);
     return 0;
   }
   const FrameBytes frames = frame_bytes(options, *federation.initial->layout);
   const Seconds round = slowest + exchange_seconds(devices, frames, cohort);
-  const auto kept = up_compressors().make(options, *federation.initial->layout)->state_floats();
-  // In models, of each client: the algorithm's, and what compression keeps.
-  const double state = (algorithms().make(options)->keeps_client_state() ? 1.0 : 0.0) +
-                       static_cast<double>(kept) / static_cast<double>(floats);
-  const double megabytes = static_cast<double>(floats * sizeof(float)) * 1e-6;
+  const double states = client_states_mb(options, *federation.initial->layout);
+  const double models = static_cast<double>(floats * sizeof(float)) * 1e-6 *
+                        static_cast<double>(cohort + (sends_differences(options) ? 8 : 4));
   std::cout << options.to_ini() << "# a round: " << cohort << " of " << clients << " clients, " << floats
             << " floats a model\n";
   print_down(options, frames, frames.down * static_cast<std::size_t>(cohort));
@@ -223,10 +243,9 @@ int print_plan(const Federation& federation) {
             << frames.up * static_cast<std::size_t>(cohort) << '\n'
             << "# virtual time at most " << round << " s\n"
             << "# memory: about "
-            << static_cast<std::int64_t>(megabytes *
-                                         (static_cast<double>(cohort + (sends_differences(options) ? 8 : 4)) +
-                                          state * static_cast<double>(clients)))
+            << std::llround(models + std::min(states, static_cast<double>(state_budget) * 1e-6))
             << " MB of models and updates at most\n";
+  print_states(states, state_budget);
   return 0;
 }
 

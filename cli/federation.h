@@ -6,6 +6,7 @@
 
 #include "cli/command_line.h"
 #include "cli/stop_signal.h"
+#include "client/client_states.h"
 #include "client/datasets/dataset.h"
 #include "client/models/models.h"
 #include "core/layout.h"
@@ -46,7 +47,8 @@ void save_model(Model& model, const Parameters& version, const std::filesystem::
 // The longest payload that a peer of this federation may send.
 std::uint64_t max_payload_bytes(const Federation& federation);
 
-// --dry-run: the resolved configuration and what a round of it costs.
-int print_plan(const Federation& federation);
+// --dry-run: the resolved configuration and what a round of it costs. `state_budget`: bytes of clients'
+// states beyond which a process keeps them in a file.
+int print_plan(const Federation& federation, std::uint64_t state_budget = ClientStates::kNoLimit);
 
 }  // namespace gossamer

@@ -223,20 +223,20 @@ void Participant::welcomed(const Frame& frame) {
 // Called once every client of this process has trained the round, before the last of their updates leaves.
 void Participant::keep(Round round) {
   if (!schedule_.due(round)) return;
+  CheckpointWriter writer;
+  states_.save(writer);
   if (checkpoint_dir_) {
-    CheckpointWriter writer;
-    states_.save(writer);
     writer.commit(client_checkpoint_path(*checkpoint_dir_, round, owner_));
     return;
   }
-  kept_[round] = states_;
+  kept_[round] = writer.encode();
   while (kept_.size() > kKeptCheckpoints) kept_.erase(kept_.begin());
 }
 
 bool Participant::rewind_to(Round round) {
   const auto kept = kept_.find(round);
   if (kept == kept_.end()) return false;
-  states_ = kept->second;
+  states_.load(CheckpointReader(kept->second, "what clients keep of round " + std::to_string(round)));
   return true;
 }
 

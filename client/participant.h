@@ -46,7 +46,7 @@ class Participant {
   Model& model() noexcept { return client_.model(); }
 
  private:
-  ClientState* state_of(ClientId client) { return client_.keeps_state() ? &states_.of(client) : nullptr; }
+  ClientState* state_of(ClientId client) { return client_.keeps_state() ? &states_.borrow(client) : nullptr; }
   bool has_answered(const FrameHeader& model) const;
   // False where the client has left, and has to register again.
   bool serve_model(Transport& transport, const Parcel& models, std::size_t clients);
@@ -72,7 +72,7 @@ class Participant {
   std::uint64_t attempt_;               // to register: another one for each start and each connection
   std::map<ClientId, Parcel> answers_;  // the last one of each client
   ParcelAssembly models_;
-  std::map<Round, ClientStates> kept_;  // states at the last two checkpoints
+  std::map<Round, ByteBuffer> kept_;  // states at the last two checkpoints, as these hold them
 };
 
 }  // namespace gossamer

@@ -361,11 +361,13 @@ void add_compression_options(OptionSchema& schema) {
                   "by commas"));
   schema.add(
       integer_option("compression.min_size", 256, "tensors of fewer floats travel as they are").at_least(0));
-  schema.add(text_option("compression.all_reduce", "auto",
-                         "with topology.name = ring or all_to_all: each peer's update compressed once and "
-                         "passed to all, or sums of chunks compressed again at every hop of the ring; auto: "
-                         "what sends fewer bytes")
-                 .one_of({"auto", "gather", "reduce_scatter"}));
+  schema.add(
+      text_option(
+          "compression.all_reduce", "auto",
+          "with topology.name = ring, grouped_ring or all_to_all: each peer's update compressed once and "
+          "passed to all, or sums of chunks compressed again at every hop of the ring; auto: "
+          "what sends fewer bytes")
+          .one_of({"auto", "gather", "reduce_scatter"}));
   schema.add(
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "

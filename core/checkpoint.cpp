@@ -6,12 +6,10 @@
 #include <array>
 #include <bit>
 #include <charconv>
-#include <set>
 #include <stdexcept>
 #include <system_error>
 
 #include "core/error.h"
-#include "core/files.h"
 #include "core/logging.h"
 
 namespace gossamer {
@@ -35,13 +33,6 @@ constexpr std::size_t aligned(std::size_t offset) {
 template <class T>
 void put(ByteBuffer& bytes, std::size_t offset, T value) {
   std::memcpy(bytes.data() + offset, &value, sizeof(T));
-}
-
-template <class T>
-T get(std::span<const std::byte> bytes, std::size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof(T));
-  return value;
 }
 
 class Checksum {
@@ -109,10 +100,13 @@ std::vector<CheckpointFile> files_in(const fs::path& folder) {
 }  // namespace
 
 void CheckpointWriter::add(std::string name, std::span<const std::byte> data) {
-  if (std::ranges::any_of(sections_, [&](const Section& s) { return s.name == name; })) {
-    throw std::logic_error("checkpoint section " + name + " is added twice");
-  }
-  sections_.push_back({std::move(name), data});
+  add_stream(std::move(name), data.size(), {});
+  sections_.back().data = data;
+}
+
+void CheckpointWriter::add_stream(std::string name, std::uint64_t bytes, Produce produce) {
+  if (!names_.insert(name).second) throw std::logic_error("checkpoint section " + name + " is added twice");
+  sections_.push_back({std::move(name), bytes, {}, std::move(produce)});
 }
 
 void CheckpointWriter::add_text(std::string name, std::string text) {
@@ -120,93 +114,141 @@ void CheckpointWriter::add_text(std::string name, std::string text) {
   add(std::move(name), std::as_bytes(std::span(copy)));
 }
 
-// Fills `head` (everything before the first section's data) and returns the file as parts.
-std::vector<std::span<const std::byte>> CheckpointWriter::layout(ByteBuffer& head) const {
+// Everything before the first section's data, without the checksum.
+ByteBuffer CheckpointWriter::head() const {
   std::size_t table_end = kHeadBytes;
   for (const Section& section : sections_) table_end += kEntryBytes + section.name.size();
-  head.resize(aligned(table_end));
+  ByteBuffer head(aligned(table_end));
   std::ranges::fill(head, std::byte{0});
-
-  std::vector<std::span<const std::byte>> parts{head};
   std::size_t entry = kHeadBytes;
-  std::size_t offset = head.size();
+  std::uint64_t offset = head.size();
   for (const Section& section : sections_) {
     put(head, entry, static_cast<std::uint32_t>(section.name.size()));
-    put(head, entry + 8, static_cast<std::uint64_t>(section.data.size()));
-    put(head, entry + 16, static_cast<std::uint64_t>(offset));
+    put(head, entry + 8, section.bytes);
+    put(head, entry + 16, offset);
     std::memcpy(head.data() + entry + kEntryBytes, section.name.data(), section.name.size());
     entry += kEntryBytes + section.name.size();
-    const std::size_t end = offset + section.data.size();
-    parts.push_back(section.data);
-    parts.push_back(std::span(kZeros).first(aligned(end) - end));
-    offset = aligned(end);
+    offset = aligned(offset + section.bytes);
   }
   std::memcpy(head.data(), kMagic.data(), kMagic.size());
   put(head, 8, kVersion);
   put(head, 12, static_cast<std::uint32_t>(sections_.size()));
-  put(head, 16, static_cast<std::uint64_t>(offset));
+  put(head, 16, offset);
+  return head;
+}
+
+// The file from its begin to its end; returns the checksum, for which there are zeros in it.
+std::uint64_t CheckpointWriter::write(const Sink& append) const {
+  const ByteBuffer begin = head();
   Checksum checksum;
-  checksum.add(std::span<const std::byte>(head).first(kChecksumOffset));
-  checksum.add(std::span<const std::byte>(head).subspan(kHeadBytes));
-  for (std::size_t i = 1; i < parts.size(); ++i) checksum.add(parts[i]);
-  put(head, kChecksumOffset, checksum.value());
-  return parts;
+  checksum.add(std::span(begin).first(kChecksumOffset));
+  checksum.add(std::span(begin).subspan(kHeadBytes));
+  append(begin);
+  std::uint64_t written = 0;
+  const Sink add = [&](std::span<const std::byte> bytes) {
+    written += bytes.size();
+    checksum.add(bytes);
+    append(bytes);
+  };
+  for (const Section& section : sections_) {
+    written = 0;
+    if (section.produce) {
+      section.produce(add);
+    } else {
+      add(section.data);
+    }
+    if (written != section.bytes)
+      throw std::logic_error("checkpoint section " + section.name + " is not as long as it was said to be");
+    add(std::span(kZeros).first(aligned(section.bytes) - section.bytes));
+  }
+  return checksum.value();
 }
 
 void CheckpointWriter::commit(const fs::path& path) const {
   if (path.has_parent_path()) make_folder(path.parent_path());
-  ByteBuffer head;
-  write_atomically(path, layout(head));
+  AtomicFile file(path);
+  const std::uint64_t checksum = write([&](std::span<const std::byte> bytes) { file.append(bytes); });
+  file.overwrite(kChecksumOffset, std::as_bytes(std::span(&checksum, 1)));
+  file.commit();
 }
 
 ByteBuffer CheckpointWriter::encode() const {
-  ByteBuffer head;
   ByteBuffer bytes;
-  for (const auto part : layout(head)) bytes.insert(bytes.end(), part.begin(), part.end());
+  const std::uint64_t checksum =
+      write([&](std::span<const std::byte> part) { bytes.insert(bytes.end(), part.begin(), part.end()); });
+  put(bytes, kChecksumOffset, checksum);
   return bytes;
 }
 
-CheckpointReader::CheckpointReader(const fs::path& path) : name_(path.string()), bytes_(read_bytes(path)) {
-  parse();
-}
+CheckpointReader::CheckpointReader(const fs::path& path) : name_(path.string()), file_(path) { parse(); }
 
 CheckpointReader::CheckpointReader(std::span<const std::byte> bytes, std::string name)
     : name_(std::move(name)), bytes_(bytes.begin(), bytes.end()) {
   parse();
 }
 
+void CheckpointReader::read(std::uint64_t offset, std::span<std::byte> into) const {
+  if (file_) {
+    file_->read(offset, into);
+  } else if (!into.empty()) {
+    std::memcpy(into.data(), bytes_.data() + offset, into.size());
+  }
+}
+
+template <class T>
+T CheckpointReader::get(std::uint64_t offset) const {
+  T value;
+  read(offset, std::as_writable_bytes(std::span(&value, 1)));
+  return value;
+}
+
+std::uint64_t CheckpointReader::checksum() const {
+  constexpr std::uint64_t kPiece = std::uint64_t{1} << 20U;
+  ByteBuffer piece(std::min(kPiece, size()));
+  Checksum checksum;
+  const auto add = [&](std::uint64_t begin, std::uint64_t end) {
+    while (begin < end) {
+      const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), end - begin));
+      read(begin, part);
+      checksum.add(part);
+      begin += part.size();
+    }
+  };
+  add(0, kChecksumOffset);
+  add(kHeadBytes, size());
+  return checksum.value();
+}
+
 void CheckpointReader::parse() {
-  const std::span<const std::byte> file = bytes_;
-  if (file.size() < kHeadBytes) refuse(file.size(), "the file ends inside its header");
-  if (std::memcmp(file.data(), kMagic.data(), kMagic.size()) != 0) refuse(0, "this is no checkpoint");
-  if (const auto version = get<std::uint32_t>(file, 8); version != kVersion) {
+  if (size() < kHeadBytes) refuse(size(), "the file ends inside its header");
+  std::array<std::byte, kMagic.size()> magic;
+  read(0, magic);
+  if (std::memcmp(magic.data(), kMagic.data(), kMagic.size()) != 0) refuse(0, "this is no checkpoint");
+  if (const auto version = get<std::uint32_t>(8); version != kVersion) {
     refuse(8,
            "version " + std::to_string(version) + "; this program reads version " + std::to_string(kVersion));
   }
-  if (const auto length = get<std::uint64_t>(file, 16); length != file.size()) {
-    refuse(16, "the file should have " + std::to_string(length) + " bytes but has " +
-                   std::to_string(file.size()));
+  if (const auto length = get<std::uint64_t>(16); length != size()) {
+    refuse(16, "the file should have " + std::to_string(length) + " bytes but has " + std::to_string(size()));
   }
-  Checksum checksum;
-  checksum.add(file.first(kChecksumOffset));
-  checksum.add(file.subspan(kHeadBytes));
-  if (checksum.value() != get<std::uint64_t>(file, kChecksumOffset)) {
+  if (checksum() != get<std::uint64_t>(kChecksumOffset)) {
     refuse(kChecksumOffset, "the checksum does not match the content");
   }
   // A checksum is no proof of good intent: the table is checked as if there were none.
-  const auto count = get<std::uint32_t>(file, 12);
-  std::size_t entry = kHeadBytes;
+  const auto count = get<std::uint32_t>(12);
+  std::uint64_t entry = kHeadBytes;
   for (std::uint32_t i = 0; i < count; ++i) {
-    if (file.size() - entry < kEntryBytes) refuse(entry, "the file ends inside its table of sections");
-    const auto name_length = get<std::uint32_t>(file, entry);
-    const auto length = get<std::uint64_t>(file, entry + 8);
-    const auto offset = get<std::uint64_t>(file, entry + 16);
-    if (file.size() - entry - kEntryBytes < name_length) refuse(entry, "a section's name runs past the end");
-    if (offset % kAlignment != 0 || offset > file.size() || file.size() - offset < length) {
+    if (size() - entry < kEntryBytes) refuse(entry, "the file ends inside its table of sections");
+    const auto name_length = get<std::uint32_t>(entry);
+    const auto length = get<std::uint64_t>(entry + 8);
+    const auto offset = get<std::uint64_t>(entry + 16);
+    if (size() - entry - kEntryBytes < name_length) refuse(entry, "a section's name runs past the end");
+    if (offset % kAlignment != 0 || offset > size() || size() - offset < length) {
       refuse(entry + 8, "a section's data runs past the end");
     }
-    std::string name(reinterpret_cast<const char*>(file.data() + entry + kEntryBytes), name_length);
-    if (!sections_.emplace(std::move(name), file.subspan(offset, length)).second) {
+    std::string name(name_length, '\0');
+    read(entry + kEntryBytes, std::as_writable_bytes(std::span(name)));
+    if (!sections_.emplace(std::move(name), Section{offset, length, {}}).second) {
       refuse(entry, "two sections have the same name");
     }
     entry += kEntryBytes + name_length;
@@ -215,29 +257,40 @@ void CheckpointReader::parse() {
 
 std::vector<std::string> CheckpointReader::names() const {
   std::vector<std::string> names;
-  for (const auto& [name, data] : sections_) names.push_back(name);
+  for (const auto& [name, section] : sections_) names.push_back(name);
   return names;
 }
 
-std::span<const std::byte> CheckpointReader::section(std::string_view name) const {
+const CheckpointReader::Section& CheckpointReader::find(std::string_view name) const {
   const auto found = sections_.find(name);
   if (found == sections_.end()) refuse(kHeadBytes, "no section " + std::string(name));
   return found->second;
 }
+
+std::span<const std::byte> CheckpointReader::section(std::string_view name) const {
+  const Section& found = find(name);
+  if (!file_) return std::span(bytes_).subspan(found.offset, found.bytes);
+  if (found.content.size() != found.bytes) {
+    found.content.resize(found.bytes);
+    read(found.offset, found.content);
+  }
+  return found.content;
+}
+
+void CheckpointReader::forget(std::string_view name) const { find(name).content = {}; }
 
 std::string_view CheckpointReader::text(std::string_view name) const {
   const auto bytes = section(name);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-void CheckpointReader::refuse(std::size_t offset, const std::string& reason) const {
+void CheckpointReader::refuse(std::uint64_t offset, const std::string& reason) const {
   throw FileError(name_ + ", byte " + std::to_string(offset) + ": " + reason);
 }
 
 void CheckpointReader::wrong_size(std::string_view name, std::size_t got, std::size_t unit) const {
-  const auto offset = static_cast<std::size_t>(section(name).data() - bytes_.data());
-  refuse(offset, "section " + std::string(name) + " has " + std::to_string(got) +
-                     " bytes, not a whole number of " + std::to_string(unit));
+  refuse(find(name).offset, "section " + std::string(name) + " has " + std::to_string(got) +
+                                " bytes, not a whole number of " + std::to_string(unit));
 }
 
 fs::path checkpoint_path(const fs::path& folder, Round round) {

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "core/buffers.h"
+#include "core/files.h"
 #include "core/types.h"
 
 namespace gossamer {
@@ -39,6 +42,11 @@ class CheckpointWriter {
     static_assert(std::is_trivially_copyable_v<T>);
     add(std::move(name), std::as_bytes(values));
   }
+  // Data that is made only while the file is written: `produce`, which may be called more than once, gives it
+  // piece by piece to the sink, `bytes` in all. Other lengths are a fault of the program, too.
+  using Sink = std::function<void(std::span<const std::byte>)>;
+  using Produce = std::function<void(const Sink&)>;
+  void add_stream(std::string name, std::uint64_t bytes, Produce produce);
   // These two are copied.
   void add_text(std::string name, std::string text);
   template <class T>
@@ -47,7 +55,8 @@ class CheckpointWriter {
     add_text(std::move(name), std::string(reinterpret_cast<const char*>(&value), sizeof(T)));
   }
 
-  // Writes the file as write_atomically() does and makes its folder where there is none. Throws RunError.
+  // Writes an AtomicFile and makes its folder where there is none. Throws RunError, and what a stream's
+  // `produce` throws.
   void commit(const std::filesystem::path& path) const;
   // The file's bytes.
   ByteBuffer encode() const;
@@ -55,16 +64,21 @@ class CheckpointWriter {
  private:
   struct Section {
     std::string name;
+    std::uint64_t bytes = 0;
     std::span<const std::byte> data;
+    Produce produce;  // where there is one, in place of the data
   };
-  std::vector<std::span<const std::byte>> layout(ByteBuffer& head) const;
+  ByteBuffer head() const;
+  std::uint64_t write(const Sink& append) const;
 
   std::vector<Section> sections_;
+  std::set<std::string, std::less<>> names_;
   std::list<std::string> copies_;  // a list: the spans into it stay valid
 };
 
-// Reads one back. Checks everything before it gives anything out; sections are views that live as long as
-// the reader. Asking for a section that is not there, or with the wrong size for its type, throws FileError.
+// Reads one back. Checks everything before it gives anything out. A file's sections are read when they are
+// asked for, and kept: views of them live as long as the reader, or until forget(). Asking for a section that
+// is not there, or with the wrong size for its type, throws FileError. Not thread-safe.
 class CheckpointReader {
  public:
   // Throws FileError that names the file, the byte and the reason.
@@ -75,6 +89,8 @@ class CheckpointReader {
   bool has(std::string_view name) const { return sections_.contains(name); }
   std::vector<std::string> names() const;
   std::span<const std::byte> section(std::string_view name) const;
+  // Frees the memory of a section, if it has been read from a file.
+  void forget(std::string_view name) const;
   std::string_view text(std::string_view name) const;
   std::span<const float> floats(std::string_view name) const { return array<float>(name); }
   template <class T>
@@ -95,13 +111,24 @@ class CheckpointReader {
   }
 
  private:
+  struct Section {
+    std::uint64_t offset = 0, bytes = 0;
+    mutable ByteBuffer content;  // of a file's, once it has been asked for
+  };
   void parse();
-  [[noreturn]] void refuse(std::size_t offset, const std::string& reason) const;
+  std::uint64_t checksum() const;
+  std::uint64_t size() const noexcept { return file_ ? file_->size() : bytes_.size(); }
+  void read(std::uint64_t offset, std::span<std::byte> into) const;
+  template <class T>
+  T get(std::uint64_t offset) const;
+  const Section& find(std::string_view name) const;
+  [[noreturn]] void refuse(std::uint64_t offset, const std::string& reason) const;
   [[noreturn]] void wrong_size(std::string_view name, std::size_t got, std::size_t unit) const;
 
   std::string name_;
-  ByteBuffer bytes_;
-  std::map<std::string, std::span<const std::byte>, std::less<>> sections_;
+  std::optional<InputFile> file_;
+  ByteBuffer bytes_;  // where there is no file
+  std::map<std::string, Section, std::less<>> sections_;
 };
 
 // The files of a checkpoint folder: what the coordinator holds at the end of `round`, and what `owner` (a

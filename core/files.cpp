@@ -4,9 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -25,22 +24,6 @@ std::string reason(int error) { return std::generic_category().message(error); }
   throw FileError("cannot read " + path.string() + ": " + reason(error));
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const noexcept { return value_; }
-  // Closes now; false where the system reports an error only then (NFS).
-  bool close() noexcept { return ::close(std::exchange(value_, -1)) == 0; }
-
- private:
-  int value_;
-};
-
 // False with errno set.
 bool write_all(int descriptor, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -54,13 +37,41 @@ bool write_all(int descriptor, std::span<const std::byte> bytes) {
   return true;
 }
 
-bool write_new(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) return false;
-  for (const auto part : parts) {
-    if (!write_all(file.get(), part)) return false;
+// At an offset; false with errno set.
+bool write_all_at(int descriptor, std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return false;
+    }
+    offset += static_cast<std::uint64_t>(written);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
-  return ::fsync(file.get()) == 0 && file.close();
+  return true;
+}
+
+enum class Read { whole, failed, too_short };
+
+// With errno set where it failed.
+Read read_all_at(int descriptor, std::uint64_t offset, std::span<std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t got = ::pread(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Read::failed;
+    if (got == 0) return Read::too_short;
+    offset += static_cast<std::uint64_t>(got);
+    bytes = bytes.subspan(static_cast<std::size_t>(got));
+  }
+  return Read::whole;
+}
+
+Descriptor open_to_read(const std::filesystem::path& path, struct stat& status) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) cannot_read(path, errno);
+  if (::fstat(file.get(), &status) != 0) cannot_read(path, errno);
+  if (S_ISDIR(status.st_mode)) cannot_read(path, EISDIR);
+  return file;
 }
 
 // A rename is only certain to survive a power failure once its folder is on disk. Some file systems refuse
@@ -70,17 +81,20 @@ bool sync_folder(const std::filesystem::path& folder) {
   return opened.get() >= 0 && (::fsync(opened.get()) == 0 || errno == EINVAL);
 }
 
-// Appends what the file holds to `content` until its end.
-template <class Container>
-void read_to_end(const std::filesystem::path& path, Container& content, std::size_t limit) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) cannot_read(path, errno);
+}  // namespace
+
+bool Descriptor::close() noexcept {
+  const int value = std::exchange(value_, -1);
+  return value < 0 || ::close(value) == 0;
+}
+
+std::string read_text(const std::filesystem::path& path, std::size_t limit) {
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) cannot_read(path, errno);
-  if (S_ISDIR(status.st_mode)) cannot_read(path, EISDIR);
+  const Descriptor file = open_to_read(path, status);
   // A regular file is read in one piece, with a byte to spare that shows its end; a pipe or a device says no
   // size and is read piece by piece.
   const auto expected = static_cast<std::size_t>(status.st_size);
+  std::string content;
   std::size_t size = 0;
   while (true) {
     if (size > limit) {
@@ -95,37 +109,71 @@ void read_to_end(const std::filesystem::path& path, Container& content, std::siz
     size += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
   }
   content.resize(size);
-}
-
-}  // namespace
-
-std::string read_text(const std::filesystem::path& path, std::size_t limit) {
-  std::string content;
-  read_to_end(path, content, limit);
   return content;
 }
 
-ByteBuffer read_bytes(const std::filesystem::path& path) {
-  ByteBuffer content;
-  read_to_end(path, content, content.max_size() - 1);
-  return content;
+InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
+  struct stat status {};
+  file_ = open_to_read(path_, status);
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+void InputFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
+  const Read done = read_all_at(file_.get(), offset, bytes);
+  if (done == Read::failed) cannot_read(path_, errno);
+  if (done == Read::too_short) throw FileError("cannot read " + path_.string() + ": it has become shorter");
 }
 
 std::filesystem::path temporary_path(const std::filesystem::path& path) { return path.string() + ".tmp"; }
 
-void write_atomically(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
-  const std::filesystem::path temporary = temporary_path(path);
-  if (!write_new(temporary, parts) || ::rename(temporary.c_str(), path.c_str()) != 0 ||
-      !sync_folder(path.parent_path())) {
-    const int error = errno;
-    ::unlink(temporary.c_str());
-    cannot_write(path, error);
-  }
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)),
+      file_(::open(temporary_path(path_).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)),
+      is_temporary_(file_.get() >= 0) {
+  if (!is_temporary_) cannot_write(path_, errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (is_temporary_) ::unlink(temporary_path(path_).c_str());
+}
+
+void AtomicFile::append(std::span<const std::byte> bytes) {
+  if (!write_all(file_.get(), bytes)) cannot_write(path_, errno);
+}
+
+void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (!write_all_at(file_.get(), offset, bytes)) cannot_write(path_, errno);
+}
+
+void AtomicFile::commit() {
+  if (::fsync(file_.get()) != 0 || !file_.close() ||
+      ::rename(temporary_path(path_).c_str(), path_.c_str()) != 0)
+    cannot_write(path_, errno);
+  is_temporary_ = false;
+  if (!sync_folder(path_.parent_path())) cannot_write(path_, errno);
 }
 
 void write_atomically(const std::filesystem::path& path, std::string_view text) {
-  const std::array parts{std::as_bytes(std::span(text))};
-  write_atomically(path, parts);
+  AtomicFile file(path);
+  file.append(std::as_bytes(std::span(text)));
+  file.commit();
+}
+
+ScratchFile::ScratchFile(std::filesystem::path path) : path_(std::move(path)) {
+  ::unlink(path_.c_str());  // of a process that was killed in the middle of the next two lines
+  file_ = Descriptor(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (file_.get() < 0 || ::unlink(path_.c_str()) != 0) cannot_write(path_, errno);
+}
+
+void ScratchFile::write(std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (!write_all_at(file_.get(), offset, bytes)) cannot_write(path_, errno);
+}
+
+void ScratchFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
+  const Read done = read_all_at(file_.get(), offset, bytes);
+  if (done == Read::whole) return;
+  throw RunError("cannot read " + path_.string() + ": " +
+                 (done == Read::failed ? reason(errno) : "it has become shorter"));
 }
 
 void make_folder(const std::filesystem::path& path) {
@@ -138,25 +186,12 @@ void make_folder(const std::filesystem::path& path) {
 
 AppendFile::AppendFile(std::filesystem::path path, Start start) : path_(std::move(path)) {
   const int start_flag = start == Start::empty ? O_TRUNC : 0;
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | start_flag, 0666);
-  if (descriptor_ < 0) cannot_write(path_, errno);
-}
-
-AppendFile::AppendFile(AppendFile&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
-
-AppendFile& AppendFile::operator=(AppendFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(descriptor_, other.descriptor_);
-  return *this;
-}
-
-AppendFile::~AppendFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | start_flag, 0666));
+  if (file_.get() < 0) cannot_write(path_, errno);
 }
 
 void AppendFile::append(std::string_view text) {
-  if (!write_all(descriptor_, std::as_bytes(std::span(text)))) cannot_write(path_, errno);
+  if (!write_all(file_.get(), std::as_bytes(std::span(text)))) cannot_write(path_, errno);
 }
 
 }  // namespace gossamer

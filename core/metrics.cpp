@@ -75,6 +75,7 @@ Json object_of(const RunSummary& summary) {
               {"wall_s", number(summary.wall_s)},
               {"samples_per_s", number(summary.samples_per_s)},
               {"peak_rss_mb", number(summary.peak_rss_mb)},
+              {"spilled_mb", number(summary.spilled_mb)},
               {"epsilon", number(summary.epsilon)},
               {"compression", text_or_null(summary.compression)},
               {"model_sha256", summary.model_sha256},
@@ -94,6 +95,7 @@ RunSummary summary_of(const Json& object) {
   summary.wall_s = number_or_nan(object, "wall_s");
   summary.samples_per_s = number_or_nan(object, "samples_per_s");
   summary.peak_rss_mb = number_or_nan(object, "peak_rss_mb");
+  summary.spilled_mb = optional_number(object, "spilled_mb").value_or(0);
   summary.epsilon = optional_number(object, "epsilon");
   summary.compression = text_or_empty(object, "compression");
   summary.model_sha256 = text_or_empty(object, "model_sha256");

@@ -54,6 +54,7 @@ struct RunSummary {
   double wall_s = 0;
   double samples_per_s = 0;  // samples of all rounds over wall_s
   double peak_rss_mb = 0;    // of this process, in 10^6 bytes
+  double spilled_mb = 0;     // of clients' states, written to a file for want of memory, in 10^6 bytes
   std::optional<double> epsilon;
   std::string compression;  // that of the last round, where the server chose it; else empty
   std::string model_sha256;

@@ -22,6 +22,8 @@ struct RunServices {
   std::function<void(const Parameters&, const std::filesystem::path&)> save_model;
   // Adds the states of clients that live in the coordinator's own process; empty where they keep none.
   std::function<void(CheckpointWriter&)> save_clients;
+  // Bytes of clients' states that have been written to a file for want of memory; empty where none can be.
+  std::function<std::uint64_t()> spilled_bytes;
 };
 
 // What happens to a run's folder, the same under every driver: counts bytes, evaluates, records metrics,

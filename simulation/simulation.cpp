@@ -1,5 +1,7 @@
 #include "simulation/simulation.h"
 
+#include <algorithm>
+#include <deque>
 #include <future>
 #include <optional>
 #include <vector>
@@ -26,8 +28,11 @@ EventLoop::Lengths update_lengths(const Options& options, const ShardPlan& plan)
 // Clients whose work is done on the pool's threads.
 class PooledClients final : public VirtualClients {
  public:
-  PooledClients(const FederatedData& data, TrainerPool& pool)
-      : data_(data), pool_(pool), keeps_state_(pool.clients().front()->keeps_state()) {}
+  PooledClients(const FederatedData& data, TrainerPool& pool, ClientStates states)
+      : data_(data),
+        pool_(pool),
+        keeps_state_(pool.clients().front()->keeps_state()),
+        states_(std::move(states)) {}
   // Work under way uses the states of this object.
   ~PooledClients() override {
     for (const auto& update : training_) {
@@ -53,35 +58,58 @@ class PooledClients final : public VirtualClients {
     }
     // Work on a copy: what is called off, or under way when the run is saved, has changed nothing.
     std::shared_ptr<ClientState> state;
-    if (keeps_state_) state = std::make_shared<ClientState>(states_.of(model.header().client));
+    if (keeps_state_) state = std::make_shared<ClientState>(states_.copy(model.header().client));
     training_[work] = pool_.submit([model, state](Client& worker) {
+      const std::uint64_t bytes = state ? bytes_of(*state) : 0;
       auto received = pass_through(model);
       if (received) received = worker.take_part(received.value(), state.get());
-      return Trained{model.header().client, state, std::move(received)};
+      const bool grown = state && bytes_of(*state) != bytes;
+      return Trained{model.header().client, state, grown, std::move(received)};
     });
   }
   Result<Parcel> outcome(Work work) override {
     Trained trained = training_[work].get();
-    if (trained.state) states_.of(trained.client) = std::move(*trained.state);
+    // Each thread has a heap, which keeps what is freed in it. All states are to be in this thread's.
+    if (trained.grown) *trained.state = ClientState(*trained.state);
+    if (trained.state) states_.put(trained.client, std::move(*trained.state));
     return std::move(trained.update);
   }
   void forget(Work work) override { training_[work] = {}; }
 
   void go_on(Work work, const FrameHeader& model) override {
-    going_on_[work] =
-        pool_.submit([model, state = state_of(model)](Client& worker) { worker.go_on(model, state); });
+    // As many states are borrowed as are worked on, and not those of all who wait for a thread.
+    while (keeps_state_ && !borrowed_.empty() && borrowed_.size() >= ahead()) give_back(borrowed_.front());
+    ClientState* state = nullptr;
+    if (keeps_state_) {
+      state = &states_.borrow(model.client);
+      borrowed_.push_back({work, model.client});
+    }
+    going_on_[work] = pool_.submit([model, state](Client& worker) { worker.go_on(model, state); });
   }
-  void wait(Work work) override { going_on_[work].get(); }
+  void wait(Work work) override {
+    const auto borrowed = std::ranges::find(borrowed_, work, &Borrowed::work);
+    if (borrowed != borrowed_.end()) give_back(*borrowed);
+    going_on_[work].get();
+  }
 
  private:
   struct Trained {
     ClientId client;
     std::shared_ptr<ClientState> state;  // afterwards
+    bool grown;                          // in the worker's memory
     Result<Parcel> update;
   };
+  struct Borrowed {
+    Work work;
+    ClientId client;
+    bool operator==(const Borrowed&) const = default;
+  };
 
-  ClientState* state_of(const FrameHeader& model) {
-    return keeps_state_ ? &states_.of(model.client) : nullptr;
+  // When its work is done.
+  void give_back(Borrowed borrowed) {
+    going_on_[borrowed.work].wait();
+    std::erase(borrowed_, borrowed);
+    states_.release(borrowed.client);
   }
 
   const FederatedData& data_;
@@ -90,11 +118,13 @@ class PooledClients final : public VirtualClients {
   ClientStates states_;
   std::vector<std::future<Trained>> training_;  // by work
   std::vector<std::future<void>> going_on_;
+  std::deque<Borrowed> borrowed_;  // by those who go on, in the order in which they began
 };
 
-Simulation::Simulation(const Options& options, const FederatedData& data, TrainerPool& pool)
+Simulation::Simulation(const Options& options, const FederatedData& data, TrainerPool& pool,
+                       ClientStates states)
     : options_(options),
-      clients_(std::make_unique<PooledClients>(data, pool)),
+      clients_(std::make_unique<PooledClients>(data, pool, std::move(states))),
       evaluator_(pool, data.test()) {
   loop_ = std::make_unique<EventLoop>(options, *clients_,
                                       update_lengths(options, pool.clients().front()->shards()));

@@ -21,8 +21,8 @@ class PooledClients;
 // exists only while it takes part.
 class Simulation {
  public:
-  // All references outlive the simulation.
-  Simulation(const Options& options, const FederatedData& data, TrainerPool& pool);
+  // All references outlive the simulation. `states` is where it keeps what clients keep.
+  Simulation(const Options& options, const FederatedData& data, TrainerPool& pool, ClientStates states = {});
   ~Simulation();
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;

@@ -6,15 +6,12 @@
 
 #include "client/datasets/dataset.h"
 #include "client/models/models.h"
+#include "client/trainers/training_state.h"
 #include "core/error.h"
 #include "core/registry.h"
 #include "core/update.h"
 
 namespace gossamer {
-
-// What an algorithm keeps of a client from round to round, as flat vectors whose meaning it knows (EASGD: the
-// client's own x_i; EAMSGD: x_i and its velocity). Empty until the client's first round.
-using TrainingState = std::vector<FloatBuffer>;
 
 class GradientExchange;
 

@@ -19,6 +19,12 @@ const Registry<Topology>& topologies() {
          "Patarasuk, Yuan: Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009",
          {}},
         make_ring},
+       {{"grouped_ring",
+         "peers; a ring in every group, and rings of the groups above, for groups whose members are near",
+         "Li, Park, Alian, Yuan, Qu, Pan, Wang, Schwing, Esmaeilzadeh, Kim: A network-centric "
+         "hardware/algorithm co-design to accelerate distributed training of deep neural networks, 2018",
+         grouped_ring_options()},
+        make_grouped_ring},
        {{"all_to_all", "peers; each sends its vector to every other and sums in rank order", "", {}},
         make_all_to_all},
        {{"mpi_allreduce", "peers; the sum is MPI_Allreduce (under mpirun only)", "", {}}, make_mpi_allreduce},

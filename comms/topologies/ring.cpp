@@ -1,4 +1,6 @@
 // Patarasuk, Yuan: Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009.
+#include <utility>
+
 #include "comms/topologies/methods.h"
 
 namespace gossamer {
@@ -14,13 +16,7 @@ constexpr int kFewPeers = 16;
 class Ring final : public Topology {
  public:
   std::vector<Routes> all_reduce_routes(Rank self, int world_size) const override {
-    std::vector<Routes> routes;
-    if (world_size <= kFewPeers) {
-      routes.push_back(exchange_routes(self, world_size));
-      routes.back().max_count = world_size == 2 ? kShortCountOfTwo : kShortCount;
-    }
-    routes.push_back(ring_routes(self, world_size));
-    return routes;
+    return with_short_exchange(self, world_size, ring_routes(self, world_size));
   }
 
   Routes gather_routes(Rank self, int world_size) const override {
@@ -55,6 +51,16 @@ class Ring final : public Topology {
 };
 
 }  // namespace
+
+std::vector<Routes> with_short_exchange(Rank self, int world_size, Routes otherwise) {
+  std::vector<Routes> routes;
+  if (world_size <= kFewPeers) {
+    routes.push_back(exchange_routes(self, world_size));
+    routes.back().max_count = world_size == 2 ? kShortCountOfTwo : kShortCount;
+  }
+  routes.push_back(std::move(otherwise));
+  return routes;
+}
 
 std::unique_ptr<Topology> make_ring(const Options&) { return std::make_unique<Ring>(); }
 

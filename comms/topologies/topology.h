@@ -26,7 +26,8 @@ class Topology {
   virtual TopologyKind kind() const noexcept { return TopologyKind::all_reduce; }
 
   // One rank's routes for summing a vector so that every rank ends with the same bits, for short vectors
-  // first (by max_count, the last unlimited). Empty where the topology is no all-reduce.
+  // first (by max_count, the last unlimited). Empty where the topology is no all-reduce. Throws ConfigError
+  // where so many ranks cannot sum that way, and so does gather_routes().
   virtual std::vector<Routes> all_reduce_routes(Rank self, int world_size) const;
   // One rank's routes for a gather: chunk r is rank r's, and every rank ends with all of them. By default
   // each sends its own to every other.

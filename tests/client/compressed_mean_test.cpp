@@ -130,6 +130,46 @@ TEST(CompressedMean, WhatLosesNothingGivesTheMean) {
   }
 }
 
+const Keys kGrouped{{"topology.name", "grouped_ring"}};
+
+TEST(CompressedMean, WhatLosesNothingGivesTheMeanInGroups) {
+  for (const char* form : {"gather", "reduce_scatter"}) {
+    for (const auto& [ranks, groups] : {std::pair(2, 2), std::pair(4, 2), std::pair(6, 3), std::pair(8, 2)}) {
+      const auto count = static_cast<std::size_t>(ranks);
+      const auto weights = weights_of(count);
+      Ring rings(kLossless + kGrouped +
+                     Keys{{"compression.all_reduce", form},
+                          {"topology.grouped_ring.groups", std::to_string(groups)}},
+                 weights);
+      EXPECT_EQ(rings.rank(0).is_reduce_scatter(), form == std::string("reduce_scatter"));
+      const auto vectors = random_updates(count, count);
+      const FloatBuffer mean = rings.mean_of(vectors, 1), exact = exact_mean(vectors, weights);
+      for (std::size_t i = 0; i < kUpdateFloats; ++i)
+        ASSERT_NEAR(mean[i], exact[i], 2e-6) << form << ' ' << ranks;
+      EXPECT_TRUE(rings.leftovers(0).empty());
+    }
+  }
+}
+
+// A chunk is compressed again with every step of its way, of which there are fewer in groups.
+TEST(CompressedMean, GroupsLoseLessThanOneLongRing) {
+  const auto error_of = [](const Keys& topology) {
+    const Keys keys{{"compression.up", "qsgd"},
+                    {"compression.all_reduce", "reduce_scatter"},
+                    {"compression.min_size", "0"}};
+    double error = 0;
+    for (Round round = 1; round <= 10; ++round) {
+      Ring rings(keys + topology, std::vector<float>(16, 1));
+      const auto vectors = random_updates(16, static_cast<std::uint64_t>(round));
+      const FloatBuffer exact = exact_mean(vectors, std::vector<float>(16, 1));
+      const FloatBuffer mean = rings.mean_of(vectors, round);
+      for (std::size_t i = 0; i < 1000; ++i) error += std::pow(mean[i] - exact[i], 2);
+    }
+    return error;
+  };
+  EXPECT_LT(error_of(kGrouped), error_of({{"topology.name", "ring"}}));
+}
+
 TEST(CompressedMean, EveryMethodEndsAlikeEverywhereAndNotFarOff) {
   for (const char* form : {"gather", "reduce_scatter"}) {
     for (const char* method : {"fp16", "bf16", "int8", "qsgd"}) {
@@ -187,13 +227,16 @@ TEST(CompressedMean, WhatIsLeftOutIsWhatIsMissing) {
 TEST(CompressedMean, TakesTheCheaperFormAndKnowsWhatItSends) {
   for (std::size_t ranks = 2; ranks <= 6; ++ranks) {
     for (const char* form : {"auto", "gather", "reduce_scatter"}) {
-      Ring ring({{"compression.up", "int8"}, {"compression.all_reduce", form}}, weights_of(ranks));
-      ring.mean_of(random_updates(ranks, 1), 1);
-      EXPECT_TRUE(ring.cost().known);
-      EXPECT_EQ(ring.bytes(), ring.cost().bytes) << ranks << ' ' << form;
-      EXPECT_EQ(ring.rank(0).is_reduce_scatter(), ring.cost().reduce_scatter);
-      if (form == std::string("auto")) {
-        EXPECT_EQ(ring.cost().reduce_scatter, ranks > 2) << ranks;
+      for (const char* topology : {"ring", "grouped_ring"}) {
+        Ring ring({{"topology.name", topology}, {"compression.up", "int8"}, {"compression.all_reduce", form}},
+                  weights_of(ranks));
+        ring.mean_of(random_updates(ranks, 1), 1);
+        EXPECT_TRUE(ring.cost().known);
+        EXPECT_EQ(ring.bytes(), ring.cost().bytes) << ranks << ' ' << form;
+        EXPECT_EQ(ring.rank(0).is_reduce_scatter(), ring.cost().reduce_scatter);
+        if (form == std::string("auto")) {
+          EXPECT_EQ(ring.cost().reduce_scatter, ranks > 2) << ranks;
+        }
       }
     }
   }

@@ -31,12 +31,14 @@ using namespace std::chrono_literals;
 // Long enough for a loaded machine; a test that waits for it has failed.
 inline AllReduce::Clock::time_point all_reduce_deadline() { return AllReduce::Clock::now() + 60s; }
 
-inline std::unique_ptr<Topology> make_topology(const std::string& name) {
+inline std::unique_ptr<Topology> make_topology(const std::string& name,
+                                               const std::map<std::string, std::string>& keys = {}) {
   auto schema = std::make_shared<OptionSchema>();
   schema->add(integer_option("run.seed", 1, ""));
   add_methods(*schema, topologies().describe());
   Options options(schema);
   options.set("topology.name", name);
+  for (const auto& [key, value] : keys) options.set(key, value);
   return topologies().make(options);
 }
 

@@ -39,7 +39,7 @@ class AllReduceOf : public testing::TestWithParam<Case> {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const std::string topology : {"ring", "all_to_all"}) {
+  for (const std::string topology : {"ring", "grouped_ring", "all_to_all"}) {
     for (const int world_size : {1, 2, 3, 4, 5, 8}) all.push_back({topology, world_size});
   }
   return all;

@@ -79,7 +79,7 @@ void run_to_end(std::vector<Member>& ranks) {
 }
 
 TEST(MessageExchange, EveryRankEndsWithAllMessagesOverTheNarrowestLink) {
-  for (const char* name : {"ring", "all_to_all"}) {
+  for (const char* name : {"ring", "grouped_ring", "all_to_all"}) {
     const auto topology = make_topology(name);
     for (int world_size = 1; world_size <= 9; ++world_size) {
       auto ranks = gathering(*topology, world_size, {64, 1});

@@ -35,7 +35,8 @@ class MpiAllReduce : public testing::TestWithParam<Case> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Mpi, MpiAllReduce,
-                         testing::Values(Case{"ring", "ring"}, Case{"all_to_all", "all_to_all"},
+                         testing::Values(Case{"ring", "ring"}, Case{"grouped_ring", "grouped_ring"},
+                                         Case{"all_to_all", "all_to_all"},
                                          Case{"ring_messages", "ring", MpiPath::messages},
                                          Case{"all_to_all_messages", "all_to_all", MpiPath::messages},
                                          Case{"mpi_allreduce", ""}),

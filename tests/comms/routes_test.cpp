@@ -5,7 +5,9 @@
 #include <stdexcept>
 
 #include "comms/collectives/in_process_link.h"
+#include "core/error.h"
 #include "tests/comms/all_reduce_conformance.h"
+#include "tests/core/temporary_folder.h"
 
 namespace gossamer {
 namespace {
@@ -123,6 +125,89 @@ TEST(Routes, ARingSendsTheVectorTwiceOverAtMost) {
     const double least = 2.0 * (world_size - 1) / world_size * kCount;
     EXPECT_NEAR(static_cast<double>(sent), least, 16.0 * 2 * world_size);
   }
+}
+
+std::unique_ptr<Topology> rings_of(int groups) {
+  return make_topology("grouped_ring", {{"topology.grouped_ring.groups", std::to_string(groups)}});
+}
+
+// Of any number of groups that divides the ranks, among them one, and one for each rank.
+TEST(Routes, RingsOfGroupsSumAndGatherAsARingDoes) {
+  constexpr std::size_t kCount = 5003;
+  for (int world_size = 1; world_size <= kMostRanks; ++world_size) {
+    for (int groups = 1; groups <= world_size; ++groups) {
+      if (world_size % groups != 0) continue;
+      const auto topology = rings_of(groups), ring = make_topology("ring");
+      std::vector<FloatBuffer> vectors;
+      for (Rank rank = 0; rank < world_size; ++rank) vectors.push_back(vector_of(rank, kCount, 0));
+      all_reduce_in_process(*topology, std::vector<std::span<float>>(vectors.begin(), vectors.end()));
+      expect_sum(vectors[0], world_size, 0);
+      for (const FloatBuffer& vector : vectors) ASSERT_EQ(vector, vectors[0]) << world_size << '/' << groups;
+      ExchangeBytes sums, ring_sums;
+      for (Rank rank = 0; rank < world_size; ++rank) {
+        sums += all_reduce_bytes(*topology, rank, world_size, kCount);
+        ring_sums += all_reduce_bytes(*ring, rank, world_size, kCount);
+        EXPECT_EQ(gather_bytes(*topology, rank, world_size, kCount * 16, kCount).received,
+                  gather_bytes(*ring, rank, world_size, kCount * 16, kCount).received);
+      }
+      EXPECT_EQ(sums.sent, ring_sums.sent) << world_size << '/' << groups;
+    }
+  }
+}
+
+TEST(Routes, RingsOfGroupsCrossBetweenThemInFewStages) {
+  constexpr int kGroups = 3, kMembers = 4, kRanks = kGroups * kMembers;
+  const auto topology = rings_of(kGroups);
+  for (Rank self = 0; self < kRanks; ++self) {
+    const auto crossing = [&](const Routes& routes) {
+      return std::ranges::count_if(routes.stages, [&](const Stage& stage) {
+        return stage.sends.size() == 1 && stage.sends[0].to / kMembers != self / kMembers;
+      });
+    };
+    const Routes routes = topology->all_reduce_routes(self, kRanks).back();
+    EXPECT_EQ(routes.stages.size(), 2U * (kRanks - 1));
+    EXPECT_EQ(crossing(routes), 2 * (kGroups - 1));
+    EXPECT_EQ(crossing(topology->gather_routes(self, kRanks)), kGroups - 1);
+  }
+}
+
+// How many additions one after the other the sum of each chunk is.
+std::vector<int> longest_ways(const Topology& topology, int world_size) {
+  std::vector<Routes> routes;
+  for (Rank rank = 0; rank < world_size; ++rank)
+    routes.push_back(topology.all_reduce_routes(rank, world_size).back());
+  using ByChunk = std::vector<int>;
+  std::vector<ByChunk> ways(routes.size(), ByChunk(static_cast<std::size_t>(routes[0].chunks)));
+  for (std::size_t stage = 0; stage < routes[0].stages.size(); ++stage) {
+    const std::vector<ByChunk> before = ways;
+    for (std::size_t rank = 0; rank < routes.size(); ++rank) {
+      for (const Receive& receive : routes[rank].stages[stage].receives) {
+        const auto chunk = static_cast<std::size_t>(receive.chunk);
+        const int arrived = before[static_cast<std::size_t>(receive.from)][chunk];
+        int& way = ways[rank][chunk];
+        way = receive.combine == Combine::add ? std::max(way, arrived) + 1 : arrived;
+      }
+    }
+  }
+  for (const ByChunk& other : ways) EXPECT_EQ(other, ways[0]);
+  return ways[0];
+}
+
+TEST(Routes, RingsOfGroupsAddInFewSteps) {
+  EXPECT_THAT(longest_ways(*make_topology("ring"), 12), testing::Each(11));
+  EXPECT_THAT(longest_ways(*rings_of(3), 12), testing::Each(4 + 3 - 2));
+  EXPECT_THAT(longest_ways(*rings_of(4), 16), testing::Each(4 + 4 - 2));
+  EXPECT_THAT(longest_ways(*rings_of(1), 5), testing::Each(4));
+}
+
+// Whose members would have no counterpart in every other group.
+TEST(Routes, GroupsOfDifferentSizesAreRefused) {
+  const auto topology = rings_of(3);
+  EXPECT_THAT(message_of<ConfigError>([&] { topology->all_reduce_routes(0, 8); }),
+              testing::HasSubstr("topology.grouped_ring.groups = 3: 8 peers"));
+  EXPECT_THAT(message_of<ConfigError>([&] { topology->gather_routes(0, 8); }),
+              testing::HasSubstr("expected a divisor of data.clients"));
+  EXPECT_EQ(message_of<ConfigError>([&] { topology->all_reduce_routes(0, 9); }), "nothing");
 }
 
 TEST(Routes, ChunksCoverTheVectorInOrder) {

@@ -92,6 +92,7 @@ std::vector<Case> cases() {
     all.push_back({"all_to_all", world_size % 2 != 0, world_size});
   }
   all.push_back({"ring", false, 2});
+  all.push_back({"grouped_ring", true, 4});
   return all;
 }
 

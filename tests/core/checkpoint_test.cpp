@@ -76,6 +76,42 @@ TEST(Checkpoint, WrongSectionsAreNamed) {
               HasSubstr("section model has 12 bytes"));
 }
 
+TEST(Checkpoint, AStreamIsLikeDataThatIsThere) {
+  const TemporaryFolder folder;
+  const std::string data = "made in three pieces";
+  const auto in_pieces = [&](const CheckpointWriter::Sink& sink) {
+    for (const auto& [begin, end] : {std::pair(0, 7), std::pair(7, 7), std::pair(7, 20)})
+      sink(bytes_of(data).subspan(begin, end - begin));
+  };
+  CheckpointWriter plain = make_writer(), streamed = make_writer();
+  plain.add("stream", bytes_of(data));
+  plain.add_text("last", "!");
+  streamed.add_stream("stream", data.size(), in_pieces);
+  streamed.add_text("last", "!");
+  EXPECT_EQ(streamed.encode(), plain.encode());
+  streamed.commit(folder / "a.ckpt");
+  EXPECT_EQ(read_text(folder / "a.ckpt"), as_text(plain.encode()));
+  EXPECT_EQ(CheckpointReader(folder / "a.ckpt").text("stream"), data);
+}
+
+TEST(Checkpoint, AStreamOfAnotherLengthIsAFaultOfTheProgram) {
+  const TemporaryFolder folder;
+  CheckpointWriter writer;
+  writer.add_stream("a", 5, [](const CheckpointWriter::Sink& sink) { sink(bytes_of("four")); });
+  EXPECT_THROW(writer.commit(folder / "a.ckpt"), std::logic_error);
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Checkpoint, AForgottenSectionIsReadAgain) {
+  const TemporaryFolder folder;
+  make_writer().commit(folder / "a.ckpt");
+  const CheckpointReader reader(folder / "a.ckpt");
+  EXPECT_THAT(reader.floats("model"), ElementsAre(1.5F, -2.0F, 3.25F));
+  reader.forget("model");
+  EXPECT_THAT(reader.floats("model"), ElementsAre(1.5F, -2.0F, 3.25F));
+  EXPECT_THAT(message_of<FileError>([&] { reader.forget("none"); }), HasSubstr("no section none"));
+}
+
 TEST(Checkpoint, ANameTwiceIsAFaultOfTheProgram) {
   CheckpointWriter writer;
   writer.add_text("a", "1");

@@ -109,7 +109,11 @@ TEST(Program, AFileSizeLimitEndsARunLikeAFullDisk) {
   };
   const std::vector<Case> cases{
       {"400000", "checkpoint", {"--model.name", "mlp", "--server.checkpoint_every", "1"}},
-      {"100000", "metrics.jsonl", {"--model.name", "logistic", "--server.checkpoint_every", "0"}}};
+      {"100000", "metrics.jsonl", {"--model.name", "logistic", "--server.checkpoint_every", "0"}},
+      {"900000",
+       "client_states.tmp",
+       {"--model.name", "mlp", "--server.checkpoint_every", "0", "--compression.up", "one_bit",
+        "--run.client_state_mb", "0.5"}}};
   for (const Case& one : cases) {
     const auto out = folder / one.file;
     Process run(Words{"prlimit", "--fsize=" + one.limit, kProgram, "simulate"} + keys + one.keys +
@@ -140,6 +144,22 @@ TEST(Program, ADryRunPrintsThePlanAndWritesNothing) {
   EXPECT_EQ(said.code, 0);
   EXPECT_THAT(said.text, HasSubstr("bytes_down"));
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+}
+
+TEST(Program, ADryRunCountsWhatClientsKeep) {
+  // 199,210 floats a model; those of its matrices, 784 x 200 + 200 x 200 + 200 x 10, can be left out.
+  const Words keys{"simulate",       "--dry-run", "--model.name",  "mlp",
+                   "--data.clients", "10000",     "--cohort.size", "10"};
+  const auto expect_lines = [&](const Words& more, const std::string& memory, const std::string& states) {
+    const Said said = say(keys + more);
+    EXPECT_THAT(said.text, HasSubstr("# memory: about " + memory + " MB of models and updates at most\n"));
+    EXPECT_THAT(said.text, HasSubstr(states));
+  };
+  expect_lines({}, "11", "MB of models and updates at most\n");
+  const Words one_bit{"--compression.up", "one_bit"};
+  expect_lines(one_bit + Words{"--run.client_state_mb", "500"}, "511",
+               "# clients' states: up to 7952 MB, of which up to 7452 MB in a file");
+  expect_lines(one_bit + Words{"--run.client_state_mb", "0"}, "7963", "at most\n");
 }
 
 const Words kLongRun{"--data.clients",
@@ -178,9 +198,10 @@ const Words kEamsgdRun{"--data.clients",
 
 TEST(Resume, AfterSigkillTheModelIsThatOfAnUninterruptedRun) {
   const TemporaryFolder folder;
+  const Words one_residual{"--compression.up", "top_k", "--run.client_state_mb", "1"};
   for (const char* algorithm : {"fedavg", "eamsgd", "top_k"}) {
     const Words keys = std::string(algorithm) == "eamsgd"  ? kEamsgdRun
-                       : std::string(algorithm) == "top_k" ? kLongRun + Words{"--compression.up", "top_k"}
+                       : std::string(algorithm) == "top_k" ? kLongRun + one_residual
                                                            : kLongRun;
     const std::string name = algorithm;
     const auto straight = run_to_end({kProgram, "simulate"}, keys, folder / (name + "-straight"));

@@ -29,7 +29,7 @@ double largest_difference(std::span<const float> a, std::span<const float> b) {
 TEST(PeerSimulation, SumsGiveTheServersModelToEverybody) {
   // Federated averaging with a server, up to the order of the sums.
   const Outcome server = simulate(kSmall + Keys{{"data.partition", "quantity_skew"}}, 2);
-  for (const char* topology : {"ring", "all_to_all"}) {
+  for (const char* topology : {"ring", "grouped_ring", "all_to_all"}) {
     const PeerOutcome peers =
         simulate_peers({{"topology.name", topology}, {"data.partition", "quantity_skew"}});
     EXPECT_LT(largest_difference(peers.model, server.model), 1e-5) << topology;
@@ -122,6 +122,7 @@ TEST(PeerSimulation, CountsWhatPeersSend) {
   };
   // Every rank passes 2 (p - 1) / p of the vector on: together 2 (p - 1) vectors.
   EXPECT_EQ(bytes({{"topology.name", "ring"}}), 2 * 5 * (floats + 1) * 4);
+  EXPECT_EQ(bytes({{"topology.name", "grouped_ring"}}), 2 * 5 * (floats + 1) * 4);
   EXPECT_EQ(bytes({{"topology.name", "all_to_all"}}), 6 * 5 * (floats + 1) * 4);
   EXPECT_EQ(bytes({{"topology.name", "gossip"}}), 6 * 2 * (kFrameHeaderBytes + floats * 4));
   EXPECT_EQ(bytes({{"topology.name", "gossip"}, {"topology.graph", "complete"}}),
@@ -151,6 +152,7 @@ TEST(PeerSimulation, AResumedRunEndsWithTheSameModel) {
       {{"topology.name", "gossip"}},
       {{"topology.name", "ring"}, {"compression.up", "top_k"}, {"run.eval_every", "4"}},
       {{"topology.name", "all_to_all"}, {"compression.up", "one_bit"}},
+      {{"topology.name", "grouped_ring"}, {"compression.up", "bounded_error"}},
       {{"topology.name", "gossip"},
        {"compression.down", "int8"},
        {"compression.int8.rounding", "stochastic"}},
@@ -239,6 +241,8 @@ TEST(PeerSimulation, WhatCannotWorkIsRefusedInOneLine) {
       {{{"topology.name", "mpi_allreduce"}}, "under mpirun only"},
       {{{"topology.name", "ring"}, {"cohort.fraction", "0.5"}}, "cohort.fraction"},
       {{{"topology.name", "ring"}, {"server.optimizer", "adam"}}, "server.optimizer"},
+      {{{"topology.name", "grouped_ring"}, {"topology.grouped_ring.groups", "4"}},
+       "topology.grouped_ring.groups = 4: 6 peers"},
       {{{"topology.name", "ring"}, {"devices.dropout", "0.1"}}, "devices.dropout"},
       {{{"topology.name", "ring"}, {"topology.graph", "torus"}}, "only used with topology.name = gossip"},
       {{{"topology.name", "gossip"}, {"topology.gossip.method", "go_sgd"}}, "use sync.mode = async"},

@@ -29,6 +29,7 @@ struct Outcome {
   std::string stopped_by;
   std::vector<RoundMetrics> rounds;
   FloatBuffer model;
+  std::uint64_t spilled_bytes = 0;
 };
 
 inline std::shared_ptr<const Parameters> initial_parameters(const Options& options,
@@ -60,7 +61,8 @@ inline Outcome simulate_in(const TemporaryFolder& folder, const std::map<std::st
   const auto initial = initial_parameters(options, data->shape());
 
   TrainerPool pool(options, *data, threads);
-  Simulation simulation(options, *data, pool);
+  Simulation simulation(options, *data, pool,
+                        ClientStates(client_state_budget(options), folder / "client_states"));
   if (lengths == Lengths::unknown) simulation.expect_any_length();
   const auto made = make_coordination(options, initial, link_times(options));
   Coordination& coordinator = *made;
@@ -80,6 +82,7 @@ inline Outcome simulate_in(const TemporaryFolder& folder, const std::map<std::st
       simulation.run(coordinator, keeper, [&] { return coordinator.version() >= stop_after; });
   outcome.rounds = read_metrics(keeper.folder().metrics());
   outcome.model = coordinator.model()->values;
+  outcome.spilled_bytes = simulation.states().spilled_bytes();
   return outcome;
 }
 

@@ -59,8 +59,7 @@ Result<ReceivedModels::Version> ReceivedModels::decode(const Parcel& models, con
     if (!content) return content.fault();
     const std::uint64_t base = base_of(models[s].header);
     const std::span<float> range = plan_.part(std::span(values), s);
-    const auto held =
-        std::ranges::find_if(stream, [&](const Version& version) { return version.marks[s] == base; });
+    const auto held = std::ranges::find_if(stream, [&](const Version& one) { return one.marks[s] == base; });
     const ModelCodec::Held of_range = held == stream.end()
                                           ? ModelCodec::Held{}
                                           : ModelCodec::Held{plan_.part(held->values.values, s), base};

@@ -80,8 +80,8 @@ Result<SharedFloats> Client::receive(const Parcel& models) {
   return SharedFloats{nullptr, global_};
 }
 
-void Client::rewind(Round round) {
-  if (received_) received_->rewind(round);
+void Client::rewind(ClientId client, Round round) {
+  if (received_) received_->rewind(client, round);
 }
 
 void Client::go_on(const FrameHeader& model, ClientState* state, std::function<bool()> called_off) {

@@ -37,8 +37,8 @@ class Client {
   // Whether take_part() needs a state.
   bool keeps_state() const noexcept { return trainer_keeps_state_ || compressor_floats_ > 0; }
 
-  // The server has gone back to this round: models of later ones are forgotten.
-  void rewind(Round round);
+  // Whoever sends this client models has gone back to this round: those of later ones are forgotten.
+  void rewind(ClientId client, Round round);
 
   // What it holds of a stream of differences, for other clients of the process; null where there is none.
   const std::shared_ptr<ReceivedModels>& received() const noexcept { return received_; }

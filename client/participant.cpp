@@ -43,7 +43,7 @@ Result<Parcel> Participant::answer(const Parcel& models, std::function<bool()> c
     std::erase_if(answers_, [&](const auto& answer) { return answer.second.header().round != round; });
   }
 
-  if (lockstep_) client_.rewind(round);
+  if (lockstep_) client_.rewind(client, round);
   auto update = client_.take_part(models, state_of(client), std::move(called_off));
   if (update) answers_[client] = update.value();
   return update;

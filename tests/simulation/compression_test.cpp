@@ -157,7 +157,7 @@ TEST(SimulatedCompression, ARunOfDifferencesGoesOnFromACheckpoint) {
     for (const char* shards : {"1", "2"}) {
       if (std::string(method) == "powersgd" && std::string(shards) == "2") continue;
       const Keys keys =
-          kFederation + compression("one_bit") +
+          kFederation + compression("qsgd") +
           Keys{{"compression.down", method}, {"server.shards", shards}, {"server.checkpoint_every", "3"}};
       const Outcome whole = simulate(keys, 2);
       const TemporaryFolder folder;

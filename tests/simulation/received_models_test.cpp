@@ -96,7 +96,8 @@ TEST_P(Received, ADifferenceMakesAModelOfTheOneBefore) {
   EXPECT_THAT(model_of(stream_.difference(2, second_, by_)), ElementsAre()) << "not what is held";
   EXPECT_THAT(model_of(stream_.difference(2, first_, by_)), ElementsAre(11, 2, 13, 4, 15, 16));
   EXPECT_THAT(model_of(stream_.difference(3, second_, by_)), ElementsAre(21, 2, 23, 4, 25, 26));
-  EXPECT_THAT(model_of(stream_.difference(4, first_, by_)), ElementsAre()) << "two versions ago";
+  EXPECT_THAT(model_of(stream_.difference(4, first_, {5, 0, 5, 0, 5, 5})), ElementsAre())
+      << "to the one of two versions ago";
 }
 
 // Whichever client comes first.
@@ -136,9 +137,9 @@ TEST_P(Received, AnOlderModelTakesNoPlace) {
 TEST_P(Received, AServerThatWentBackIsFollowed) {
   ASSERT_TRUE(stream_.held().receive(stream_.whole(8, {9, 9, 9, 9, 9, 9})).ok());
   ASSERT_TRUE(stream_.held().receive(stream_.whole(9, {7, 7, 7, 7, 7, 7})).ok());
-  stream_.held().rewind(5);
+  stream_.held().rewind(0, 5);
   EXPECT_THAT(model_of(stream_.whole(5, first_)), ElementsAre(1, 2, 3, 4, 5, 6));
-  stream_.held().rewind(6);
+  stream_.held().rewind(0, 6);
   EXPECT_THAT(model_of(stream_.difference(6, first_, by_)), ElementsAre(11, 2, 13, 4, 15, 16));
 }
 
@@ -156,6 +157,37 @@ TEST_P(Received, MalformedFramesAreFaults) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shards, Received, ::testing::Values(1, 2));
+
+// Clients below different aggregators are sent different models.
+TEST(ReceivedInATree, EachAggregatorHasAStreamOfItsOwn) {
+  Options options(full_schema());
+  for (const auto& [key, value] : std::map<std::string, std::string>{{"topology.name", "tree"},
+                                                                     {"topology.tree.fanout", "2"},
+                                                                     {"data.clients", "4"},
+                                                                     {"compression.down", "top_k"},
+                                                                     {"compression.min_size", "0"}})
+    options.set(key, value);
+  const ParameterLayout layout({{"w", {2}, 0, 0, TensorRole::parameter}});
+  ReceivedModels held(options, ShardPlan(layout, 1));
+  const ModelCodec codec(options, layout);
+  const auto whole = [&](Round round, ClientId client, const FloatBuffer& model) {
+    return held.receive(
+        {encode_model(kRun, round, client, 0, as_they_are(SharedFloats::of(FloatBuffer(model)))), {}});
+  };
+  const auto difference = [&](Round round, ClientId client, const FloatBuffer& base) {
+    Rng rng(1, Purpose::test);
+    const Compressed by = codec.difference()->compress(SharedFloats::of({5, 0}), {}, {}, rng);
+    return held.receive({encode_model(kRun, round, client, mark_of(base), by), {}});
+  };
+  for (Round round = 1; round <= 3; ++round) {
+    ASSERT_TRUE(whole(round, 0, {static_cast<float>(round), 1}).ok());
+    ASSERT_TRUE(whole(round, 3, {static_cast<float>(round), 2}).ok());
+  }
+  EXPECT_TRUE(difference(4, 1, {3, 1}).ok()) << "below the same one as client 0";
+  EXPECT_TRUE(difference(4, 2, {3, 2}).ok());
+  EXPECT_FALSE(difference(4, 3, {3, 1}).ok());
+  EXPECT_FALSE(difference(4, 1000, {3, 1}).ok()) << "nobody";
+}
 
 // A client that is sent a difference to a model that it has not leaves, and comes back for a whole one.
 TEST(ParticipantOfAStream, AsksForTheModelWhereADifferenceDoesNotFit) {
@@ -179,14 +211,15 @@ TEST(ParticipantOfAStream, AsksForTheModelWhereADifferenceDoesNotFit) {
   say(encode_model(kRun, 3, 0, mark_of(zeros), difference));
   std::vector<std::uint64_t> attempts;
   transport.on_send = [&](const Frame& frame) {
-    if (frame.header.type == FrameType::hello) {
-      attempts.push_back(frame.header.sequence);
-      if (attempts.size() != 2) return;
-      say(encode_text(FrameType::welcome, kRun, 0, ""));
-      say(encode_model(kRun, 3, 0, 0, model));
+    const FrameHeader& header = frame.header;
+    if (header.type == FrameType::update && header.round == 3)
       say(encode_model(kRun, 4, 0, mark_of(zeros), difference));
-      say(encode_finish(kRun, 0, "rounds", true));
-    }
+    if (header.type == FrameType::update && header.round == 4) say(encode_finish(kRun, 0, "rounds", true));
+    if (header.type != FrameType::hello) return;
+    attempts.push_back(header.sequence);
+    if (attempts.size() != 2) return;
+    say(encode_text(FrameType::welcome, kRun, 0, ""));
+    say(encode_model(kRun, 3, 0, 0, model));
   };
   EXPECT_EQ(participant.serve(transport, {0}, std::chrono::seconds(60), [] { return false; }), "rounds");
   EXPECT_EQ(transport.count(FrameType::leave, 0), 1);

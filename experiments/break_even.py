@@ -21,7 +21,10 @@ def file_of(name):
 
 
 def summary(path):
-    return json.load(open(f"{out}/{path}/summary.json"))
+    end = json.load(open(f"{out}/{path}/summary.json"))
+    if end["stopped_by"] == "signal":
+        sys.exit(f"FAILED: {out}/{path} was interrupted; remove it and run again")
+    return end
 
 
 def times(path):

@@ -146,6 +146,42 @@ TEST(Noise, EverythingLiesOnTheGrid) {
   }
 }
 
+// The same from the same random words in long doubles: every single grid point.
+TEST(Noise, IsThatOfItsFormulasToTheLastBit) {
+  constexpr std::size_t kBlock = 1024, kBlocks = 200;
+  constexpr long double kHalfPi = std::numbers::pi_v<long double> / 2;
+  const double deviation = 1.7, gaussian_units = deviation / gaussian_noise_grid(deviation),
+               laplace_units = deviation / laplace_noise_grid(deviation);
+  const auto gaussian = gaussian_draws(15, kBlock * kBlocks, deviation);
+  const auto laplace = laplace_draws(15, kBlock * kBlocks, deviation);
+  const auto minus_log = [](std::uint64_t w) {
+    return -std::log((static_cast<long double>(w) + 0.5L) * 0x1p-64L);
+  };
+  const auto point = [](long double noise, double units, double grid) {
+    return static_cast<float>(static_cast<double>(std::rint(noise * static_cast<long double>(units))) * grid);
+  };
+  const auto source = make_insecure_noise_source(15);
+  std::vector<std::uint64_t> words(kBlock);
+  for (std::size_t block = 0; block < kBlocks; ++block) {
+    source->fill(std::as_writable_bytes(std::span(words)));
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      const std::size_t at = block * kBlock + i;
+      const long double magnitude = minus_log(words[i] & ~std::uint64_t{1});
+      ASSERT_EQ(laplace[at], point((words[i] & 1U) != 0 ? -magnitude : magnitude, laplace_units,
+                                   laplace_noise_grid(deviation)));
+      if (i % 32 >= 16) continue;
+      const std::uint64_t w = words[i + 16];
+      const long double radius = std::sqrt(2 * minus_log(words[i]));
+      const long double angle = (static_cast<long double>(w >> 12U) * 0x1p-52L - 0.5L) * kHalfPi;
+      const long double side = (w & 2U) != 0 ? -radius : radius;
+      const long double x = side * std::cos(angle), y = side * std::sin(angle);
+      const bool swapped = (w & 1U) != 0;
+      ASSERT_EQ(gaussian[at], point(swapped ? y : x, gaussian_units, gaussian_noise_grid(deviation)));
+      ASSERT_EQ(gaussian[at + 16], point(swapped ? x : y, gaussian_units, gaussian_noise_grid(deviation)));
+    }
+  }
+}
+
 // All that the result knows of a value is the whole number of grid steps in it, towards zero.
 TEST(Noise, DependsOnTheValueOnlyThroughItsWholeNumber) {
   const double grid = gaussian_noise_grid(1);

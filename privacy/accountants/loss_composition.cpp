@@ -22,9 +22,15 @@ constexpr std::size_t kLeastPoints = std::size_t{1} << 14U;
 constexpr std::size_t kMostPoints = std::size_t{1} << 21U;
 constexpr double kFewCells = 1 << 17;
 constexpr double kAddedVariance = 1e-5;  // that dividing between points may add, relative
-constexpr double kStepRounding = 1e-13;  // of one step's probabilities, relative: a generous bound
+constexpr double kStepRounding = 1e-13;  // of one step's probabilities: a generous bound
 constexpr double kLogOutside = -20;      // of the tilted sum, at either end
 constexpr double kLogLost = -20;         // what counts as infinite loss, relative to delta
+
+// Of the probabilities on the grid, all relative. They are products of exponentials whose exponents grow with
+// 1 / noise^2.
+double step_rounding(const PrivacyEvent& event) {
+  return kStepRounding * std::max(1.0, 0.01 / (event.noise_multiplier * event.noise_multiplier));
+}
 
 // Where to look: the tilt, and the points that are kept.
 struct Window {
@@ -122,6 +128,7 @@ class TiltedSum {
     const LossGrid grid = loss_grid(event, direction, window_.width, window_.log_end);
     const auto steps = static_cast<double>(event.steps);
     steps_ += steps;
+    rounding_ += steps * step_rounding(event);
     infinite_ += steps * grid.infinite;
     std::vector<double> tilted;
     log_beyond_ += steps * log_tilted_sum(grid, window_.beyond_order * window_.width, tilted);
@@ -144,7 +151,7 @@ class TiltedSum {
     fourier_.inverse(product_);
     const double error = largest_error();
     const double rounding =
-        kStepRounding * steps_ +
+        rounding_ +
         16 * kHalfEpsilon * (std::abs(log_scale_) + window_.order * std::abs(window_.point(window_.size)));
     std::vector<double> masses(window_.size);
     for (std::size_t k = 0; k < window_.size; ++k) {
@@ -185,6 +192,7 @@ class TiltedSum {
   double log_beyond_ = 0;          // the same of beyond_order
   double steps_ = 0;
   double infinite_ = 0;
+  double rounding_ = 0;
 };
 
 // delta(epsilon) from the top down: between two points it is a straight line in exp(epsilon).

@@ -1,5 +1,6 @@
 #include "privacy/accountants/loss_sum.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace gossamer {
@@ -27,14 +28,18 @@ double crossing(double low, double high, Function&& function) {
 }  // namespace
 
 LossSum::LossSum(std::span<const PrivacyEvent> events, Direction direction) {
-  double variance = 0;
+  double mean = 0, variance = 0;
   for (const PrivacyEvent& event : events) {
     points_.emplace_back(event, direction);
     counts_.push_back(static_cast<double>(event.steps));
     steps_ += counts_.back();
-    variance += counts_.back() * points_.back().moments(0).variance;
+    const auto moments = points_.back().moments(0);
+    mean += counts_.back() * moments.mean;
+    variance += counts_.back() * moments.variance;
   }
-  deviation_ = std::sqrt(variance);
+  // With next to no noise a record that is not there leaves next to no doubt that it is not: the loss is a
+  // constant.
+  deviation_ = std::max(std::sqrt(variance), 1e-6 * std::abs(mean) + 1e-12);
 }
 
 LossPoints::Moments LossSum::cumulant(double order) const {

@@ -26,7 +26,9 @@ class LossSum {
   double order_with_mean(double mean) const;
 
   double steps() const noexcept { return steps_; }
-  double deviation() const noexcept { return deviation_; }  // standard, without a tilt
+  double deviation() const noexcept {
+    return deviation_;
+  }  // standard, without a tilt; or a little more than none
 
  private:
   std::vector<LossPoints> points_;

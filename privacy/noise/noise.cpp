@@ -152,16 +152,19 @@ HWY_EXPORT(add_gaussian_groups);
 HWY_EXPORT(add_laplace_groups);
 
 constexpr std::size_t kGroupValues = 32;
+// The most noise there is, 9.5 deviations or 45.1 scales, then takes less than the 24 bits of a float.
+constexpr int kGaussianBits = 19, kLaplaceBits = 17;
 constexpr std::size_t kBlockValues = 1024;  // the words of a block are 8 KiB
 
 // The power of two that is 2^bits times, or up to twice as much, below `size`.
 double grid_below(double size, int bits) { return std::ldexp(1.0, std::ilogb(size) - bits); }
 
 template <class Kernel>
-void add_noise_by(Kernel&& kernel, std::span<float> values, double size, double grid, NoiseSource& source) {
+void add_noise_by(Kernel&& kernel, std::span<float> values, double size, int grid_bits, NoiseSource& source) {
   if (size == 0) return;
   if (!(size >= 1e-25 && size <= 1e25))
     throw std::logic_error("noise of a size that floats have no grid for");
+  const double grid = grid_below(size, grid_bits);
   const auto unit = static_cast<float>(grid), inverse = static_cast<float>(1 / grid);
   alignas(64) std::uint64_t random[kBlockValues];
   for (std::size_t begin = 0; begin < values.size(); begin += kBlockValues) {
@@ -182,17 +185,15 @@ void add_noise_by(Kernel&& kernel, std::span<float> values, double size, double 
 
 }  // namespace
 
-double gaussian_noise_grid(double deviation) { return grid_below(deviation, 19); }
-double laplace_noise_grid(double scale) { return grid_below(scale, 17); }
+double gaussian_noise_grid(double deviation) { return grid_below(deviation, kGaussianBits); }
+double laplace_noise_grid(double scale) { return grid_below(scale, kLaplaceBits); }
 
 void add_gaussian_noise(std::span<float> values, double deviation, NoiseSource& source) {
-  add_noise_by(HWY_DYNAMIC_DISPATCH(add_gaussian_groups), values, deviation,
-               deviation == 0 ? 0 : gaussian_noise_grid(deviation), source);
+  add_noise_by(HWY_DYNAMIC_DISPATCH(add_gaussian_groups), values, deviation, kGaussianBits, source);
 }
 
 void add_laplace_noise(std::span<float> values, double scale, NoiseSource& source) {
-  add_noise_by(HWY_DYNAMIC_DISPATCH(add_laplace_groups), values, scale,
-               scale == 0 ? 0 : laplace_noise_grid(scale), source);
+  add_noise_by(HWY_DYNAMIC_DISPATCH(add_laplace_groups), values, scale, kLaplaceBits, source);
 }
 
 }  // namespace gossamer

@@ -26,9 +26,9 @@ void add_gaussian_noise(std::span<float> values, double deviation, NoiseSource& 
 // The same with Laplace noise of the density exp(-|x| / scale) / (2 scale).
 void add_laplace_noise(std::span<float> values, double scale, NoiseSource& source);
 
-// A power of two: for Gaussian noise between 2^-20 and 2^-19 of the deviation, for Laplace between 2^-18 and
-// 2^-17 of the scale. Sums of values that one record changes by at most C, if they are not on the grid
-// already, may change by up to C + sqrt(n) grid (in L1: C + n grid) once they are.
+// A power of two, of a positive number: for Gaussian noise between 2^-20 and 2^-19 of the deviation, for
+// Laplace between 2^-18 and 2^-17 of the scale. Sums of values that one record changes by at most C, if they
+// are not on the grid already, may change by up to C + sqrt(n) grid (in L1: C + n grid) once they are.
 double gaussian_noise_grid(double deviation);
 double laplace_noise_grid(double scale);
 

@@ -48,9 +48,17 @@ double pure_epsilon(const std::vector<PrivacyEvent>& events) {
   return sum;
 }
 
+// How probable it is at most that a record takes part at all: delta without an epsilon.
+double participation(const std::vector<PrivacyEvent>& events) {
+  double sum = 0;
+  for (const PrivacyEvent& event : events) sum += static_cast<double>(event.steps) * event.sampling_rate;
+  return sum;
+}
+
 class Pld final : public PrivacyAccountant {
  public:
   double epsilon(double delta) const override {
+    if (participation(ledger()) <= delta) return 0;
     const Both both = of_both(
         [&](const auto& events, Direction direction) { return composed_epsilon(events, direction, delta); });
     return std::min(std::max(both.remove, both.add), pure_epsilon(merged(ledger())));
@@ -59,7 +67,7 @@ class Pld final : public PrivacyAccountant {
   double delta(double epsilon) const override {
     const Both both = of_both(
         [&](const auto& events, Direction direction) { return composed_delta(events, direction, epsilon); });
-    return std::max(both.remove, both.add);
+    return std::min(std::max(both.remove, both.add), participation(ledger()));
   }
 
   std::string explain(double) const override {

@@ -187,6 +187,14 @@ TEST(Pld, LaplaceStepsComposeAndNeverExceedTheirPlainSum) {
   EXPECT_LE(epsilon_by("pld", laplace(1, 4, 8), 1e-15), 2);
 }
 
+TEST(Pld, NobodyLearnsMoreThanThatARecordTookPart) {
+  EXPECT_EQ(epsilon_by("pld", gaussian(1e-9, .05, 1000), 1.1e-6), 0);
+  const auto accountant = make_accountant("pld");
+  accountant->add(gaussian(1e-9, .05, 1000));
+  EXPECT_LE(accountant->delta(0), 1.000001e-6);
+  EXPECT_GT(accountant->delta(0), 0.99e-6);
+}
+
 TEST(Pld, DeltaAndEpsilonAreInverse) {
   for (const PrivacyEvent& event : {gaussian(.01, 1, 1000), gaussian(1, 3, 4), laplace(.1, 2, 50)}) {
     for (const double delta : {1e-12, 1e-9, 1e-6, 1e-3}) {

@@ -4,6 +4,7 @@
 #include "cli/bench_ddp.h"
 #endif
 #include "cli/bench_compression.h"
+#include "cli/bench_privacy.h"
 #include "cli/bench_server.h"
 #include "cli/bench_train.h"
 #include "cli/commands.h"
@@ -14,6 +15,7 @@ namespace gossamer {
 int bench_command(const CommandLine& line) {
   if (line.positional.at(0) == "train") return bench_train(line);
   if (line.positional[0] == "compression") return bench_compression(line);
+  if (line.positional[0] == "privacy") return bench_privacy(line);
   if (line.positional[0] == "server") return bench_server(line);
   if (line.positional[0] == "allreduce" || line.positional[0] == "ddp") {
 #ifdef GOSSAMER_HAVE_MPI
@@ -24,7 +26,7 @@ int bench_command(const CommandLine& line) {
 #endif
   }
   throw ConfigError("gossamer bench " + line.positional[0] +
-                    ": expected train, compression, allreduce, ddp or server");
+                    ": expected train, compression, allreduce, ddp, server or privacy");
 }
 
 }  // namespace gossamer

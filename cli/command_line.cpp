@@ -226,8 +226,23 @@ const std::vector<CommandSpec>& commands() {
        1,
        {{"reference", "FILE", "write the tables of keys and methods into that page instead"},
         {"combinations", "FILE", "write which topologies, sync modes and algorithms go together instead"}}},
+      {"account",
+       "the privacy that noise buys: epsilon, or the noise or the steps for one",
+       false,
+       "",
+       0,
+       0,
+       {{"sampling_rate", "Q", "probability with which a record takes part in a step", true},
+        {"noise_multiplier", "S",
+         "standard deviation of the noise (laplace: its scale) over the sensitivity"},
+        {"steps", "T", "how many"},
+        {"delta", "D", "epsilon holds but for this probability", true},
+        {"target_epsilon", "E", "in place of the noise or of the steps, which are then the answer"},
+        {"mechanism", "gaussian|laplace", "the noise (default gaussian)"},
+        {"accountant", "rdp|pld", "how epsilon is bounded (default rdp)"},
+        {"conversion", "improved|classic", "rdp: from Renyi divergence to epsilon (default improved)"}}},
       {"bench",
-       "benchmarks: train, compression, allreduce, ddp, server",
+       "benchmarks: train, compression, allreduce, ddp, server, privacy",
        true,
        "WHAT",
        1,
@@ -336,10 +351,12 @@ std::string usage(const std::vector<CommandSpec>& specs, std::string_view comman
                   const OptionSchema& schema) {
   const CommandSpec& spec = find_command(specs, command);
   std::string text = synopsis(spec) + "\n    " + spec.help + "\n\nflags:\n";
-  for (const CommandFlag& flag : spec.flags) {
-    text +=
-        padded("      --" + flag.name + (flag.value.empty() ? "" : " " + flag.value), 25) + flag.help + '\n';
-  }
+  std::size_t flag_width = 25;
+  const auto flag_words = [](const CommandFlag& flag) {
+    return "      --" + flag.name + (flag.value.empty() ? "" : " " + flag.value);
+  };
+  for (const CommandFlag& flag : spec.flags) flag_width = std::max(flag_width, flag_words(flag).size() + 2);
+  for (const CommandFlag& flag : spec.flags) text += padded(flag_words(flag), flag_width) + flag.help + '\n';
   if (spec.takes_config) text += "      --dry-run            say what would happen, and stop\n";
   text += kCommonFlags;
   if (!spec.takes_config) return text;

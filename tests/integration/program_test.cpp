@@ -36,6 +36,36 @@ void expect_refusal(const Said& said, int code, const std::string& text) {
   EXPECT_EQ(std::ranges::count(said.text, '\n'), 1) << said.text;
 }
 
+TEST(Program, AccountAnswersOnItsLastLine) {
+  const Words run{"account", "--sampling_rate", "0.04", "--delta", "1e-5"};
+  const auto last_line = [](const Said& said) {
+    EXPECT_EQ(said.code, 0) << said.text;
+    const std::size_t end = said.text.rfind('\n'), begin = said.text.rfind('\n', end - 1) + 1;
+    return said.text.substr(begin, end - begin);
+  };
+  const Words noisy = run + Words{"--noise_multiplier", "1.5"}, whole = noisy + Words{"--steps", "2250"};
+  EXPECT_EQ(last_line(say(whole)), "7.32911117");
+  EXPECT_EQ(last_line(say(whole + Words{"--conversion", "classic"})), "8.07384828");
+  EXPECT_NEAR(std::stod(last_line(say(whole + Words{"--accountant", "pld"}))), 6.7688, 1e-3);
+  EXPECT_EQ(last_line(say(noisy + Words{"--target_epsilon", "7.3292"})), "2250");
+  const Words target{"--steps", "2000", "--target_epsilon", "8"};
+  EXPECT_NEAR(std::stod(last_line(say(run + target))), 1.3562, 2e-4);
+
+  expect_refusal(say(run + Words{"--steps", "10"}), 2, "--noise_multiplier S is missing");
+  expect_refusal(say(noisy), 2, "--steps T is missing");
+  expect_refusal(say(whole + Words{"--target_epsilon", "1"}), 2, "give one of the two");
+  expect_refusal(say(run + Words{"--steps", "10", "--target_epsilon", "0"}), 2,
+                 "--target_epsilon = 0: expected a number above 0");
+  expect_refusal(say(noisy + Words{"--steps", "1.5"}), 2, "--steps = 1.5: expected a whole number");
+  expect_refusal(say(run + Words{"--steps", "10", "--noise_multiplier", "0"}), 2, "--noise_multiplier = 0");
+  expect_refusal(say({"account", "--sampling_rate", "1.1", "--delta", "1e-5"}), 2, "at most 1");
+  expect_refusal(say({"account", "--sampling_rate", "1", "--delta", "1"}), 2,
+                 "--delta = 1: expected a number between");
+  expect_refusal(say({"account", "--delta", "1e-5"}), 2, "--sampling_rate Q is missing");
+  expect_refusal(say(whole + Words{"--accountant", "gdp"}), 2, "expected rdp or pld");
+  expect_refusal(say(whole + Words{"--accountant", "pld", "--conversion", "classic"}), 2, "only used with");
+}
+
 TEST(Program, MistakesAreOneLineAndTheirExitCode) {
   const TemporaryFolder folder;
   expect_refusal(say({"simulat"}), 2, "simulate");
@@ -49,7 +79,8 @@ TEST(Program, MistakesAreOneLineAndTheirExitCode) {
                  "none");
   expect_refusal(say({"evaluate", "--model", (folder / "none.pt").string()}), 4, "none.pt");
   expect_refusal(say({"server", "--server.listen", "tcp://0.0.0.0:5555"}), 2, "security.insecure");
-  expect_refusal(say({"bench", "trains"}), 2, "expected train, compression, allreduce, ddp or server");
+  expect_refusal(say({"bench", "trains"}), 2,
+                 "expected train, compression, allreduce, ddp, server or privacy");
   expect_refusal(say({"bench", "server", "--json", (folder / "none/rows.json").string()}), 2,
                  "cannot be written");
   expect_refusal(say({"bench", "allreduce"}), 2, "start it with mpirun -n 2");

@@ -39,7 +39,8 @@ std::shared_ptr<const Parameters> moved(const Parameters& model, Round round) {
   auto next = std::make_shared<Parameters>(model);
   Rng rng(3, Purpose::test, 0, static_cast<std::uint64_t>(round));
   for (float& x : next->values) x += 0.01F * static_cast<float>(rng.normal());
-  for (std::size_t i = kStreamFloats - 16; i < kStreamFloats; ++i) next->values[i] = static_cast<float>(rng.uniform());
+  for (std::size_t i = kStreamFloats - 16; i < kStreamFloats; ++i)
+    next->values[i] = static_cast<float>(rng.uniform());
   return next;
 }
 
@@ -131,7 +132,8 @@ TEST(ModelStream, NothingIsLostForGood) {
     const double steps = keys.at("compression.down") == "threshold"       ? 0.01
                          : keys.at("compression.down") == "bounded_error" ? 0x1p-10
                                                                           : 0;
-    EXPECT_LT(after, steps > 0 ? steps * std::sqrt(static_cast<double>(kStreamFloats)) : 0.01 * before) << name;
+    EXPECT_LT(after, steps > 0 ? steps * std::sqrt(static_cast<double>(kStreamFloats)) : 0.01 * before)
+        << name;
   }
 }
 

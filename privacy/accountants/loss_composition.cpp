@@ -22,6 +22,7 @@ constexpr std::size_t kLeastPoints = std::size_t{1} << 14U;
 constexpr std::size_t kMostPoints = std::size_t{1} << 21U;
 constexpr double kFewCells = 1 << 17;
 constexpr double kAddedVariance = 1e-5;  // that dividing between points may add, relative
+constexpr double kMoved = 1e-5;          // epsilon, by the same; relative where it is above 1
 constexpr double kStepRounding = 1e-13;  // of one step's probabilities: a generous bound
 constexpr double kLogOutside = -20;      // of the tilted sum, at either end
 constexpr double kLogLost = -20;         // what counts as infinite loss, relative to delta
@@ -71,10 +72,14 @@ Window make_window(std::span<const PrivacyEvent> events, const LossSum& sum, dou
   const double high = std::max({beyond.loss, sum.tail(order, 1, kLogOutside).loss, low + least});
 
   // Dividing what lies between two points adds a sixth of the squared width to the variance of a step.
-  const double variance = std::max(sum.cumulant(order).variance, 1e-4 * sum.deviation() * sum.deviation());
+  const auto tilted = sum.cumulant(order);
+  const double variance = std::max(tilted.variance, 1e-4 * sum.deviation() * sum.deviation());
   const double widest = widest_step(events, window.log_end);
-  const double enough = std::max(std::sqrt(6 * kAddedVariance * variance / sum.steps()),
-                                 widest / static_cast<double>(kMostPoints));
+  const double added = std::sqrt(6 * kAddedVariance * variance / sum.steps());
+  // Under the tilt it moves the sum by order / 2 times that, which counts where the variance is that of rare
+  // steps.
+  const double moved = std::sqrt(12 * kMoved * std::max(1.0, tilted.mean) / (order * sum.steps()));
+  const double enough = std::max(std::min(added, moved), widest / static_cast<double>(kMostPoints));
   const double points = std::min((high - low) / enough, static_cast<double>(kMostPoints - 4));
   window.size = std::clamp(std::bit_ceil(static_cast<std::size_t>(points) + 4), kLeastPoints, kMostPoints);
   window.width =

@@ -235,6 +235,7 @@ const std::vector<CommandSpec>& commands() {
        {{"json", "FILE", "write the rows there too"},
         {"bytes", "N,N,...", "allreduce: only these sizes, in bytes"},
         {"device", "cpu|cuda", "compression: where the methods run (default cpu)"},
+        {"privacy", "", "train: steps by single examples' clipped gradients"},
         {"simulated", "", "server: only the queue of virtual time"}}},
   };
   return table;

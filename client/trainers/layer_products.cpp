@@ -17,8 +17,8 @@ at::Tensor view_of(std::span<float> values, at::IntArrayRef shape) {
   return at::from_blob(values.data(), shape, at::kFloat);
 }
 
-// What writing a float to memory and reading it again costs, and a multiplication in double precision, in
-// multiplications of floats.
+// Rough costs in multiplications of floats: of writing a float to memory and reading it again, and of a
+// multiplication in double precision.
 constexpr std::int64_t kPerStoredFloat = 40, kPerDouble = 2;
 
 }  // namespace

@@ -2,9 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/script.h>
 #include <torch/torch.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <stdexcept>
 
@@ -340,6 +343,27 @@ TEST(ClippedBlackBox, MayNotKeepStatisticsOfExamples) {
   const testing::Batch batch = testing::batch_of(testing::images(1, 28), 2);
   EXPECT_THROW(clipped_sum(*gradients, model, batch, {1.0}), RunError);
   EXPECT_EQ(model.values().back(), 0) << "what the example left there is gone";
+}
+
+TEST(ClippedScript, GoesOneByOne) {
+  std::string name = (std::filesystem::temp_directory_path() / "gossamer-clipped-XXXXXX").string();
+  const std::filesystem::path folder = ::mkdtemp(name.data());
+  const auto native = testing::make("logistic");
+  torch::jit::Module module("Logistic");
+  module.register_parameter("w", native->parameters()[0].detach().clone().set_requires_grad(true), false);
+  module.register_parameter("b", native->parameters()[1].detach().clone().set_requires_grad(true), false);
+  module.define("def forward(self, x):\n  return torch.addmm(self.b, torch.flatten(x, 1), self.w.t())\n");
+  const std::string file = (folder / "model.pt").string();
+  module.save(file);
+  const auto scripted = make_model(testing::model_options({{"model.file", file}}), testing::images(1, 28));
+  std::filesystem::remove_all(folder);
+
+  const auto gradients = make_clipped_gradients(*scripted);
+  EXPECT_TRUE(gradients->one_by_one());
+  const testing::Batch batch = testing::batch_of(testing::images(1, 28), 9);
+  const Sum ours = clipped_sum(*gradients, *scripted, batch, {0.8});
+  const Sum expected = clipped_sum(*make_clipped_gradients(*native), *native, batch, {0.8});
+  EXPECT_LE(distance_of(ours.values, expected.values), 1e-5 * norm_of(expected.values));
 }
 
 TEST(ExampleKernels, UnfoldAsATenDoes) {

@@ -1,4 +1,4 @@
-#include "cli/bench_privacy.h"
+#include "cli/bench_clipping.h"
 
 #include <torch/torch.h>
 
@@ -33,14 +33,38 @@ constexpr std::int64_t kBatches = 4, kDefaultBatch = 256, kLargestBatch = 4096;
 constexpr double kBound = 1;  // C, which clips nearly all gradients of a fresh model
 constexpr double kRate = 0.01;
 
-// Steps of a model on images that lie ready, each method from where the last one left the weights.
+ExampleShape shape_for(const std::string& model) {
+  constexpr std::int64_t kWindow = 80, kCharacters = 80;
+  if (model == "char_lstm") return {FeatureKind::tokens, {kWindow}, kWindow, kCharacters};
+  return {FeatureKind::pixels, {1, 28, 28}, 1, 10};
+}
+
+// Random indices below `end`.
+at::Tensor indices(std::vector<std::int64_t> extents, std::int64_t end, Rng& rng) {
+  at::Tensor values = at::empty(extents, at::kLong);
+  std::generate_n(values.data_ptr<std::int64_t>(), values.numel(),
+                  [&] { return static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(end))); });
+  return values;
+}
+
+at::Tensor random_features(const ExampleShape& shape, std::int64_t examples, Rng& rng) {
+  std::vector<std::int64_t> extents{examples};
+  extents.insert(extents.end(), shape.features.begin(), shape.features.end());
+  if (shape.kind == FeatureKind::tokens) return indices(extents, shape.classes, rng);
+  at::Tensor features = at::empty(extents);
+  std::generate_n(features.data_ptr<float>(), features.numel(), [&] { return rng.uniform_float(); });
+  return features;
+}
+
+// Steps of a model on examples that lie ready, each method from where the last one left the weights.
 class Steps {
  public:
   Steps(Options options, const std::string& name, std::int64_t batch_size) {
     options.set("model.name", name);
     options.set("client.lr", std::to_string(kRate));
     resolve(options);
-    model_ = make_model(options, {FeatureKind::pixels, {1, 28, 28}, 1, 10});
+    const ExampleShape shape = shape_for(name);
+    model_ = make_model(options, shape);
     plain_ = make_gradients(*model_);
     clipped_ = make_clipped_gradients(*model_);
     loop_ = make_one_by_one_gradients(*model_);
@@ -52,11 +76,8 @@ class Steps {
     loop_step_ = std::make_unique<DpSgdStep>(*model_, *loop_, std::vector{kBound}, lot, no_noise);
     Rng rng(1, Purpose::test);
     for (std::int64_t i = 0; i < kBatches; ++i) {
-      at::Tensor features = at::empty({batch_size, 1, 28, 28}), labels = at::empty({batch_size}, at::kLong);
-      std::generate_n(features.data_ptr<float>(), features.numel(), [&] { return rng.uniform_float(); });
-      std::generate_n(labels.data_ptr<std::int64_t>(), batch_size,
-                      [&] { return static_cast<std::int64_t>(rng.below(10)); });
-      batches_.push_back({features, labels});
+      batches_.push_back({random_features(shape, batch_size, rng),
+                          indices({batch_size * shape.labels}, shape.classes, rng)});
     }
   }
 
@@ -133,10 +154,10 @@ nlohmann::ordered_json measure(const Options& options, const std::string& model,
 std::vector<std::string> models_of(const Options& options) {
   if (!options.given("model.name")) return {"mlp", "cnn"};
   const std::string& model = options.text("model.name");
-  const std::vector<std::string> known{"logistic", "mlp", "cnn", "lenet", "easgd_cnn"};
+  const std::vector<std::string> known{"logistic", "mlp", "cnn", "lenet", "easgd_cnn", "char_lstm"};
   if (std::ranges::find(known, model) == known.end()) {
     throw ConfigError("model.name = " + model +
-                      ": bench train --privacy has logistic, mlp, cnn, lenet and easgd_cnn");
+                      ": bench train --privacy has logistic, mlp, cnn, lenet, easgd_cnn and char_lstm");
   }
   return {model};
 }
@@ -153,7 +174,7 @@ std::int64_t batch_size_of(const Options& options) {
 
 }  // namespace
 
-int bench_privacy(const CommandLine& line) {
+int bench_clipping(const CommandLine& line) {
   const std::vector<std::string> models = models_of(line.options);
   const std::int64_t batch_size = batch_size_of(line.options);
   std::ofstream json;

@@ -8,6 +8,6 @@ namespace gossamer {
 // it (without the noise), for mlp and cnn at a batch of 256 (or what model.name and client.batch_size name),
 // in turn with a step of plain SGD on the same batches and with a loop over the examples. One thread, one
 // process.
-int bench_privacy(const CommandLine& line);
+int bench_clipping(const CommandLine& line);
 
 }  // namespace gossamer

@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/bench_clipping.h"
 #include "cli/configuration.h"
 #include "client/datasets/example_sets.h"
 #include "client/models/models.h"
@@ -281,6 +282,7 @@ std::vector<Case> cases_of(const Options& options) {
 }  // namespace
 
 int bench_train(const CommandLine& line) {
+  if (line.extra.contains("privacy")) return bench_clipping(line);
   std::signal(SIGPIPE, SIG_IGN);  // a process that ended early is seen when its answer is missing
   std::ofstream json;
   if (const auto given = line.extra.find("json"); given != line.extra.end()) {

@@ -251,6 +251,7 @@ const std::vector<CommandSpec>& commands() {
         {"bytes", "N,N,...", "allreduce: only these sizes, in bytes"},
         {"kept_memory", "", "allreduce: with memory kept in the process, as runs have it"},
         {"device", "cpu|cuda", "compression: where the methods run (default cpu)"},
+        {"privacy", "", "train: steps by single examples' clipped gradients"},
         {"simulated", "", "server: only the queue of virtual time"}}},
   };
   return table;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,21 @@ struct StackLayer {
   std::int64_t padding = 0;
   bool relu = false;
   bool pool = false;
+};
+
+// One use of a layer's weight in a forward pass, for gradients of single examples. Rows, images and tokens of
+// one example lie side by side, and every example has as many of them.
+struct LayerTrace {
+  enum class Kind { dense, convolution, embedding };
+  Kind kind;
+  at::Tensor weight, bias;   // parameters of the model; an embedding has no bias
+  std::int64_t padding = 0;  // of a convolution, whose stride is 1
+  // dense: [rows, in]; convolution: [examples, in, height, width]; embedding: token indices, [examples,
+  // tokens].
+  at::Tensor input{};
+  // What the layer computed, before any activation, and the gradient of the examples' summed losses with
+  // respect to it: [rows, out], [examples, out, height, width] or [examples, tokens, width].
+  at::Tensor output{}, delta{};
 };
 
 // A torch module whose parameters and float buffers are views into one flat vector (values()), in the order
@@ -48,6 +64,15 @@ class Model {
   // differentiate without autograd; empty for any other model. Equal to forward() and loss() up to the order
   // of additions.
   virtual std::vector<StackLayer> stack() const { return {}; }
+  // Whether forward_traced() works.
+  virtual bool traces_layers() const { return false; }
+  // forward() that takes the parameters for constants and adds to `traces`, for every use of one, its layer
+  // without the delta; autograd differentiates the logits with respect to the traces' outputs. Requires that
+  // gradients are enabled. Throws std::logic_error where traces_layers() is false.
+  virtual at::Tensor forward_traced(const at::Tensor& features, std::vector<LayerTrace>& traces) {
+    static_cast<void>(features), static_cast<void>(traces);
+    throw std::logic_error("this model does not trace its layers");
+  }
   // Training (the initial state) or evaluation: what dropout, random crops and batch norm do.
   virtual void set_training(bool training) = 0;
   // The stream that dropout and random crops draw from until the next call. A trainer gives one per task, so

@@ -28,10 +28,10 @@ class Cnn final : public NativeModel {
 
   at::Tensor forward(const at::Tensor& features) override {
     at::Tensor x = features.view({-1, extents_.channels, extents_.height, extents_.width});
-    x = max_pool2_relu(at::conv2d(x, conv1_.weight, conv1_.bias, 1, kPadding));
-    x = max_pool2_relu(at::conv2d(x, conv2_.weight, conv2_.bias, 1, kPadding));
-    x = dense_relu(x.view({-1, flat_}), fc1_.weight, fc1_.bias);
-    return dense(x, fc2_.weight, fc2_.bias);
+    x = max_pool2_relu(apply_convolution(x, conv1_, kPadding));
+    x = max_pool2_relu(apply_convolution(x, conv2_, kPadding));
+    x = apply_dense_relu(x.view({-1, flat_}), fc1_);
+    return apply_dense(x, fc2_);
   }
 
   std::vector<StackLayer> layers() const override {

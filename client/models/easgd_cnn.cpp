@@ -30,12 +30,12 @@ class EasgdCnn final : public NativeModel {
   at::Tensor forward(const at::Tensor& features) override {
     at::Tensor x = features.view({-1, extents_.channels, extents_.height, extents_.width});
     x = training() ? random_crop(x, kCrop, randomness()) : centre_crop(x, kCrop);
-    x = max_pool2_relu(at::conv2d(x, conv1_.weight, conv1_.bias));
-    x = max_pool2_relu(at::conv2d(x, conv2_.weight, conv2_.bias));
-    x = at::conv2d(x, conv3_.weight, conv3_.bias).relu_();
-    x = dense_relu(x.view({-1, kFlat}), fc1_.weight, fc1_.bias);
+    x = max_pool2_relu(apply_convolution(x, conv1_));
+    x = max_pool2_relu(apply_convolution(x, conv2_));
+    x = apply_convolution_relu(x, conv3_);
+    x = apply_dense_relu(x.view({-1, kFlat}), fc1_);
     if (training()) x = dropout(x, kDropout, randomness());
-    return dense(x, fc2_.weight, fc2_.bias);
+    return apply_dense(x, fc2_);
   }
 
  private:

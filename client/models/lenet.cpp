@@ -31,11 +31,11 @@ class LeNet final : public NativeModel {
 
   at::Tensor forward(const at::Tensor& features) override {
     at::Tensor x = features.view({-1, extents_.channels, extents_.height, extents_.width});
-    x = max_pool2_relu(at::conv2d(x, conv1_.weight, conv1_.bias));
-    x = max_pool2_relu(at::conv2d(x, conv2_.weight, conv2_.bias));
-    x = dense_relu(x.view({-1, flat_}), fc1_.weight, fc1_.bias);
-    x = dense_relu(x, fc2_.weight, fc2_.bias);
-    return dense(x, fc3_.weight, fc3_.bias);
+    x = max_pool2_relu(apply_convolution(x, conv1_));
+    x = max_pool2_relu(apply_convolution(x, conv2_));
+    x = apply_dense_relu(x.view({-1, flat_}), fc1_);
+    x = apply_dense_relu(x, fc2_);
+    return apply_dense(x, fc3_);
   }
 
   std::vector<StackLayer> layers() const override {

@@ -1,7 +1,6 @@
 // Multinomial logistic regression.
 #include <torch/torch.h>
 
-#include "client/models/layers.h"
 #include "client/models/methods.h"
 #include "client/models/native_model.h"
 
@@ -18,7 +17,7 @@ class Logistic final : public NativeModel {
   }
 
   at::Tensor forward(const at::Tensor& features) override {
-    return dense(features.view({-1, inputs_}), fc_.weight, fc_.bias);
+    return apply_dense(features.view({-1, inputs_}), fc_);
   }
 
   std::vector<StackLayer> layers() const override { return {{.weight = fc_.weight, .bias = fc_.bias}}; }

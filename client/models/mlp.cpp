@@ -2,7 +2,6 @@
 // AISTATS 2017: two hidden layers of 200 units with ReLU.
 #include <torch/torch.h>
 
-#include "client/models/layers.h"
 #include "client/models/methods.h"
 #include "client/models/native_model.h"
 
@@ -23,9 +22,9 @@ class Mlp final : public NativeModel {
   }
 
   at::Tensor forward(const at::Tensor& features) override {
-    at::Tensor x = dense_relu(features.view({-1, inputs_}), fc1_.weight, fc1_.bias);
-    x = dense_relu(x, fc2_.weight, fc2_.bias);
-    return dense(x, fc3_.weight, fc3_.bias);
+    at::Tensor x = apply_dense_relu(features.view({-1, inputs_}), fc1_);
+    x = apply_dense_relu(x, fc2_);
+    return apply_dense(x, fc3_);
   }
 
   std::vector<StackLayer> layers() const override {

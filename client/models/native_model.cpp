@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "client/models/layers.h"
 #include "client/models/model_file.h"
 #include "core/error.h"
 
@@ -75,6 +76,62 @@ NativeModel::Layer NativeModel::convolution_layer(const std::string& name, std::
   const double bound = default_bound(in * kernel * kernel);
   at::Tensor weight = uniform(name + ".weight", {out, in, kernel, kernel}, bound);
   return {weight, uniform(name + ".bias", {out}, bound)};
+}
+
+at::Tensor NativeModel::forward_traced(const at::Tensor& features, std::vector<LayerTrace>& traces) {
+  struct Scope {
+    NativeModel& model;
+    ~Scope() { model.traces_ = nullptr; }
+  };
+  const Scope scope{*this};
+  traces_ = &traces;
+  return forward(features);
+}
+
+at::Tensor NativeModel::note(LayerTrace trace) const {
+  // What depends on no earlier layer is where the graph begins.
+  if (!trace.output.requires_grad()) trace.output.set_requires_grad(true);
+  trace.input = trace.input.detach();
+  traces_->push_back(trace);
+  return trace.output;
+}
+
+at::Tensor NativeModel::apply_dense(const at::Tensor& x, const Layer& layer) const {
+  if (!tracing()) return dense(x, layer.weight, layer.bias);
+  return note({.kind = LayerTrace::Kind::dense,
+               .weight = layer.weight,
+               .bias = layer.bias,
+               .input = x,
+               .output = at::addmm(layer.bias.detach(), x, layer.weight.detach().t())});
+}
+
+at::Tensor NativeModel::apply_dense_relu(const at::Tensor& x, const Layer& layer) const {
+  return tracing() ? apply_dense(x, layer).relu() : dense_relu(x, layer.weight, layer.bias);
+}
+
+at::Tensor NativeModel::apply_convolution(const at::Tensor& x, const Layer& layer,
+                                          std::int64_t padding) const {
+  if (!tracing()) return at::conv2d(x, layer.weight, layer.bias, 1, padding);
+  return note({.kind = LayerTrace::Kind::convolution,
+               .weight = layer.weight,
+               .bias = layer.bias,
+               .padding = padding,
+               .input = x,
+               .output = at::conv2d(x, layer.weight.detach(), layer.bias.detach(), 1, padding)});
+}
+
+at::Tensor NativeModel::apply_convolution_relu(const at::Tensor& x, const Layer& layer) const {
+  const at::Tensor y = apply_convolution(x, layer);
+  return tracing() ? y.relu() : y.relu_();  // a traced output stays as it is
+}
+
+at::Tensor NativeModel::apply_embedding(const at::Tensor& tokens, const at::Tensor& weight) const {
+  if (!tracing()) return at::embedding(weight, tokens);
+  return note({.kind = LayerTrace::Kind::embedding,
+               .weight = weight,
+               .bias = {},
+               .input = tokens,
+               .output = at::embedding(weight.detach(), tokens)});
 }
 
 void NativeModel::seal() { adopt(parameters_, buffers_); }

@@ -21,6 +21,8 @@ class NativeModel : public Model {
   std::vector<StackLayer> stack() const final {
     return cross_entropy_ ? layers() : std::vector<StackLayer>{};
   }
+  bool traces_layers() const override { return true; }
+  at::Tensor forward_traced(const at::Tensor& features, std::vector<LayerTrace>& traces) override;
   void set_training(bool training) override { training_ = training; }
   void save(const std::string& path) const override;
   void load(const std::string& path) override;
@@ -46,6 +48,18 @@ class NativeModel : public Model {
   Layer dense_layer(const std::string& name, std::int64_t in, std::int64_t out);
   Layer convolution_layer(const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel);
 
+  // How forward() applies its layers; see layers.h. Traced where forward_traced() calls it.
+  at::Tensor apply_dense(const at::Tensor& x, const Layer& layer) const;
+  at::Tensor apply_dense_relu(const at::Tensor& x, const Layer& layer) const;
+  at::Tensor apply_convolution(const at::Tensor& x, const Layer& layer, std::int64_t padding = 0) const;
+  at::Tensor apply_convolution_relu(const at::Tensor& x, const Layer& layer) const;
+  // [n, tokens] indices -> [n, tokens, width].
+  at::Tensor apply_embedding(const at::Tensor& tokens, const at::Tensor& weight) const;
+  // A trace is being made: layers of another kind are computed from constant weights, and noted.
+  bool tracing() const noexcept { return traces_ != nullptr; }
+  // Returns trace.output, which autograd can differentiate with respect to.
+  at::Tensor note(LayerTrace trace) const;
+
   // What forward() computes, where that is a plain stack.
   virtual std::vector<StackLayer> layers() const { return {}; }
 
@@ -61,6 +75,7 @@ class NativeModel : public Model {
   Loss loss_;
   bool cross_entropy_;
   bool training_ = true;
+  std::vector<LayerTrace>* traces_ = nullptr;  // of forward_traced(), during its call
   NamedTensors parameters_;
   NamedTensors buffers_;
   NamedTensors state_;  // everything, in the order of declaration: the state_dict

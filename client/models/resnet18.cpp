@@ -38,6 +38,12 @@ class ResNet18 final : public NativeModel {
     seal();
   }
 
+  // Batch norm mixes the examples of a batch: no example has a gradient of its own.
+  bool traces_layers() const override { return false; }
+  at::Tensor forward_traced(const at::Tensor& features, std::vector<LayerTrace>& traces) override {
+    return Model::forward_traced(features, traces);
+  }
+
   at::Tensor forward(const at::Tensor& features) override {
     at::Tensor x = features.view({-1, extents_.channels, extents_.height, extents_.width});
     x = apply(stem_, x, 1).relu_();

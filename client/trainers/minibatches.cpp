@@ -7,13 +7,6 @@
 #include <stdexcept>
 
 namespace gossamer {
-namespace {
-
-bool same_examples(const ExampleShape& a, const ExampleShape& b) {
-  return a.kind == b.kind && a.features == b.features && a.labels == b.labels;
-}
-
-}  // namespace
 
 void Minibatches::start(std::shared_ptr<const ExampleSet> examples, std::int64_t batch_size, Rng rng) {
   if (examples->size() <= 0) throw std::logic_error("minibatches of a client without examples");
@@ -33,7 +26,7 @@ void Minibatches::start(std::shared_ptr<const ExampleSet> examples, std::int64_t
   position_ = batch_end_ = drawn_ = 0;
   whole_epoch_ = false;
   swaps_.clear();
-  allocate(examples_->shape(), std::min(batch_size_, kMicroBatch));
+  room_.allocate(examples_->shape(), std::min(batch_size_, kMicroBatch));
 }
 
 const Minibatches::Part& Minibatches::next() {
@@ -47,14 +40,10 @@ const Minibatches::Part& Minibatches::next() {
   }
   const std::int64_t count = std::min(batch_end_ - position_, kMicroBatch);
   if (shuffled_) draw(position_ + count);
-  if (part_.examples != count) view(count);
-  const std::span<const std::int64_t> indices{order_.data() + position_, static_cast<std::size_t>(count)};
-  auto* labels = labels_.data_ptr<std::int64_t>();
-  if (shape_.kind == FeatureKind::tokens) {
-    examples_->gather(indices, features_.data_ptr<std::int64_t>(), labels);
-  } else {
-    examples_->gather(indices, features_.data_ptr<float>(), labels);
-  }
+  room_.gather(*examples_, {order_.data() + position_, static_cast<std::size_t>(count)});
+  part_.features = room_.features();
+  part_.labels = room_.labels();
+  part_.examples = count;
   position_ += count;
   part_.last = position_ == batch_end_;
   return part_;
@@ -72,22 +61,6 @@ void Minibatches::draw(std::int64_t end) {
     std::swap(order_[drawn_], order_[partner]);
     if (!whole_epoch_) swaps_.push_back(partner);
   }
-}
-
-void Minibatches::allocate(const ExampleShape& shape, std::int64_t examples) {
-  if (features_.defined() && same_examples(shape, shape_) && examples <= features_.size(0)) return;
-  shape_ = shape;
-  std::vector<std::int64_t> extents{examples};
-  extents.insert(extents.end(), shape.features.begin(), shape.features.end());
-  features_ = at::empty(extents, shape.kind == FeatureKind::tokens ? at::kLong : at::kFloat);
-  labels_ = at::empty({examples * shape.labels}, at::kLong);
-  part_.examples = 0;
-}
-
-void Minibatches::view(std::int64_t examples) {
-  part_.examples = examples;
-  part_.features = features_.narrow(0, 0, examples);
-  part_.labels = labels_.narrow(0, 0, examples * shape_.labels);
 }
 
 }  // namespace gossamer

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/datasets/dataset.h"
+#include "client/trainers/batch_room.h"
 #include "core/rng.h"
 
 namespace gossamer {
@@ -41,9 +42,7 @@ class Minibatches {
 
  private:
   void begin_epoch();
-  void allocate(const ExampleShape& shape, std::int64_t examples);
   void draw(std::int64_t end);
-  void view(std::int64_t examples);
 
   std::shared_ptr<const ExampleSet> examples_;
   Rng rng_{0, Purpose::shuffle};
@@ -61,8 +60,7 @@ class Minibatches {
   std::int64_t drawn_ = 0;
   bool whole_epoch_ = false;  // more than swaps_ remembers was shuffled
 
-  ExampleShape shape_;
-  at::Tensor features_, labels_;  // room for the largest part so far
+  BatchRoom room_;  // for the largest part so far
   Part part_;
 };
 

@@ -14,6 +14,11 @@ void subtract_loop(const float* __restrict a, const float* __restrict b, float* 
 }
 
 GOSSAMER_MULTIVERSION
+void scale_in_place_loop(float* y, float factor, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] *= factor;
+}
+
+GOSSAMER_MULTIVERSION
 void add_scaled_loop(float* __restrict y, float factor, const float* __restrict x, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] += factor * x[i];
 }
@@ -38,6 +43,8 @@ void momentum_loop(float* __restrict w, float* __restrict v, const float* __rest
 void subtract(std::span<const float> a, std::span<const float> b, std::span<float> difference) {
   subtract_loop(a.data(), b.data(), difference.data(), difference.size());
 }
+
+void scale(std::span<float> y, float factor) { scale_in_place_loop(y.data(), factor, y.size()); }
 
 void add_scaled(std::span<float> y, float factor, std::span<const float> x) {
   add_scaled_loop(y.data(), factor, x.data(), y.size());

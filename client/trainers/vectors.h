@@ -8,6 +8,8 @@ namespace gossamer {
 // overlap.
 
 void subtract(std::span<const float> a, std::span<const float> b, std::span<float> difference);
+// y *= factor
+void scale(std::span<float> y, float factor);
 // y += factor * x
 void add_scaled(std::span<float> y, float factor, std::span<const float> x);
 // FedProx: gradient += mu * (w - anchor)

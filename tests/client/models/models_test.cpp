@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <stdexcept>
 #include <thread>
 
 #include "core/error.h"
@@ -68,6 +69,31 @@ TEST_P(EveryModel, TensorsAreViewsOfTheFlatValues) {
   EXPECT_FALSE(at::equal(model->forward(batch.features), before));
   std::copy(saved.begin(), saved.end(), model->values().begin());
   EXPECT_TRUE(at::equal(model->forward(batch.features), before));
+}
+
+TEST_P(EveryModel, NotesEachUseOfAWeightInATrace) {
+  const auto model = make(GetParam());
+  model->set_training(false);
+  const auto batch = batch_of(shape_for(GetParam()), 3);
+  std::vector<LayerTrace> traces;
+  if (GetParam() == "resnet18") {  // batch norm mixes examples
+    EXPECT_FALSE(model->traces_layers());
+    EXPECT_THROW(model->forward_traced(batch.features, traces), std::logic_error);
+    return;
+  }
+  ASSERT_TRUE(model->traces_layers());
+  const at::Tensor logits = model->forward_traced(batch.features, traces);
+  EXPECT_TRUE(at::allclose(logits, model->forward(batch.features), 1e-5, 1e-6));
+  std::vector<const float*> noted, expected;
+  for (const LayerTrace& trace : traces) {
+    EXPECT_TRUE(trace.output.requires_grad());
+    EXPECT_FALSE(trace.input.requires_grad());
+    for (const at::Tensor& tensor : {trace.weight, trace.bias}) {
+      if (tensor.defined()) noted.push_back(tensor.data_ptr<float>());
+    }
+  }
+  for (const at::Tensor& parameter : model->parameters()) expected.push_back(parameter.data_ptr<float>());
+  EXPECT_THAT(noted, ::testing::UnorderedElementsAreArray(expected));
 }
 
 TEST_P(EveryModel, GradientsReachEveryParameterAndDescend) {

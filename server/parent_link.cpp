@@ -57,8 +57,8 @@ Actions ParentLink::take(const Frame& frame, Seconds now) {
       return {};
     case FrameType::model: {
       const auto model = decode_model(frame);
-      auto actions =
-          model ? aggregator_.asked(frame.header.round, model.value(), now) : Result<Actions>(model.fault());
+      auto actions = model ? aggregator_.asked(frame.header.round, model.value(), now, base_of(frame.header))
+                           : Result<Actions>(model.fault());
       if (actions) return std::move(actions).value();
       const std::string why = "round " + std::to_string(frame.header.round) + ": " + actions.fault().reason;
       if (base_of(frame.header) == 0) return {Finish{false, why}};

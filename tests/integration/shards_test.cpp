@@ -93,6 +93,16 @@ TEST_P(ShardsInThreePlaces, GiveTheSingleServersModelAndTheSameBytes) {
   for (int k = 0; k < 4; ++k) Fleet::expect_end(fleet.client(k), 0);
 }
 
+TEST(ShardsWithDifferences, GiveTheSameModelAndTheSameBytes) {
+  const TemporaryFolder folder;
+  const Words keys = kKeys + Words{"--compression.down", "one_bit"};
+  const Outcome simulated =
+      outcome_of(run_to_end({kProgram, "simulate"}, keys + shards(2), folder / "simulate"));
+  EXPECT_EQ(outcome_of(run_to_end(mpirun(2), keys + shards(2), folder / "mpi")), simulated);
+  Sharded fleet(keys, folder, 2, true);
+  EXPECT_EQ(outcome_of(fleet.finish()), simulated);
+}
+
 INSTANTIATE_TEST_SUITE_P(Of, ShardsInThreePlaces, ::testing::Values(1, 2, 3, 4),
                          [](const auto& tested) { return std::to_string(tested.param); });
 

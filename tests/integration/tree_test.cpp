@@ -50,10 +50,14 @@ TEST_P(TreeInThreePlaces, GivesTheSameModelAndTheSameBytes) {
 
 INSTANTIATE_TEST_SUITE_P(
     Every, TreeInThreePlaces,
-    ::testing::Values(Case{"OneLevel", "2", {4, {-1, -1}, {0, 0, 1, 1}}, {}},
-                      Case{
-                          "TwoLevels", "1,2", {4, {-1, 0, 0}, {1, 1, 2, 2}}, {"--topology.tree.rounds", "2"}},
-                      Case{"Filtered", "2", {4, {-1, -1}, {0, 0, 1, 1}}, {"--topology.tree.filter", "gaia"}}),
+    ::testing::Values(
+        Case{"OneLevel", "2", {4, {-1, -1}, {0, 0, 1, 1}}, {}},
+        Case{"TwoLevels", "1,2", {4, {-1, 0, 0}, {1, 1, 2, 2}}, {"--topology.tree.rounds", "2"}},
+        Case{"Filtered", "2", {4, {-1, -1}, {0, 0, 1, 1}}, {"--topology.tree.filter", "gaia"}},
+        Case{"Differences",
+             "1,2",
+             {4, {-1, 0, 0}, {1, 1, 2, 2}},
+             {"--topology.tree.rounds", "2", "--compression.down", "one_bit", "--run.rounds", "8"}}),
     [](const auto& tested) { return tested.param.name; });
 
 const Words kLong{

@@ -20,6 +20,7 @@ tree              async      no           --run.rounds 48 --cohort.fraction 1 --
 tree              buffered   no           --run.rounds 12 --cohort.fraction 1 --topology.tree.sync buffered --sync.buffer 2
 ring              bsp        yes          --run.rounds 24
 ring              bsp        yes          --run.rounds 6 --algorithm.name sync_sgd --client.local_steps 10
+grouped_ring     bsp        yes          --run.rounds 24
 all_to_all        bsp        yes          --run.rounds 12
 all_to_all        bsp        yes          --run.rounds 6 --algorithm.name sync_sgd --client.local_steps 10
 mpi_allreduce     bsp        no           --run.rounds 24

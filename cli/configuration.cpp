@@ -14,12 +14,14 @@
 #include "compression/model_codec.h"
 #include "privacy/clipper.h"
 #include "privacy/mechanism.h"
+#include "privacy/privacy_plan.h"
 #include "server/aggregators/aggregator.h"
 #include "server/cohort/cohort_sampler.h"
 #include "server/coordinator.h"
 #include "server/edge_aggregator.h"
 #include "server/filters/update_filter.h"
 #include "server/optimizers/server_optimizer.h"
+#include "server/run_privacy.h"
 #include "server/server_options.h"
 #include "server/sharded_coordinator.h"
 #include "server/staleness/correction.h"
@@ -179,6 +181,83 @@ void check_compression(const Options& options, const Topology& topology) {
         "memory: compression.error_feedback = off");
 }
 
+// What privacy.placement = central asks of the rest: one server that sees every update, in rounds.
+void check_central(Options& options, const Topology& topology) {
+  const std::string chosen = "privacy.placement = central";
+  if (topology.kind() != TopologyKind::server || options.text("topology.name") == "tree")
+    refuse("topology.name = " + options.text("topology.name") + ": with " + chosen +
+           " one server bounds every update and adds the noise; use topology.name = parameter_server, or "
+           "privacy.placement = client");
+  if (options.text("sync.mode") != "bsp")
+    refuse("sync.mode = " + options.text("sync.mode") + ": with " + chosen +
+           " a client counts once in each noisy sum, which rounds in lockstep make sure of; use sync.mode = "
+           "bsp, or privacy.placement = client");
+  if (options.integer("server.shards") > 1)
+    refuse("server.shards = " + options.raw("server.shards") + ": with " + chosen +
+           " the server needs an update's whole norm; use server.shards = 1");
+  if (options.text("server.aggregator") != "mean")
+    refuse("server.aggregator = " + options.text("server.aggregator") + ": with " + chosen +
+           " the noise is for a sum; use server.aggregator = mean");
+  if (options.integer("cohort.min_size") > 1)
+    refuse("cohort.min_size = " + options.raw("cohort.min_size") + ": with " + chosen +
+           " whether a round had so many would be told without noise; leave it out");
+  if (options.text("compression.up") == "auto")
+    refuse("compression.up = auto: with " + chosen +
+           " what it measures on updates would be told without noise; choose a method");
+  options.preset("server.weighting", "uniform", chosen);
+}
+
+// Releases of a round are counted, so everybody's have to be known.
+void check_countable(const Options& options, const Topology& topology) {
+  const std::string chosen = "privacy.placement = " + options.text("privacy.placement");
+  if (topology.kind() != TopologyKind::server && options.text("sync.mode") != "bsp")
+    refuse(
+        "sync.mode = " + options.text("sync.mode") + ": with " + chosen +
+        " and peers that go at their own pace nobody counts what each has released; use sync.mode = bsp, or "
+        "topology.name = parameter_server");
+  std::unique_ptr<TreePlan> tree;
+  if (topology.kind() == TopologyKind::server) tree = topology.tree_plan(options.integer("data.clients"));
+  bool lockstep = options.text("sync.mode") == "bsp";
+  for (std::int64_t j = 0; tree && j < tree->aggregators(); ++j)
+    lockstep = lockstep && tree_sync_mode(options, *tree, tree->aggregator(j)) == "bsp";
+  if (tree && !lockstep)
+    refuse(
+        "topology.name = tree: with " + chosen +
+        " the rounds of a client below it are counted, which needs sync.mode = bsp and topology.tree.sync = "
+        "bsp");
+}
+
+// Each client by itself, so a cohort's size varies.
+void check_poisson_cohorts(const Options& options) {
+  if (options.text("cohort.sampler") != "poisson") return;
+  const std::string chosen = "cohort.sampler = poisson";
+  if (options.text("topology.name") != "parameter_server" || options.text("sync.mode") != "bsp")
+    refuse(chosen +
+           ": draws the cohorts of rounds in lockstep; use topology.name = parameter_server and "
+           "sync.mode = bsp, or cohort.sampler = uniform");
+  if (options.integer("sync.backup_workers") > 0)
+    refuse("sync.backup_workers = " + options.raw("sync.backup_workers") + ": with " + chosen +
+           " everybody who was drawn counts; use cohort.sampler = uniform");
+}
+
+void check_privacy(Options& options, const Topology& topology, const Algorithm& algorithm) {
+  if (options.text("privacy.mechanism") != "none") {
+    const std::string chosen = "privacy.placement = " + options.text("privacy.placement");
+    if (options.text("privacy.placement") == "central") check_central(options, topology);
+    check_countable(options, topology);
+    if (algorithm.reports_on_tau() || options.text("sync.local_steps") == "adaptive")
+      refuse("sync.local_steps = adaptive: clients would report gradients without noise, with " + chosen +
+             "; use sync.local_steps = configured");
+    if (algorithm.exchanges_gradients())
+      refuse("algorithm.name = " + options.text("algorithm.name") +
+             ": peers exchange gradients inside their steps, without noise; with " + chosen +
+             " use algorithm.name = local_sgd");
+    // An exact number of examples does not leave its client.
+    options.preset("server.weighting", "uniform", chosen);
+  }
+  settle_privacy(options, options.text("privacy.mechanism") == "none" ? 0 : counting_plan(options).planned);
+}
+
 // What peers ask of the rest of the configuration.
 void check_peers(Options& options, const Topology& topology) {
   const std::string chosen = "topology.name = " + options.text("topology.name");
@@ -323,12 +402,12 @@ void check_sync(Options& options, const Algorithm& algorithm, const TreePlan* tr
 }  // namespace
 
 std::vector<MethodGroup> all_methods() {
-  return {datasets().describe(),          partitions().describe(),        models().describe(),
-          algorithms().describe(),        client_optimizers().describe(), aggregators().describe(),
-          server_optimizers().describe(), cohort_samplers().describe(),   topologies().describe(),
-          update_filters().describe(),    sync_policies().describe(),     staleness_weights().describe(),
-          corrections().describe(),       up_compressors().describe(),    down_compressors().describe(),
-          clippers().describe(),          privacy_mechanisms().describe()};
+  return {datasets().describe(),          partitions().describe(),         models().describe(),
+          algorithms().describe(),        client_optimizers().describe(),  aggregators().describe(),
+          server_optimizers().describe(), cohort_samplers().describe(),    topologies().describe(),
+          update_filters().describe(),    sync_policies().describe(),      staleness_weights().describe(),
+          corrections().describe(),       up_compressors().describe(),     down_compressors().describe(),
+          clippers().describe(),          privacy_mechanisms().describe(), accountants().describe()};
 }
 
 std::shared_ptr<const OptionSchema> full_schema() {
@@ -345,8 +424,7 @@ std::shared_ptr<const OptionSchema> full_schema() {
   add_methods(*schema, update_filters().describe(), "topology.name", "tree");
   add_server_options(*schema);
   add_compression_options(*schema);
-  add_methods(*schema, clippers().describe());
-  add_methods(*schema, privacy_mechanisms().describe());
+  add_privacy_options(*schema);
   add_device_options(*schema);
   return schema;
 }
@@ -385,6 +463,8 @@ void resolve(Options& options, RunsIn place) {
            ": expected less than data.clients = " + std::to_string(options.integer("data.clients")));
   }
   check_shards(options, *algorithm);
+  check_poisson_cohorts(options);
+  check_privacy(options, *topology, *algorithm);
   if (algorithm->keeps_client_state() && options.real("cohort.deadline_s") > 0) {
     refuse("cohort.deadline_s = " + options.raw("cohort.deadline_s") + ": algorithm.name = " +
            options.text("algorithm.name") + " needs every client in every round; leave the deadline out");

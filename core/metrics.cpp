@@ -155,6 +155,7 @@ std::string to_json(const RoundMetrics& m) {
                  {"staleness_mean", number(m.staleness_mean)},
                  {"staleness_max", m.staleness_max},
                  {"epsilon", number(m.epsilon)},
+                 {"reclipped", m.reclipped ? Json(*m.reclipped) : Json(nullptr)},
                  {"samples", m.samples},
                  {"consensus_distance", number(m.consensus_distance)},
                  {"clock", m.clock},
@@ -182,6 +183,8 @@ RoundMetrics round_from_json(std::string_view json) {
     m.staleness_mean = optional_number(object, "staleness_mean").value_or(0);
     m.staleness_max = integer_or_zero<std::int64_t>(object, "staleness_max");
     m.epsilon = optional_number(object, "epsilon");
+    if (const auto found = object.find("reclipped"); found != object.end() && !found->is_null())
+      m.reclipped = integer<std::int64_t>(object, "reclipped");
     m.samples = integer_or_zero<std::int64_t>(object, "samples");
     m.consensus_distance = optional_number(object, "consensus_distance");
     m.clock = text_or_empty(object, "clock");

@@ -26,7 +26,8 @@ bool holds_anything(const fs::path& folder) {
 
 void delete_earlier_run(const RunFolder& folder) {
   prune_checkpoints(folder.checkpoint_dir(), std::numeric_limits<Round>::max());
-  const std::array files{folder.config(), folder.metrics(), folder.summary(), folder.model(), folder.curve()};
+  const std::array files{folder.config(), folder.metrics(), folder.summary(),
+                         folder.model(),  folder.curve(),   folder.privacy_ledger()};
   for (const fs::path& file : files) {
     std::error_code error;
     fs::remove(file, error);

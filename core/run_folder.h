@@ -27,6 +27,8 @@ class RunFolder {
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path summary() const { return path_ / "summary.json"; }
   std::filesystem::path model() const { return path_ / "model.pt"; }
+  // What a private run has spent.
+  std::filesystem::path privacy_ledger() const { return path_ / "privacy_ledger.jsonl"; }
   std::filesystem::path checkpoint_dir() const {
     return path_ / "checkpoint";
   }  // made by the first checkpoint

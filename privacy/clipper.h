@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "core/layout.h"
 #include "core/registry.h"
 #include "core/update.h"
 
@@ -13,14 +14,19 @@ class Clipper {
  public:
   virtual ~Clipper() = default;
   ClippedUpdate clip(Update update) {
-    clip_values(update.values);
+    bound(update);
     return {update.info, std::move(update.values)};
   }
 
  private:
-  virtual void clip_values(std::span<float> values) = 0;  // in place
+  virtual void bound(Update& update) = 0;  // in place
 };
 
-const Registry<Clipper>& clippers();
+// `privacy.clipping`: of a private run.
+const Registry<Clipper, const ParameterLayout&>& clippers();
+
+// What this run clips on a client's journey: nothing without privacy; with privacy.placement = example the
+// update has its noise already, and loses only what must not leave (see conceal()).
+std::unique_ptr<Clipper> make_clipper(const Options& options, const ParameterLayout& layout);
 
 }  // namespace gossamer

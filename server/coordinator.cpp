@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "server/flow_coordinator.h"
 #include "server/lockstep_coordinator.h"
@@ -32,7 +33,8 @@ Coordinator::Coordinator(const Options& options, std::shared_ptr<const Parameter
       min_size_(options.integer("cohort.min_size")),
       server_(options, std::move(initial)),
       members_(children, options.integer("data.clients")),
-      target_accuracy_(options.real("run.target_accuracy")) {}
+      target_accuracy_(options.real("run.target_accuracy")),
+      conceals_(privacy_plan(options).is_private()) {}
 
 Actions Coordinator::committed(std::optional<double> accuracy, Seconds now) {
   if (finished_) return {};
@@ -81,6 +83,8 @@ void Coordinator::count_update(const UpdateInfo& info, Round staleness) {
 Commit Coordinator::close_round(Seconds now) {
   version_ = progress_.round;
   metrics_.time_s = now;
+  metrics_.reclipped = server_.reclipped();
+  if (conceals_) metrics_.train_loss = std::numeric_limits<double>::quiet_NaN();
   if (metrics_.samples > 0) metrics_.train_loss = loss_sum_ / static_cast<double>(metrics_.samples);
   if (updates_ > 0) metrics_.staleness_mean = staleness_sum_ / static_cast<double>(updates_);
   return {metrics_, false, weight_sum_};

@@ -161,6 +161,7 @@ class Coordinator : public Coordination {
 
  private:
   const double target_accuracy_;
+  const bool conceals_;  // clients say nothing of their losses
   double loss_sum_ = 0;
   double weight_sum_ = 0;
   double staleness_sum_ = 0;

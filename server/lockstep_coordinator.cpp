@@ -115,7 +115,7 @@ Actions LockstepCoordinator::start_round(Seconds now) {
   progress_ = {};
   open_round();
   participants_.clear();
-  server_.begin();
+  server_.begin(progress_.round);
   reports_.clear();
   delivered_ = 0;
   if (choice_) metrics_.compression = chosen_methods()[method()];
@@ -129,7 +129,7 @@ Actions LockstepCoordinator::start_round(Seconds now) {
   }
   for (const ClientId client : cohort) participants_[client];
   progress_.started = static_cast<std::int64_t>(cohort.size());
-  progress_.needed = std::min(progress_.started, cohort_size_);
+  progress_.needed = sampler_->fixed_size() ? std::min(progress_.started, cohort_size_) : progress_.started;
   if (cohort.empty()) return commit_if_ready(now);
   return send_model(cohort, now);
 }

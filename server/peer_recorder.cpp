@@ -62,7 +62,10 @@ void PeerRecorder::perform(PeerActions actions) {
   while (!actions.empty()) {
     PeerActions next;
     for (const PeerAction& action : actions) {
-      if (const auto* grant = std::get_if<Grant>(&action)) perform(*grant);
+      if (const auto* grant = std::get_if<Grant>(&action)) {
+        if (!keeper_.spend_grant(grant->round)) return stop();
+        perform(*grant);
+      }
       if (const auto* show = std::get_if<Show>(&action)) {
         for (const ClientId client : show->clients)
           tell(client, encode_signal(FrameType::show, run_id_, client, show->round));

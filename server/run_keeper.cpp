@@ -37,6 +37,10 @@ std::optional<double> RunKeeper::commit(const Commit& commit, VersionedModel& su
     metrics.test_accuracy = evaluation.accuracy();
     metrics.test_loss = evaluation.loss();
   }
+  if (privacy_) {
+    metrics.epsilon = privacy_->epsilon();
+    out_of_budget_ = metrics.round < rounds_ && !commit.last && !open_round(metrics.round + 1);
+  }
   metrics.wall_s = wall_s();
   metrics.rss_mb = resident_mb();
   recorder_->add(metrics);
@@ -64,6 +68,7 @@ std::optional<CheckpointReader> RunKeeper::resume(VersionedModel& subject) {
   if (options_.flag("run.resume")) round = latest_checkpoint(folder_.checkpoint_dir());
   if (!round) {
     recorder_.emplace(folder_.metrics(), target_of(options_));
+    begin_privacy(0);
     return std::nullopt;
   }
   CheckpointReader reader(checkpoint_path(folder_.checkpoint_dir(), *round));
@@ -72,11 +77,38 @@ std::optional<CheckpointReader> RunKeeper::resume(VersionedModel& subject) {
                       " was trained under another configuration; resume it with its own config.ini");
   }
   subject.restore(reader);
+  begin_privacy(*round);
   recorder_ = RunRecorder::resume(folder_.metrics(), target_of(options_), reader.text("history"));
   wall_offset_ = recorder_->wall_s();
   last_checkpoint_ = *round;
   progress_.start_at(*round, wall_offset_);
   return reader;
+}
+
+// A resumed run goes on with what was spent, also after its last checkpoint.
+void RunKeeper::begin_privacy(Round version) {
+  if (!privacy_plan(options_).is_private()) return;
+  if (options_.flag("run.resume") && std::filesystem::exists(folder_.metrics())) {
+    privacy_ = RunPrivacy::resume(options_, folder_.privacy_ledger());
+  } else {
+    privacy_.emplace(options_, folder_.privacy_ledger());
+  }
+  if (version < rounds_ && !open_round(version + 1))
+    throw RunError("privacy.target_epsilon = " + options_.raw("privacy.target_epsilon") +
+                   ": this run has spent it; the model of its last round is in " + folder_.path().string());
+}
+
+bool RunKeeper::open_round(Round round) {
+  return privacy_->counting() != Counting::rounds || privacy_->open_round(round);
+}
+
+bool RunKeeper::spend(const SendModel& send) {
+  return !privacy_ || privacy_->counting() != Counting::participations ||
+         privacy_->spend(send.round, send.clients);
+}
+
+bool RunKeeper::spend_grant(Round round) {
+  return !privacy_ || privacy_->counting() != Counting::grants || privacy_->open_round(round);
 }
 
 void RunKeeper::checkpoint(VersionedModel& subject) {

@@ -13,6 +13,7 @@
 #include "core/run_folder.h"
 #include "core/versioned_model.h"
 #include "server/coordinator.h"
+#include "server/run_privacy.h"
 
 namespace gossamer {
 
@@ -51,6 +52,14 @@ class RunKeeper {
   void show(const Progress& round) {
     if (progress_.is_live()) progress_.inside_round(round.round, round.arrived, round.started, wall_s());
   }
+  // Of a private run, before a model is sent, or before peers are told to begin a round: notes down what that
+  // costs. False where it would pass privacy.target_epsilon: then the run ends, stopped by kOutOfBudget.
+  bool spend(const SendModel& send);
+  bool spend_grant(Round round);
+  // After a commit: whether the next round would pass it.
+  bool out_of_budget() const noexcept { return out_of_budget_; }
+  static constexpr const char* kOutOfBudget = "target_epsilon";
+
   // Returns the accuracy if this version was evaluated.
   std::optional<double> commit(const Commit& commit, VersionedModel& subject);
   // Writes summary and model. `stopped_by`: rounds, target_accuracy, signal, or why the run failed.
@@ -60,6 +69,8 @@ class RunKeeper {
 
  private:
   void checkpoint(VersionedModel& subject);
+  void begin_privacy(Round version);
+  bool open_round(Round round);
   double wall_s() const;
 
   const Options& options_;
@@ -68,6 +79,8 @@ class RunKeeper {
   std::string clock_;
   ProgressPrinter& progress_;
   CheckpointSchedule schedule_;
+  std::optional<RunPrivacy> privacy_;
+  bool out_of_budget_ = false;
   std::optional<RunRecorder> recorder_;  // from the constructor, or from resume()
   std::chrono::steady_clock::time_point start_;
   double wall_offset_ = 0;

@@ -14,16 +14,24 @@ Server::Server(const Options& options, std::shared_ptr<const Parameters> initial
       optimizer_(server_optimizers().make(options)),
       pseudo_gradient_(model_->layout->size()) {
   aggregator_->begin(model_->layout->size());
+  const PrivacyPlan plan = privacy_plan(options);
+  if (plan.placement == Placement::central) private_sum_.emplace(plan, model_->layout->parameter_count());
 }
 
-void Server::begin() {
+void Server::begin(Round round) {
   note(ShardOrder::Kind::begin);
   clear();
+  round_ = round;
+  if (private_sum_) reclipped_ = 0;
 }
 
 void Server::clear() {
   if (received_ == 0) return;
-  aggregator_->begin(model_->layout->size());
+  if (private_sum_) {
+    private_sum_->begin();
+  } else {
+    aggregator_->begin(model_->layout->size());
+  }
   received_ = 0;
 }
 
@@ -59,15 +67,22 @@ Result<std::monostate> Server::decode(const Compressed& update) {
 }
 
 Result<std::monostate> Server::accumulate(const CompressedUpdate& update, double weight) {
-  auto accumulated = aggregator_->accumulate(update.content, weight, *up_);
-  if (accumulated) ++received_;
+  auto accumulated =
+      private_sum_ ? decode(update.content) : aggregator_->accumulate(update.content, weight, *up_);
+  if (!accumulated) return accumulated;
+  if (private_sum_ && private_sum_->add(decoded_)) ++*reclipped_;
+  ++received_;
   return accumulated;
 }
 
 void Server::commit(std::optional<double> denominator) {
-  if (received_ == 0) return;
+  if (received_ == 0 && !private_sum_) return;
   note(denominator ? ShardOrder::Kind::commit_over : ShardOrder::Kind::commit, 0, 0, denominator.value_or(0));
-  aggregator_->finish(pseudo_gradient_, denominator);
+  if (private_sum_) {
+    private_sum_->finish(pseudo_gradient_, static_cast<std::uint64_t>(round_));
+  } else {
+    aggregator_->finish(pseudo_gradient_, denominator);
+  }
 
   auto next = std::make_shared<Parameters>(*model_);
   const std::size_t trained = next->layout->parameter_count();

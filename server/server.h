@@ -9,6 +9,7 @@
 #include "compression/compressor.h"
 #include "core/checkpoint.h"
 #include "core/layout.h"
+#include "privacy/private_sum.h"
 #include "server/aggregators/aggregator.h"
 #include "server/model_stream.h"
 #include "server/optimizers/server_optimizer.h"
@@ -28,14 +29,15 @@ class Server {
   // The model as it is now, for a cohort that begins a round together. Once a round.
   ModelStream::Broadcast broadcast(Round round) { return stream_.next(model_, round); }
   const ModelStream& stream() const noexcept { return stream_; }
-  // Forgets what was received since the last commit().
-  void begin();
+  // Forgets what was received since the last commit(). What comes next belongs to this round.
+  void begin(Round round = 0);
   // Takes in an update: of this round's model, weighted by its examples; or of the older version `base`, with
   // the weight of its staleness. A malformed one changes nothing.
   Result<std::monostate> receive(const CompressedUpdate& update);
   Result<std::monostate> receive(const CompressedUpdate& update, double weight);
   Result<std::monostate> receive_stale(const CompressedUpdate& update, double weight, const Parameters& base);
-  // Makes the next model version of what was received. Without a single update the model stays as it is.
+  // Makes the next model version of what was received. Without a single update the model stays as it is, but
+  // with privacy.placement = central, where it gets a round's noise.
   // `denominator`: what a mean divides by, if not by the sum of the weights.
   void commit(std::optional<double> denominator = std::nullopt);
 
@@ -50,6 +52,9 @@ class Server {
   std::vector<ShardOrder> notes() { return std::exchange(notes_, {}); }
   // Nobody waits for this client's work any more. Of no consequence here, but the others may hold a part.
   void forget(ClientId client) { note(ShardOrder::Kind::forget, client); }
+
+  // How many of the updates since begin() the server had to bound itself; none where it bounds nothing.
+  std::optional<std::int64_t> reclipped() const noexcept { return reclipped_; }
 
   // How much an update counts in a mean.
   double weight_of(const UpdateInfo& info) const;
@@ -74,11 +79,14 @@ class Server {
   std::unique_ptr<Compressor> up_;
   ModelStream stream_;
   std::unique_ptr<Aggregator> aggregator_;
+  std::optional<PrivateSum> private_sum_;   // privacy.placement = central: in place of the aggregator
   std::unique_ptr<Correction> correction_;  // null: none
   std::unique_ptr<ServerOptimizer> optimizer_;
   FloatBuffer pseudo_gradient_;
   FloatBuffer decoded_;  // an update
   std::int64_t received_ = 0;
+  Round round_ = 0;
+  std::optional<std::int64_t> reclipped_;
   bool takes_notes_ = false;
   std::vector<ShardOrder> notes_;
 };

@@ -108,7 +108,9 @@ void TransportDriver::perform(const Actions& first) {
       if (const auto* commit = std::get_if<Commit>(&action)) {
         deadline_.reset();
         const auto accuracy = keeper_->commit(*commit, *coordinator_);
-        next = coordinator_->committed(accuracy, now());  // the next round begins after the evaluation
+        next = keeper_->out_of_budget()
+                   ? Actions{Finish{true, RunKeeper::kOutOfBudget}}
+                   : coordinator_->committed(accuracy, now());  // the next round begins after the evaluation
       }
       if (const auto* report = std::get_if<Report>(&action)) parent_->send(report->update);
       if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
@@ -126,6 +128,10 @@ void TransportDriver::listen_to_parent(Clock::time_point& wake) {
 
 // The payload is hashed once; each client gets it with a header of its own.
 void TransportDriver::start(const SendModel& send) {
+  if (keeper_ != nullptr && !keeper_->spend(send)) {
+    finish_ = {true, RunKeeper::kOutOfBudget};
+    return;
+  }
   if (send.deadline) deadline_ = {send.round, *send.deadline};
   const Frame& model =
       encoder_.encode(send.round, send.clients.front(), send.model, {}, send.steps, send.bases, send.method)

@@ -50,8 +50,7 @@ void EventLoop::perform(const Actions& first, Coordination& coordinator, RunKeep
     for (const Action& action : *actions) {
       if (const auto* send = std::get_if<SendModel>(&action)) start(*send, keeper);
       if (const auto* abandon = std::get_if<Abandon>(&action)) call_off(*abandon);
-      if (const auto* commit = std::get_if<Commit>(&action))
-        after = coordinator.committed(keeper.commit(*commit, coordinator), now_);
+      if (const auto* commit = std::get_if<Commit>(&action)) after = next_after(*commit, coordinator, keeper);
       if (const auto* finish = std::get_if<Finish>(&action)) finish_ = *finish;
       if (const auto* wake = std::get_if<Wake>(&action)) remind(wake->token, wake->at);
     }
@@ -60,12 +59,22 @@ void EventLoop::perform(const Actions& first, Coordination& coordinator, RunKeep
   }
 }
 
+Actions EventLoop::next_after(const Commit& commit, Coordination& coordinator, RunKeeper& keeper) {
+  const auto accuracy = keeper.commit(commit, coordinator);
+  if (keeper.out_of_budget()) return {Finish{true, RunKeeper::kOutOfBudget}};
+  return coordinator.committed(accuracy, now_);
+}
+
 void EventLoop::remind(Round token, Seconds at) {
   deadlines_[order_] = token;
   events_.push({at, order_++, kDeadline});
 }
 
 void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
+  if (!keeper.spend(send)) {
+    finish_ = {true, RunKeeper::kOutOfBudget};
+    return;
+  }
   if (send.deadline) remind(send.round, *send.deadline);
   const Parcel& model = encoder_.encode(send.round, send.clients.front(), send.model, send.more, send.steps,
                                         send.bases, send.method);

@@ -72,6 +72,8 @@ class EventLoop {
   void start(const SendModel& send, RunKeeper& keeper);
   Actions handle(const Event& event, Coordination& coordinator, RunKeeper& keeper);
   Actions arrive(const Event& event, Coordination& coordinator, RunKeeper& keeper);
+  // Records it, and says how it goes on.
+  Actions next_after(const Commit& commit, Coordination& coordinator, RunKeeper& keeper);
   void remind(Round token, Seconds at);
   void give(const SendModel& send, Parcel model);
   void pull(Work work, Seconds begin);

@@ -8,14 +8,17 @@
 
 namespace gossamer {
 
-// Who takes part in a round. Pure: the same seed and round choose the same cohort, anywhere.
+// Who takes part in a round. Not thread-safe.
 class CohortSampler {
  public:
   virtual ~CohortSampler() = default;
-  // `size` distinct numbers in [0, population), ascending. Requires 1 <= size <= population. Costs
-  // O(size log size), whatever the population.
+  // Distinct numbers in [0, population), ascending: `size` of them, or on average as many. Requires
+  // 1 <= size <= population. The same seed and round choose the same cohort, anywhere, but where privacy
+  // wants it secret.
   virtual std::vector<std::int64_t> sample(std::int64_t population, std::int64_t size, std::uint64_t seed,
-                                           Round round) const = 0;
+                                           Round round) = 0;
+  // Whether cohorts are of that size.
+  virtual bool fixed_size() const noexcept { return true; }
 };
 
 // `cohort.sampler`.

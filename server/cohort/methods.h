@@ -6,6 +6,7 @@
 
 namespace gossamer {
 
+std::unique_ptr<CohortSampler> make_poisson_sampler(const Options&);
 std::unique_ptr<CohortSampler> make_uniform_sampler(const Options&);
 
 }  // namespace gossamer

@@ -10,7 +10,7 @@ namespace {
 class UniformSampler final : public CohortSampler {
  public:
   std::vector<std::int64_t> sample(std::int64_t population, std::int64_t size, std::uint64_t seed,
-                                   Round round) const override {
+                                   Round round) override {
     Rng rng(seed, Purpose::cohort, 0, static_cast<std::uint64_t>(round));
     std::set<std::int64_t> chosen;
     for (std::int64_t i = population - size; i < population; ++i) {

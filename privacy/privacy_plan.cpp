@@ -1,0 +1,200 @@
+#include "privacy/privacy_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "core/error.h"
+#include "privacy/accountants/search.h"
+#include "privacy/clipper.h"
+#include "privacy/mechanism.h"
+
+namespace gossamer {
+namespace {
+
+constexpr std::array kKeys{"privacy.placement",  "privacy.clipping",         "privacy.clip_norm",
+                           "privacy.delta",      "privacy.noise_multiplier", "privacy.target_epsilon",
+                           "privacy.accountant", "privacy.sampling_rate",    "privacy.insecure_seed",
+                           "privacy.weight_cap", "privacy.total_weight"};
+
+constexpr double kChosen = -1;  // of the noise multiplier: for the target
+
+[[noreturn]] void refuse(const std::string& what) { throw ConfigError(what); }
+
+Placement placement_of(const Options& options) {
+  if (options.text("privacy.mechanism") == "none") return Placement::none;
+  const std::string& name = options.text("privacy.placement");
+  return name == "example"   ? Placement::example
+         : name == "client"  ? Placement::client
+         : name == "central" ? Placement::central
+                             : Placement::none;
+}
+
+bool has_noise(const Options& options) { return options.real("privacy.noise_multiplier") >= 0; }
+
+void check_missing(const Options& options) {
+  const std::string chosen = "privacy.mechanism = " + options.text("privacy.mechanism");
+  if (options.text("privacy.placement") == "none")
+    refuse("privacy.placement is missing: " + chosen +
+           " needs to know who is trusted; expected example, client or central (docs/privacy_guarantees.md)");
+  if (options.real("privacy.clip_norm") == 0)
+    refuse(
+        (options.given("privacy.clip_norm") ? "privacy.clip_norm = 0: " : "privacy.clip_norm is missing: ") +
+        chosen + " protects contributions of at most that norm; expected a number above 0");
+  if (!has_noise(options) && std::isinf(options.real("privacy.target_epsilon")))
+    refuse("privacy.noise_multiplier is missing: give it, or privacy.target_epsilon in its place");
+  if (options.real("privacy.noise_multiplier") < 0 && options.real("privacy.noise_multiplier") != kChosen)
+    refuse("privacy.noise_multiplier = " + options.raw("privacy.noise_multiplier") +
+           ": expected a number of at least 0");
+}
+
+void check_placement(const Options& options) {
+  const Placement placement = placement_of(options);
+  const bool laplace = options.text("privacy.mechanism") == "laplace";
+  if (laplace && placement == Placement::example)
+    refuse(
+        "privacy.mechanism = laplace: with privacy.placement = example gradients are clipped in the L2 norm, "
+        "and this noise is for the L1 norm; use privacy.mechanism = gaussian");
+  if (laplace && options.text("privacy.clipping") != "flat")
+    refuse(
+        "privacy.clipping = " + options.text("privacy.clipping") +
+        ": the L1 norm, for privacy.mechanism = laplace, is clipped as a whole; use privacy.clipping = flat");
+  if (placement != Placement::example && options.real("privacy.sampling_rate") > 0)
+    refuse("privacy.sampling_rate = " + options.raw("privacy.sampling_rate") +
+           ": of the examples of a lot, so only used with privacy.placement = example; with placement = "
+           "central cohort.fraction is a rate where cohort.sampler = poisson");
+  for (const char* key : {"privacy.weight_cap", "privacy.total_weight"}) {
+    if (placement != Placement::central && options.real(key) > 0)
+      refuse(std::string(key) + " = " + options.raw(key) +
+             ": only used with privacy.placement = central; here privacy.placement = " +
+             options.text("privacy.placement"));
+  }
+  if (std::isinf(options.real("privacy.clip_norm")) && options.real("privacy.noise_multiplier") != 0)
+    refuse(
+        "privacy.clip_norm = inf: no noise hides a contribution without a bound; only with "
+        "privacy.noise_multiplier = 0, to compare with a run without privacy");
+}
+
+// As written in config.ini: six digits, rounded up, so that processes on different machines agree.
+std::string six_digits_up(double value) {
+  const double unit = std::pow(10.0, std::floor(std::log10(value)) - 5);
+  char text[40];
+  std::snprintf(text, sizeof text, "%.6g", std::ceil(value / unit) * unit);
+  return text;
+}
+
+}  // namespace
+
+PrivacyPlan privacy_plan(const Options& options) {
+  PrivacyPlan plan;
+  plan.placement = placement_of(options);
+  if (!plan.is_private()) return plan;
+  plan.noise = options.text("privacy.mechanism") == "laplace" ? NoiseKind::laplace : NoiseKind::gaussian;
+  plan.clip_norm = options.real("privacy.clip_norm");
+  plan.noise_multiplier = options.real("privacy.noise_multiplier");
+  plan.delta = options.real("privacy.delta");
+  if (std::isfinite(options.real("privacy.target_epsilon")))
+    plan.target_epsilon = options.real("privacy.target_epsilon");
+  if (options.integer("privacy.insecure_seed") >= 0)
+    plan.insecure_seed = static_cast<std::uint64_t>(options.integer("privacy.insecure_seed"));
+  if (plan.placement == Placement::example) {
+    plan.sampling_rate = options.real("privacy.sampling_rate");
+    const std::int64_t steps = options.integer("client.local_steps");
+    const double a_pass = std::ceil(1 / plan.sampling_rate - 1e-9);
+    plan.steps = static_cast<std::uint64_t>(
+        steps > 0 ? static_cast<double>(steps)
+                  : a_pass * static_cast<double>(options.integer("client.local_epochs")));
+  }
+  if (plan.placement == Placement::central) {
+    const auto clients = static_cast<double>(options.integer("data.clients"));
+    const bool poisson = options.text("cohort.sampler") == "poisson";
+    double share = options.real("cohort.fraction");
+    if (!poisson) share = std::max(1.0, std::round(share * clients)) / clients;
+    if (options.integer("cohort.size") > 0)
+      share = static_cast<double>(options.integer("cohort.size")) / clients;
+    if (poisson) plan.sampling_rate = share;
+    plan.weight_cap = options.real("privacy.weight_cap");
+    const double total = options.real("privacy.total_weight");
+    plan.denominator = share * (total > 0 ? total : clients);
+  }
+  return plan;
+}
+
+std::unique_ptr<NoiseSource> make_noise_source(const PrivacyPlan& plan, std::uint64_t client,
+                                               std::uint64_t round) {
+  return plan.insecure_seed ? make_insecure_noise_source(*plan.insecure_seed, client, round)
+                            : make_secure_noise_source();
+}
+
+void add_privacy_options(OptionSchema& schema) {
+  add_methods(schema, privacy_mechanisms().describe());
+  schema.add(text_option("privacy.placement", "none",
+                         "where noise is added, and so who is trusted: example (in a client's training), "
+                         "client (to its update, before it leaves), central (by the server)")
+                 .one_of({"none", "example", "client", "central"}));
+  add_methods(schema, clippers().describe());
+  schema.add(real_option("privacy.clip_norm", 0,
+                         "the most that one example (placement = example) or client contributes to a sum: L2 "
+                         "norm, with laplace L1")
+                 .at_least(0));
+  schema.add(real_option("privacy.noise_multiplier", kChosen,
+                         "standard deviation (laplace: scale) of the noise over what one record can change: "
+                         "the clip norm, with placement = client twice that; -1: as much as "
+                         "privacy.target_epsilon asks for")
+                 .at_least(kChosen));
+  schema.add(real_option("privacy.target_epsilon", std::numeric_limits<double>::infinity(),
+                         "the run ends before epsilon would pass this")
+                 .above(0));
+  schema.add(real_option("privacy.delta", 1e-5, "at which epsilon is stated").above(0).at_most(0.5));
+  add_methods(schema, accountants().describe());
+  schema.add(real_option("privacy.sampling_rate", 0,
+                         "placement = example: the probability of each example to be in a step's lot; 0: "
+                         "client.batch_size over the examples that a client has on average")
+                 .at_least(0)
+                 .at_most(1));
+  schema.add(
+      real_option("privacy.weight_cap", 0,
+                  "placement = central: an update of n examples counts min(n / this, 1); 0: each counts 1")
+          .at_least(0));
+  schema.add(
+      real_option("privacy.total_weight", 0,
+                  "placement = central: what all clients together count; a round's sum is divided by the "
+                  "share of it that a cohort is expected to have; 0: data.clients")
+          .at_least(0));
+  schema.add(integer_option("privacy.insecure_seed", -1,
+                            "noise from this seed: for tests and identical reruns, without any privacy; -1: "
+                            "from the operating system")
+                 .at_least(-1));
+}
+
+void settle_privacy(Options& options, std::uint64_t releases) {
+  if (options.text("privacy.mechanism") == "none") {
+    for (const char* key : kKeys) {
+      if (options.raw(key) != options.schema().find(key)->default_value)
+        refuse(std::string(key) + " = " + options.raw(key) +
+               ": only used with privacy.mechanism = gaussian or laplace; here privacy.mechanism = none");
+    }
+    return;
+  }
+  check_missing(options);
+  check_placement(options);
+  const bool wants_noise = !has_noise(options);
+  PrivacyPlan plan = privacy_plan(options);
+  if (!plan.target_epsilon) return;
+  PrivacyEvent event = plan.event();
+  const auto make = [&] { return accountants().make(options); };
+  if (wants_noise) {
+    event.steps *= std::max<std::uint64_t>(1, releases);
+    const double noise = noise_multiplier_for(make, event, plan.delta, *plan.target_epsilon);
+    options.set_default("privacy.noise_multiplier", six_digits_up(noise));
+    return;
+  }
+  if (plan.noise_multiplier == 0 || steps_for(make, event, plan.delta, *plan.target_epsilon) < plan.steps)
+    refuse("privacy.target_epsilon = " + options.raw("privacy.target_epsilon") +
+           ": not even one round with privacy.noise_multiplier = " + options.raw("privacy.noise_multiplier") +
+           " keeps to it; give more noise, or none to have it chosen");
+}
+
+}  // namespace gossamer

@@ -1,6 +1,7 @@
 #include "cli/federation.h"
 
 #include <ATen/Parallel.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +17,8 @@
 #include "compression/compressor.h"
 #include "compression/model_codec.h"
 #include "core/error.h"
+#include "core/logging.h"
+#include "privacy/privacy_plan.h"
 #include "server/edge_aggregator.h"
 #include "server/peer_coordinator.h"
 #include "simulation/device_model.h"
@@ -143,6 +146,35 @@ void print_tree_plan(const Options& options, const TreePlan& plan, const Paramet
             << "# virtual time at most " << round << " s, with bsp on every level\n";
 }
 
+// What a user of [privacy] has to know before anything is spent.
+void announce_privacy(const Options& options, const FederatedData& data, const ParameterLayout& layout) {
+  const PrivacyPlan plan = privacy_plan(options);
+  if (!plan.is_private()) return;
+  const auto clients = options.integer("data.clients");
+  std::int64_t records = clients;
+  if (plan.placement == Placement::example) {
+    records = 0;
+    for (ClientId client = 0; client < clients; ++client) records = std::max(records, data.examples(client));
+  }
+  if (plan.delta * static_cast<double>(records) >= 1)
+    log_warning("privacy.delta = " + options.raw("privacy.delta") + ": not below 1 / " +
+                std::to_string(records) + (plan.placement == Placement::example ? " examples" : " clients") +
+                ", so that publishing one of them whole would count as private; give less");
+  if (plan.noise_multiplier == 0) log_warning("privacy.noise_multiplier = 0: no noise, so no privacy");
+  if (layout.size() > layout.parameter_count() && plan.placement != Placement::example)
+    log_warning(
+        "model.name = " + options.text("model.name") +
+        ": its statistics (batch norm) stay with the clients, and are what they were in the model that "
+        "is evaluated and saved");
+  if (plan.insecure_seed) {
+    const bool terminal = ::isatty(STDERR_FILENO) == 1;
+    log_warning(std::string(terminal ? "\x1b[31m" : "") +
+                "privacy.insecure_seed: whoever knows the seed takes the noise off again. This run protects "
+                "nobody" +
+                (terminal ? "\x1b[0m" : ""));
+  }
+}
+
 }  // namespace
 
 Federation::Federation(const CommandLine& line) : options(line.options), verbosity(line.verbosity) {
@@ -153,6 +185,7 @@ Federation::Federation(const CommandLine& line) : options(line.options), verbosi
                    : line.command == "server" || line.command == "client" ? RunsIn::zmq
                                                                           : RunsIn::anywhere);
   model = make_model(options, data->shape());
+  announce_privacy(options, *data, *model->layout());
   auto values = std::make_shared<Parameters>();
   values->layout = model->layout();
   values->values.assign(model->values().begin(), model->values().end());

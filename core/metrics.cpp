@@ -21,6 +21,8 @@ using Json = nlohmann::ordered_json;
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 Json number(const std::optional<double>& value) { return value ? number(*value) : Json(nullptr); }
 
+Json whole(const std::optional<std::int64_t>& value) { return value ? Json(*value) : Json(nullptr); }
+
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 std::optional<double> optional_number(const Json& object, const char* key) {
@@ -45,6 +47,12 @@ T integer(const Json& object, const char* key) {
     if (std::in_range<T>(number)) return static_cast<T>(number);
   }
   throw FileError(std::string(key) + " = " + value.dump() + ": expected an integer");
+}
+
+std::optional<std::int64_t> optional_integer(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return std::nullopt;
+  return integer<std::int64_t>(object, key);
 }
 
 template <class T>
@@ -77,6 +85,7 @@ Json object_of(const RunSummary& summary) {
               {"peak_rss_mb", number(summary.peak_rss_mb)},
               {"spilled_mb", number(summary.spilled_mb)},
               {"epsilon", number(summary.epsilon)},
+              {"insecure_seed", whole(summary.insecure_seed)},
               {"compression", text_or_null(summary.compression)},
               {"model_sha256", summary.model_sha256},
               {"stopped_by", summary.stopped_by}};
@@ -97,6 +106,7 @@ RunSummary summary_of(const Json& object) {
   summary.peak_rss_mb = number_or_nan(object, "peak_rss_mb");
   summary.spilled_mb = optional_number(object, "spilled_mb").value_or(0);
   summary.epsilon = optional_number(object, "epsilon");
+  summary.insecure_seed = optional_integer(object, "insecure_seed");
   summary.compression = text_or_empty(object, "compression");
   summary.model_sha256 = text_or_empty(object, "model_sha256");
   summary.stopped_by = text_or_empty(object, "stopped_by");
@@ -155,7 +165,7 @@ std::string to_json(const RoundMetrics& m) {
                  {"staleness_mean", number(m.staleness_mean)},
                  {"staleness_max", m.staleness_max},
                  {"epsilon", number(m.epsilon)},
-                 {"reclipped", m.reclipped ? Json(*m.reclipped) : Json(nullptr)},
+                 {"reclipped", whole(m.reclipped)},
                  {"samples", m.samples},
                  {"consensus_distance", number(m.consensus_distance)},
                  {"clock", m.clock},
@@ -183,8 +193,7 @@ RoundMetrics round_from_json(std::string_view json) {
     m.staleness_mean = optional_number(object, "staleness_mean").value_or(0);
     m.staleness_max = integer_or_zero<std::int64_t>(object, "staleness_max");
     m.epsilon = optional_number(object, "epsilon");
-    if (const auto found = object.find("reclipped"); found != object.end() && !found->is_null())
-      m.reclipped = integer<std::int64_t>(object, "reclipped");
+    m.reclipped = optional_integer(object, "reclipped");
     m.samples = integer_or_zero<std::int64_t>(object, "samples");
     m.consensus_distance = optional_number(object, "consensus_distance");
     m.clock = text_or_empty(object, "clock");

@@ -58,7 +58,8 @@ struct RunSummary {
   double peak_rss_mb = 0;    // of this process, in 10^6 bytes
   double spilled_mb = 0;     // of clients' states, written to a file for want of memory, in 10^6 bytes
   std::optional<double> epsilon;
-  std::string compression;  // that of the last round, where the server chose it; else empty
+  std::optional<std::int64_t> insecure_seed;  // of noise that is therefore no protection
+  std::string compression;                    // that of the last round, where the server chose it; else empty
   std::string model_sha256;
   std::string stopped_by;
 

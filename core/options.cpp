@@ -65,6 +65,7 @@ std::string range_of(const OptionSpec& spec) {
   if (std::isfinite(spec.maximum)) {
     range += (std::isfinite(spec.minimum) ? " and at most " : " of at most ") + shortest(spec.maximum);
   }
+  if (spec.infinity_allowed) range += ", or inf";
   return range;
 }
 
@@ -74,7 +75,8 @@ std::string range_of(const OptionSpec& spec) {
 
 void check_range(const OptionSpec& spec, std::string_view value, double number) {
   const bool low = spec.minimum_excluded ? number <= spec.minimum : number < spec.minimum;
-  if (low || number > spec.maximum || !std::isfinite(number)) refuse(spec, value, range_of(spec));
+  const bool infinite = std::isinf(number) && !spec.infinity_allowed;
+  if (low || number > spec.maximum || infinite || std::isnan(number)) refuse(spec, value, range_of(spec));
 }
 
 // The canonical text of a value, so that equal configurations have equal digests and INI files.
@@ -127,6 +129,11 @@ OptionSpec OptionSpec::above(double bound) && {
   minimum_excluded = true;
   return std::move(*this);
 }
+OptionSpec OptionSpec::or_infinite() && {
+  infinity_allowed = true;
+  return std::move(*this);
+}
+
 OptionSpec OptionSpec::at_most(double bound) && {
   maximum = bound;
   return std::move(*this);

@@ -94,12 +94,15 @@ std::string ProgressPrinter::head(Round round) const {
 std::string ProgressPrinter::details_of(const RoundMetrics& m) const {
   std::string line;
   if (m.test_accuracy || style_ == ProgressStyle::live) line += evaluation_;
-  line += format("  train loss %.4f  %lld clients", m.train_loss, static_cast<long long>(m.clients));
+  // Clients of a private run say nothing of their losses and samples.
+  const bool concealed = m.epsilon && std::isnan(m.train_loss);
+  if (!concealed) line += format("  train loss %.4f", m.train_loss);
+  line += format("  %lld clients", static_cast<long long>(m.clients));
   if (m.dropped > 0) line += format(" (%lld dropped)", static_cast<long long>(m.dropped));
   if (m.rejected > 0) line += format(" (%lld rejected)", static_cast<long long>(m.rejected));
   line += "  " + readable_bytes(static_cast<double>(bytes_));
   if (m.epsilon) line += format("  epsilon %.3g", *m.epsilon);
-  if (m.wall_s > previous_wall_s_) {
+  if (m.wall_s > previous_wall_s_ && !concealed) {
     line += format("  %.0f samples/s", static_cast<double>(m.samples) / (m.wall_s - previous_wall_s_));
   }
   if (m.round > start_round_ && m.round < last_round_) {

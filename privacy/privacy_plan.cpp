@@ -138,7 +138,8 @@ void add_privacy_options(OptionSchema& schema) {
   schema.add(real_option("privacy.clip_norm", 0,
                          "the most that one example (placement = example) or client contributes to a sum: L2 "
                          "norm, with laplace L1")
-                 .at_least(0));
+                 .at_least(0)
+                 .or_infinite());
   schema.add(real_option("privacy.noise_multiplier", kChosen,
                          "standard deviation (laplace: scale) of the noise over what one record can change: "
                          "the clip norm, with placement = client twice that; -1: as much as "
@@ -146,7 +147,8 @@ void add_privacy_options(OptionSchema& schema) {
                  .at_least(kChosen));
   schema.add(real_option("privacy.target_epsilon", std::numeric_limits<double>::infinity(),
                          "the run ends before epsilon would pass this")
-                 .above(0));
+                 .above(0)
+                 .or_infinite());
   schema.add(real_option("privacy.delta", 1e-5, "at which epsilon is stated").above(0).at_most(0.5));
   add_methods(schema, accountants().describe());
   schema.add(real_option("privacy.sampling_rate", 0,

@@ -20,6 +20,7 @@ PeerCoordinator::PeerCoordinator(const Options& options, std::shared_ptr<const P
       needs_everybody_(kind_of(options) != TopologyKind::gossip),
       keeps_leftovers_(needs_everybody_ && keeps_state(options)),
       topology_(options.text("topology.name")),
+      conceals_(privacy_plan(options).is_private()),
       rounds_(options.integer("run.rounds")),
       eval_every_(options.integer("run.eval_every")),
       min_size_(options.integer("cohort.min_size")),
@@ -176,6 +177,7 @@ PeerActions PeerCoordinator::close(Seconds now) {
     metrics.bytes_up += report.bytes_sent;
     metrics.bytes_down += report.bytes_received;
   }
+  if (conceals_) metrics.train_loss = std::numeric_limits<double>::quiet_NaN();
   if (metrics.samples > 0) metrics.train_loss = loss_sum / static_cast<double>(metrics.samples);
   if (shows) {
     states_.clear();

@@ -91,6 +91,7 @@ class PeerCoordinator final : public VersionedModel {
   const bool lockstep_;
   const bool needs_everybody_;  // and all have the same model
   const bool keeps_leftovers_;  // each behind it what its compression has left out so far
+  const bool conceals_;         // peers say nothing of their losses
   const std::string topology_;
   const Round rounds_, eval_every_;
   const std::int64_t min_size_;

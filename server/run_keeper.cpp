@@ -58,6 +58,8 @@ RunSummary RunKeeper::finish(VersionedModel& subject, const std::string& stopped
   services_.save_model(*subject.model(), folder_.model());
   RunSummary summary = recorder_->summary(sha256(subject.model()->values), stopped_by);
   summary.wall_s = wall_s();
+  if (const auto seed = privacy_plan(options_).insecure_seed)
+    summary.insecure_seed = static_cast<std::int64_t>(*seed);
   if (services_.spilled_bytes) summary.spilled_mb = static_cast<double>(services_.spilled_bytes()) * 1e-6;
   write_atomically(folder_.summary(), to_json(summary) + "\n");
   return summary;

@@ -126,6 +126,45 @@ TEST(ThreeWays, Compression) {
   }
 }
 
+// Noise from a seed, in all three places: of clients, and of the server.
+TEST(ThreeWays, Privacy) {
+  const Words common{"--data.clients",
+                     "4",
+                     "--model.name",
+                     "mlp",
+                     "--run.rounds",
+                     "3",
+                     "--privacy.mechanism",
+                     "gaussian",
+                     "--privacy.clip_norm",
+                     "1",
+                     "--privacy.noise_multiplier",
+                     "0.5",
+                     "--privacy.insecure_seed",
+                     "9",
+                     "-q"};
+  const std::vector<Words> ways{
+      {"--privacy.placement", "client", "--cohort.fraction", "1"},
+      {"--privacy.placement", "central", "--cohort.sampler", "poisson", "--cohort.fraction", "0.6"},
+      {"--privacy.placement", "central", "--cohort.fraction", "1", "--compression.up", "qsgd"},
+      {"--privacy.placement", "client", "--topology.name", "ring", "--compression.up", "one_bit"},
+  };
+  for (const Words& way : ways) {
+    const TemporaryFolder folder;
+    const Words keys = common + way;
+    const nlohmann::json simulated = run_to_end({kProgram, "simulate"}, keys, folder / "simulate");
+    const nlohmann::json ranks = run_to_end(mpirun(3), keys, folder / "mpi");
+    Fleet fleet(keys, folder);
+    const nlohmann::json processes = fleet.finish();
+    fleet.expect_others_end(0);
+    for (const nlohmann::json* other : {&ranks, &processes}) {
+      EXPECT_EQ(outcome_of(*other), outcome_of(simulated)) << way[1] << ' ' << way[3];
+      EXPECT_EQ(other->at("epsilon"), simulated.at("epsilon")) << way[1] << ' ' << way[3];
+    }
+    EXPECT_GT(simulated.at("epsilon").get<double>(), 0);
+  }
+}
+
 // Clients that keep a state, in all three places.
 TEST(ThreeWays, ElasticAveraging) {
   const TemporaryFolder folder;

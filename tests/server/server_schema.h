@@ -5,6 +5,7 @@
 
 #include "comms/topologies/topology.h"
 #include "compression/compressor.h"
+#include "privacy/privacy_plan.h"
 #include "server/filters/update_filter.h"
 #include "server/server_options.h"
 
@@ -23,6 +24,7 @@ inline Options server_options(const std::map<std::string, std::string>& given) {
   add_methods(*schema, update_filters().describe(), "topology.name", "tree");
   add_server_options(*schema);
   add_compression_options(*schema);
+  add_privacy_options(*schema);
   Options options(schema);
   for (const auto& [key, value] : given) options.set(key, value);
   return options;

@@ -65,8 +65,7 @@ std::string range_of(const OptionSpec& spec) {
   if (std::isfinite(spec.maximum)) {
     range += (std::isfinite(spec.minimum) ? " and at most " : " of at most ") + shortest(spec.maximum);
   }
-  if (spec.infinity_allowed) range += ", or inf";
-  return range;
+  return spec.may_be_infinite ? range + ", or inf" : range;
 }
 
 [[noreturn]] void refuse(const OptionSpec& spec, std::string_view value, const std::string& accepted) {
@@ -75,8 +74,8 @@ std::string range_of(const OptionSpec& spec) {
 
 void check_range(const OptionSpec& spec, std::string_view value, double number) {
   const bool low = spec.minimum_excluded ? number <= spec.minimum : number < spec.minimum;
-  const bool infinite = std::isinf(number) && !spec.infinity_allowed;
-  if (low || number > spec.maximum || infinite || std::isnan(number)) refuse(spec, value, range_of(spec));
+  const bool usable = std::isfinite(number) || (spec.may_be_infinite && number > 0);
+  if (low || number > spec.maximum || !usable) refuse(spec, value, range_of(spec));
 }
 
 // The canonical text of a value, so that equal configurations have equal digests and INI files.
@@ -129,13 +128,12 @@ OptionSpec OptionSpec::above(double bound) && {
   minimum_excluded = true;
   return std::move(*this);
 }
-OptionSpec OptionSpec::or_infinite() && {
-  infinity_allowed = true;
-  return std::move(*this);
-}
-
 OptionSpec OptionSpec::at_most(double bound) && {
   maximum = bound;
+  return std::move(*this);
+}
+OptionSpec OptionSpec::or_infinite() && {
+  may_be_infinite = true;
   return std::move(*this);
 }
 OptionSpec OptionSpec::one_of(std::vector<std::string> values) && {

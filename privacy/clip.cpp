@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 namespace gossamer {
@@ -48,8 +49,13 @@ double clip_to(NoiseKind noise, double bound, std::span<float> values) {
   if (!std::isfinite(norm)) {
     std::ranges::fill(values, 0.0F);
   } else if (norm > bound) {
-    const auto factor = static_cast<float>(bound / norm * (1 - kRounding));
-    for (float& value : values) value *= factor;
+    const double factor = bound / norm * (1 - kRounding);
+    if (factor >= static_cast<double>(std::numeric_limits<float>::min())) {
+      const auto by = static_cast<float>(factor);
+      for (float& value : values) value *= by;
+    } else {  // a float has not enough bits left for so small a factor
+      for (float& value : values) value = static_cast<float>(static_cast<double>(value) * factor);
+    }
   }
   return norm;
 }

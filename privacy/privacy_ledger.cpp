@@ -19,6 +19,12 @@ std::uint64_t allowed_releases(const PrivacyPlan& plan, const MakeAccountant& ma
   return steps_for(make, plan.event(), plan.delta, *plan.target_epsilon) / plan.steps;
 }
 
+// A number of the file as it was written: neither with a sign nor with a fraction.
+std::uint64_t count_of(const Json& value, const std::string& name) {
+  if (!value.is_number_unsigned()) throw FileError(name + ": not a ledger of privacy: " + value.dump());
+  return value.get<std::uint64_t>();
+}
+
 }  // namespace
 
 PrivacyLedger::PrivacyLedger(const Options& options, const CountingPlan& counting)
@@ -76,13 +82,13 @@ std::size_t PrivacyLedger::restore(std::string_view text, const std::string& nam
         if (line != head()) throw FileError(name + ": the ledger of a run with other noise");
       } else if (const Json entry = Json::parse(line); entry.contains("clients")) {
         for (const Json& client : entry.at("clients")) {
-          const auto id = client.get<std::int64_t>();
-          if (id < 0 || id > std::numeric_limits<std::int32_t>::max())
+          const std::uint64_t id = count_of(client, name);
+          if (id > std::numeric_limits<std::int32_t>::max())
             throw FileError(name + ": a client " + std::to_string(id));
-          count(id);
+          count(static_cast<ClientId>(id));
         }
       } else {
-        most_ += entry.at("releases").get<std::uint64_t>();
+        most_ += count_of(entry.at("releases"), name);
       }
       begin = end + 1;
     }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "privacy/accountants/search.h"
 #include "privacy/clipper.h"
 #include "privacy/mechanism.h"
@@ -43,11 +44,12 @@ void check_missing(const Options& options) {
     refuse(
         (options.given("privacy.clip_norm") ? "privacy.clip_norm = 0: " : "privacy.clip_norm is missing: ") +
         chosen + " protects contributions of at most that norm; expected a number above 0");
+  const double noise = options.real("privacy.noise_multiplier");
+  if (noise != kChosen && noise != 0 && noise < kLeastNoiseMultiplier)
+    refuse("privacy.noise_multiplier = " + options.raw("privacy.noise_multiplier") + ": expected at least " +
+           shortest(kLeastNoiseMultiplier) + ", or 0 for a run without a guarantee");
   if (!has_noise(options) && std::isinf(options.real("privacy.target_epsilon")))
     refuse("privacy.noise_multiplier is missing: give it, or privacy.target_epsilon in its place");
-  if (options.real("privacy.noise_multiplier") < 0 && options.real("privacy.noise_multiplier") != kChosen)
-    refuse("privacy.noise_multiplier = " + options.raw("privacy.noise_multiplier") +
-           ": expected a number of at least 0");
 }
 
 void check_placement(const Options& options) {
@@ -71,6 +73,11 @@ void check_placement(const Options& options) {
              ": only used with privacy.placement = central; here privacy.placement = " +
              options.text("privacy.placement"));
   }
+  if (placement == Placement::central && options.text("cohort.sampler") == "poisson" &&
+      options.integer("cohort.size") == 0 && options.real("cohort.fraction") == 0)
+    refuse(
+        "cohort.fraction = 0: with cohort.sampler = poisson nobody would take part; expected a number above "
+        "0");
   if (std::isinf(options.real("privacy.clip_norm")) && options.real("privacy.noise_multiplier") != 0)
     refuse(
         "privacy.clip_norm = inf: no noise hides a contribution without a bound; only with "
@@ -113,7 +120,7 @@ PrivacyPlan privacy_plan(const Options& options) {
     double share = options.real("cohort.fraction");
     if (!poisson) share = std::max(1.0, std::round(share * clients)) / clients;
     if (options.integer("cohort.size") > 0)
-      share = static_cast<double>(options.integer("cohort.size")) / clients;
+      share = std::min(1.0, static_cast<double>(options.integer("cohort.size")) / clients);
     if (poisson) plan.sampling_rate = share;
     plan.weight_cap = options.real("privacy.weight_cap");
     const double total = options.real("privacy.total_weight");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "compression/compressor.h"
 #include "core/error.h"
@@ -19,8 +20,8 @@ PeerCoordinator::PeerCoordinator(const Options& options, std::shared_ptr<const P
     : lockstep_(options.text("sync.mode") == "bsp"),
       needs_everybody_(kind_of(options) != TopologyKind::gossip),
       keeps_leftovers_(needs_everybody_ && keeps_state(options)),
-      topology_(options.text("topology.name")),
       conceals_(privacy_plan(options).is_private()),
+      topology_(options.text("topology.name")),
       rounds_(options.integer("run.rounds")),
       eval_every_(options.integer("run.eval_every")),
       min_size_(options.integer("cohort.min_size")),

@@ -59,6 +59,18 @@ TEST(Options, RefusalsNameKeyValueAndWhatIsAccepted) {
   EXPECT_THAT(refusal(options, "run.overwrite", "maybe"), HasSubstr("expected true or false"));
 }
 
+TEST(Options, InfinityIsANumberOnlyWhereItIsSaidToBe) {
+  auto schema = std::make_shared<OptionSchema>();
+  schema->add(real_option("a.bound", std::numeric_limits<double>::infinity(), "").above(0).or_infinite());
+  schema->add(real_option("a.rate", 1, "").above(0));
+  Options options(schema);
+  for (const IniEntry& entry : parse_ini(options.to_ini(), "config.ini")) options.set(entry.key, entry.value);
+  EXPECT_EQ(options.real("a.bound"), std::numeric_limits<double>::infinity());
+  EXPECT_THAT(refusal(options, "a.bound", "-inf"), HasSubstr("expected a number above 0, or inf"));
+  EXPECT_THAT(refusal(options, "a.bound", "nan"), HasSubstr("expected a number above 0, or inf"));
+  EXPECT_THAT(refusal(options, "a.rate", "inf"), HasSubstr("a.rate = inf: expected a number above 0"));
+}
+
 TEST(Options, KeyOfAMethodThatIsNotChosenIsRefused) {
   Options options = make_options();
   options.set("algorithm.fedprox.mu", "0.5");

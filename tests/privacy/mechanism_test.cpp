@@ -1,0 +1,96 @@
+// What leaves a client is its clipped update and noise of the size that the accountant is told.
+#include "privacy/mechanism.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "privacy/clipper.h"
+#include "tests/privacy/private_options.h"
+
+namespace gossamer::testing {
+namespace {
+
+constexpr std::int64_t kDrawn = 100'000;
+
+PrivateUpdate private_update(const Given& given, const ParameterLayout& layout, FloatBuffer values,
+                             ClientId client = 0, Round round = 1) {
+  const Options options = private_options(given);
+  Update update;
+  update.info.client = client;
+  update.info.round = round;
+  update.values = std::move(values);
+  return make_mechanism(options, layout)->privatize(make_clipper(options, layout)->clip(std::move(update)));
+}
+
+FloatBuffer zero_values(const ParameterLayout& layout) { return FloatBuffer(layout.size(), 0.0F); }
+
+TEST(GaussianMechanism, HasTheMultiplierTimesTwiceTheNormAsDeviation) {
+  const ParameterLayout layout = layout_of({kDrawn}, 0);
+  for (const auto& [norm, noise] : {std::pair{"0.5", "3"}, {"4", "0.7"}}) {
+    const FloatBuffer values =
+        private_update({{"privacy.clip_norm", norm}, {"privacy.noise_multiplier", noise}}, layout,
+                       zero_values(layout))
+            .values;
+    const double expected = std::stod(noise) * 2 * std::stod(norm);
+    EXPECT_NEAR(l2(values) / std::sqrt(kDrawn), expected, 0.01 * expected);
+  }
+}
+
+TEST(LaplaceMechanism, HasTheMultiplierTimesTwiceTheNormAsScale) {
+  const ParameterLayout layout = layout_of({kDrawn}, 0);
+  const FloatBuffer values =
+      private_update(
+          {{"privacy.mechanism", "laplace"}, {"privacy.clip_norm", "0.5"}, {"privacy.noise_multiplier", "3"}},
+          layout, zero_values(layout))
+          .values;
+  EXPECT_NEAR(l1(values) / kDrawn, 3, 0.03);                              // E |x| is the scale
+  EXPECT_NEAR(l2(values) / std::sqrt(kDrawn), 3 * std::sqrt(2.0), 0.06);  // and no Gaussian has both
+}
+
+TEST(Mechanisms, AddTheirNoiseToTheClippedUpdate) {
+  const ParameterLayout layout = layout_of({1000}, 0);
+  for (const char* mechanism : {"gaussian", "laplace"}) {
+    const Given given{{"privacy.mechanism", mechanism}, {"privacy.noise_multiplier", "0.001"}};
+    FloatBuffer values = zero_values(layout);
+    values[500] = 80;  // clipped to 1
+    const FloatBuffer noise = private_update(given, layout, zero_values(layout)).values;
+    const FloatBuffer sum = private_update(given, layout, values).values;
+    for (std::size_t i = 0; i < sum.size(); ++i)
+      EXPECT_NEAR(static_cast<double>(sum[i] - noise[i]), i == 500 ? 1 : 0, 1e-6);
+  }
+}
+
+TEST(Mechanisms, AddNothingToBuffers) {
+  const ParameterLayout layout = layout_of({100}, 50);
+  for (const char* mechanism : {"gaussian", "laplace"}) {
+    const FloatBuffer values =
+        private_update({{"privacy.mechanism", mechanism}}, layout, zero_values(layout)).values;
+    EXPECT_EQ(std::ranges::count(std::span(values).first(100), 0.0F), 0);
+    EXPECT_EQ(std::ranges::count(std::span(values).last(50), 0.0F), 50);
+  }
+}
+
+TEST(Mechanisms, DrawAnewForEachClientAndRound) {
+  const ParameterLayout layout = layout_of({100}, 0);
+  const auto noise = [&](ClientId client, Round round) {
+    return private_update({}, layout, zero_values(layout), client, round).values;
+  };
+  EXPECT_EQ(noise(1, 1), noise(1, 1));  // from a seed that is known
+  EXPECT_NE(noise(1, 1), noise(2, 1));
+  EXPECT_NE(noise(1, 1), noise(1, 2));
+  const Given secret{{"privacy.insecure_seed", "-1"}};
+  EXPECT_NE(private_update(secret, layout, zero_values(layout)).values,
+            private_update(secret, layout, zero_values(layout)).values);
+}
+
+// The server, or the training itself, adds it there.
+TEST(Mechanisms, AddNothingOnTheJourneyOfOtherPlacements) {
+  const ParameterLayout layout = layout_of({100}, 0);
+  for (const Given& given : {Given{{"privacy.placement", "central"}},
+                             Given{{"privacy.placement", "example"}, {"privacy.sampling_rate", "0.1"}}})
+    EXPECT_EQ(private_update(given, layout, zero_values(layout)).values, zero_values(layout));
+}
+
+}  // namespace
+}  // namespace gossamer::testing

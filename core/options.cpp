@@ -65,6 +65,7 @@ std::string range_of(const OptionSpec& spec) {
   if (std::isfinite(spec.maximum)) {
     range += (std::isfinite(spec.minimum) ? " and at most " : " of at most ") + shortest(spec.maximum);
   }
+  if (spec.infinite) range += ", or inf";
   return range;
 }
 
@@ -73,6 +74,7 @@ std::string range_of(const OptionSpec& spec) {
 }
 
 void check_range(const OptionSpec& spec, std::string_view value, double number) {
+  if (spec.infinite && number == std::numeric_limits<double>::infinity()) return;
   const bool low = spec.minimum_excluded ? number <= spec.minimum : number < spec.minimum;
   if (low || number > spec.maximum || !std::isfinite(number)) refuse(spec, value, range_of(spec));
 }
@@ -125,6 +127,10 @@ OptionSpec OptionSpec::at_least(double bound) && {
 OptionSpec OptionSpec::above(double bound) && {
   minimum = bound;
   minimum_excluded = true;
+  return std::move(*this);
+}
+OptionSpec OptionSpec::or_infinite() && {
+  infinite = true;
   return std::move(*this);
 }
 OptionSpec OptionSpec::at_most(double bound) && {

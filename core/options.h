@@ -23,6 +23,7 @@ struct OptionSpec {
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
   bool minimum_excluded = false;
+  bool infinite = false;             // inf is a value
   std::vector<std::string> choices;  // empty: any text
   // A key of one method is only accepted when one of the choosers (say "algorithm.name") has the value
   // `method`.
@@ -32,6 +33,7 @@ struct OptionSpec {
   OptionSpec at_least(double bound) &&;
   OptionSpec above(double bound) &&;
   OptionSpec at_most(double bound) &&;
+  OptionSpec or_infinite() &&;
   OptionSpec one_of(std::vector<std::string> values) &&;
 };
 

@@ -59,6 +59,20 @@ TEST(Options, RefusalsNameKeyValueAndWhatIsAccepted) {
   EXPECT_THAT(refusal(options, "run.overwrite", "maybe"), HasSubstr("expected true or false"));
 }
 
+TEST(Options, InfinityIsAValueWhereTheKeySaysSo) {
+  auto schema = std::make_shared<OptionSchema>();
+  schema->add(real_option("privacy.target_epsilon", 1, "").above(0).or_infinite());
+  schema->add(real_option("client.lr", 0.1, "").above(0));
+  Options options(schema);
+  options.set("privacy.target_epsilon", "inf");
+  EXPECT_EQ(options.real("privacy.target_epsilon"), std::numeric_limits<double>::infinity());
+  EXPECT_THAT(options.to_ini(), HasSubstr("target_epsilon = inf\n"));
+  EXPECT_EQ(refusal(options, "privacy.target_epsilon", "-inf"),
+            "privacy.target_epsilon = -inf: expected a number above 0, or inf");
+  EXPECT_THAT(refusal(options, "privacy.target_epsilon", "nan"), HasSubstr("expected"));
+  EXPECT_EQ(refusal(options, "client.lr", "inf"), "client.lr = inf: expected a number above 0");
+}
+
 TEST(Options, KeyOfAMethodThatIsNotChosenIsRefused) {
   Options options = make_options();
   options.set("algorithm.fedprox.mu", "0.5");

@@ -70,10 +70,9 @@ class Steps {
     loop_ = make_one_by_one_gradients(*model_);
     optimizer_ = client_optimizers().make(options, model_->layout()->parameter_count());
     optimizer_->reset();
-    const auto no_noise = [](std::span<float>) {};
     const auto lot = static_cast<double>(batch_size);
-    clipped_step_ = std::make_unique<DpSgdStep>(*model_, *clipped_, std::vector{kBound}, lot, no_noise);
-    loop_step_ = std::make_unique<DpSgdStep>(*model_, *loop_, std::vector{kBound}, lot, no_noise);
+    clipped_step_ = std::make_unique<DpSgdStep>(*clipped_, std::vector{kBound}, 0, lot);
+    loop_step_ = std::make_unique<DpSgdStep>(*loop_, std::vector{kBound}, 0, lot);
     Rng rng(1, Purpose::test);
     for (std::int64_t i = 0; i < kBatches; ++i) {
       batches_.push_back({random_features(shape, batch_size, rng),
@@ -106,7 +105,9 @@ class Steps {
   void private_step(DpSgdStep& step) {
     const auto& [features, labels] = next();
     step.add(features, labels);
-    step.finish(*optimizer_);
+    NoisyGradient& gradient = step.finish(*no_noise_);
+    optimizer_->begin_step();
+    optimizer_->step(model_->values().first(gradient.values().size()), gradient.values(), 0);
   }
 
   std::unique_ptr<Model> model_;
@@ -114,6 +115,7 @@ class Steps {
   std::unique_ptr<ClippedGradients> clipped_, loop_;
   std::unique_ptr<ClientOptimizer> optimizer_;
   std::unique_ptr<DpSgdStep> clipped_step_, loop_step_;
+  std::unique_ptr<NoiseSource> no_noise_ = make_insecure_noise_source(1);
   std::vector<Batch> batches_;
   std::int64_t turn_ = 0;
 };

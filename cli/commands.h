@@ -10,6 +10,7 @@ int train_command(const CommandLine& line);
 int server_command(const CommandLine& line);
 int client_command(const CommandLine& line);
 int evaluate_command(const CommandLine& line);
+int pca_command(const CommandLine& line);
 int account_command(const CommandLine& line);
 int bench_command(const CommandLine& line);
 

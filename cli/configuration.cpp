@@ -240,7 +240,8 @@ void check_poisson_cohorts(const Options& options) {
            " everybody who was drawn counts; use cohort.sampler = uniform");
 }
 
-void check_privacy(Options& options, const Topology& topology, const Algorithm& algorithm) {
+void check_privacy(Options& options, const Topology& topology, const Algorithm& algorithm,
+                   double examples_a_client) {
   if (options.text("privacy.mechanism") != "none") {
     const std::string chosen = "privacy.placement = " + options.text("privacy.placement");
     if (options.text("privacy.placement") == "central") check_central(options, topology);
@@ -255,6 +256,7 @@ void check_privacy(Options& options, const Topology& topology, const Algorithm& 
     // An exact number of examples does not leave its client.
     options.preset("server.weighting", "uniform", chosen);
   }
+  settle_lots(options, examples_a_client);
   settle_privacy(options, options.text("privacy.mechanism") == "none" ? 0 : counting_plan(options).planned);
 }
 
@@ -429,7 +431,7 @@ std::shared_ptr<const OptionSchema> full_schema() {
   return schema;
 }
 
-void resolve(Options& options, RunsIn place) {
+void resolve(Options& options, RunsIn place, double examples_a_client) {
   // Before presets, which count as given.
   if (options.given("cohort.size") && options.integer("cohort.size") > 0 &&
       options.given("cohort.fraction")) {
@@ -464,7 +466,7 @@ void resolve(Options& options, RunsIn place) {
   }
   check_shards(options, *algorithm);
   check_poisson_cohorts(options);
-  check_privacy(options, *topology, *algorithm);
+  check_privacy(options, *topology, *algorithm, examples_a_client);
   if (algorithm->keeps_client_state() && options.real("cohort.deadline_s") > 0) {
     refuse("cohort.deadline_s = " + options.raw("cohort.deadline_s") + ": algorithm.name = " +
            options.text("algorithm.name") + " needs every client in every round; leave the deadline out");

@@ -17,7 +17,8 @@ std::shared_ptr<const OptionSchema> full_schema();
 
 // Applies what the chosen algorithm implies and refuses what cannot work together, with one line that says
 // why and what to use instead. Call once, after all keys have been set and the data has been loaded (which
-// settles data.clients). Throws ConfigError.
-void resolve(Options& options, RunsIn place = RunsIn::anywhere);
+// settles data.clients). `examples_a_client`: on average, 0 where there is no data; the same in all processes
+// of a run. Throws ConfigError.
+void resolve(Options& options, RunsIn place = RunsIn::anywhere, double examples_a_client = 0);
 
 }  // namespace gossamer

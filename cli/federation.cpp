@@ -11,6 +11,7 @@
 #include "cli/peers.h"
 #include "cli/plot.h"
 #include "client/datasets/data_options.h"
+#include "client/trainers/clipped_gradients.h"
 #include "client/trainers/trainer.h"
 #include "comms/frame.h"
 #include "comms/topologies/topology.h"
@@ -25,6 +26,27 @@
 
 namespace gossamer {
 namespace {
+
+// On average; of endlessly many clients, over the first ones.
+double examples_a_client(const FederatedData& data) {
+  const ClientId counted = std::min<std::int64_t>(data.clients(), 100'000);
+  double examples = 0;
+  for (ClientId client = 0; client < counted; ++client)
+    examples += static_cast<double>(data.examples(client));
+  return examples / static_cast<double>(counted);
+}
+
+// privacy.placement = example: whether single examples' gradients are to be had, before anything starts.
+void check_example_gradients(const Options& options, Model& model) {
+  if (privacy_plan(options).placement != Placement::example) return;
+  const std::string chosen = "model.name = " + options.text("model.name") + ": ";
+  try {
+    if (make_clipped_gradients(model)->one_by_one())
+      log_warning(chosen + "its gradients are taken example by example, many times slower than a plain step");
+  } catch (const ConfigError& error) {
+    throw ConfigError(chosen + error.what());
+  }
+}
 
 // Beyond the floats themselves: room for what a compressor may add to a small model.
 constexpr std::uint64_t kPayloadSlack = 1 << 16;
@@ -180,11 +202,14 @@ void announce_privacy(const Options& options, const FederatedData& data, const P
 Federation::Federation(const CommandLine& line) : options(line.options), verbosity(line.verbosity) {
   at::set_num_threads(1);
   data = make_dataset(options);
-  resolve(options, line.command == "simulate"                             ? RunsIn::simulation
-                   : line.command == "train"                              ? RunsIn::mpi
-                   : line.command == "server" || line.command == "client" ? RunsIn::zmq
-                                                                          : RunsIn::anywhere);
+  resolve(options,
+          line.command == "simulate"                             ? RunsIn::simulation
+          : line.command == "train"                              ? RunsIn::mpi
+          : line.command == "server" || line.command == "client" ? RunsIn::zmq
+                                                                 : RunsIn::anywhere,
+          examples_a_client(*data));
   model = make_model(options, data->shape());
+  check_example_gradients(options, *model);
   announce_privacy(options, *data, *model->layout());
   auto values = std::make_shared<Parameters>();
   values->layout = model->layout();

@@ -61,6 +61,7 @@ const std::vector<Field>& x_fields() {
        [](const Run& run, std::size_t i) { return std::optional(run.bytes[i]); }},
       {"bytes_up", "sent_up", "sent up", Unit::bytes,
        [](const Run& run, std::size_t i) { return std::optional(run.bytes_up[i]); }},
+      metric("epsilon", "epsilon", Unit::none, &RoundMetrics::epsilon),
       {"time", "time_s", "time", Unit::seconds,
        [](const Run& run, std::size_t i) { return std::optional(run.rounds[i].time_s); }},
       {"wall", "wall_s", "wall-clock time", Unit::seconds,
@@ -301,21 +302,40 @@ void choose_y_range(Panel& panel, Unit unit) {
   }
 }
 
+// A run that has no such x, one without privacy against epsilon, is a level line at what it comes to.
+void add_levels(Panel& panel, const std::vector<Run>& runs, const std::vector<Field>& ys, double x_least,
+                double x_largest) {
+  for (std::size_t i = 0; i < panel.curves.size() && x_largest > 0; ++i) {
+    std::vector<Point>& points = panel.curves[i].points;
+    if (!points.empty()) continue;
+    const Run& run = runs[i / ys.size()];
+    std::optional<double> level;
+    for (std::size_t round = 0; round < run.rounds.size(); ++round) {
+      const auto value = ys[i % ys.size()].value(run, round);
+      if (value && std::isfinite(*value)) level = value;
+    }
+    if (level) points = {{x_least, *level}, {x_largest, *level}};
+  }
+}
+
 // A panel with one curve for each run and field; style = that of the pair.
 Panel make_panel(const std::vector<Run>& runs, const Field& x, const std::vector<Field>& ys,
                  std::string y_name) {
   Panel panel;
+  double x_least = std::numeric_limits<double>::infinity();
   double x_largest = 0;
   double y_largest = 0;
   for (std::size_t r = 0; r < runs.size(); ++r) {
     for (std::size_t f = 0; f < ys.size(); ++f) {
       panel.curves.push_back({points_of(runs[r], x, ys[f]), r * ys.size() + f});
       for (const Point& point : panel.curves.back().points) {
+        x_least = std::min(x_least, point.x);
         x_largest = std::max(x_largest, point.x);
         y_largest = std::max(y_largest, std::abs(point.y));
       }
     }
   }
+  add_levels(panel, runs, ys, x_least, x_largest);
   const Scale x_scale = scale_of(x.unit, x_largest);
   const Scale y_scale = scale_of(ys.front().unit, y_largest);
   for (Curve& curve : panel.curves) {

@@ -32,6 +32,7 @@ std::map<std::string, Command> command_table() {
       {"evaluate", evaluate_command},
       {"plot", plot_command},
       {"list", [](const CommandLine& line) { return list_command(line, all_methods()); }},
+      {"pca", pca_command},
       {"account", account_command},
       {"bench", bench_command},
   };

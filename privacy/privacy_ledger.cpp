@@ -30,15 +30,16 @@ std::uint64_t count_of(const Json& value, const std::string& name) {
 PrivacyLedger::PrivacyLedger(const Options& options, const CountingPlan& counting)
     : plan_(privacy_plan(options)),
       counting_(counting),
-      make_([options] { return accountants().make(options); }),
+      make_(make_accountants(options)),
       allowed_(allowed_releases(plan_, make_)) {}
 
 std::string PrivacyLedger::head() const {
-  const Json line{{"mechanism", plan_.noise == NoiseKind::laplace ? "laplace" : "gaussian"},
-                  {"noise_multiplier", plan_.noise_multiplier},
-                  {"sampling_rate", plan_.sampling_rate},
-                  {"steps", plan_.steps},
-                  {"delta", plan_.delta}};
+  Json line{{"mechanism", plan_.noise == NoiseKind::laplace ? "laplace" : "gaussian"},
+            {"noise_multiplier", plan_.noise_multiplier},
+            {"sampling_rate", plan_.sampling_rate},
+            {"steps", plan_.steps},
+            {"delta", plan_.delta}};
+  if (plan_.setup_noise > 0) line["setup_noise"] = plan_.setup_noise;
   return line.dump() + '\n';
 }
 
@@ -98,7 +99,7 @@ std::size_t PrivacyLedger::restore(std::string_view text, const std::string& nam
 }
 
 double PrivacyLedger::epsilon() {
-  if (most_ == 0) return 0;
+  if (most_ == 0) return plan_.setup_noise > 0 ? make_()->epsilon(plan_.delta) : 0;
   if (plan_.noise_multiplier == 0) return std::numeric_limits<double>::infinity();
   if (!known_ || known_->first != most_) {
     PrivacyEvent event = plan_.event();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <stdexcept>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -15,10 +16,11 @@
 namespace gossamer {
 namespace {
 
-constexpr std::array kKeys{"privacy.placement",  "privacy.clipping",         "privacy.clip_norm",
-                           "privacy.delta",      "privacy.noise_multiplier", "privacy.target_epsilon",
-                           "privacy.accountant", "privacy.sampling_rate",    "privacy.insecure_seed",
-                           "privacy.weight_cap", "privacy.total_weight"};
+constexpr std::array kKeys{"privacy.placement",   "privacy.clipping",         "privacy.clip_norm",
+                           "privacy.delta",       "privacy.noise_multiplier", "privacy.target_epsilon",
+                           "privacy.accountant",  "privacy.sampling_rate",    "privacy.insecure_seed",
+                           "privacy.lot_size",    "privacy.setup_noise",      "privacy.weight_cap",
+                           "privacy.total_weight"};
 
 constexpr double kChosen = -1;  // of the noise multiplier: for the target
 
@@ -63,6 +65,16 @@ void check_placement(const Options& options) {
     refuse(
         "privacy.clipping = " + options.text("privacy.clipping") +
         ": the L1 norm, for privacy.mechanism = laplace, is clipped as a whole; use privacy.clipping = flat");
+  for (const char* key : {"privacy.lot_size", "privacy.setup_noise"}) {
+    if (placement != Placement::example && options.real(key) > 0)
+      refuse(std::string(key) + " = " + options.raw(key) +
+             ": only used with privacy.placement = example; here privacy.placement = " +
+             options.text("privacy.placement"));
+  }
+  if (options.real("privacy.setup_noise") > 0 && options.integer("data.clients") != 1)
+    refuse("privacy.setup_noise = " + options.raw("privacy.setup_noise") +
+           ": of a release made where all examples are, so only with data.clients = 1; here data.clients = " +
+           options.raw("data.clients"));
   if (placement != Placement::example && options.real("privacy.sampling_rate") > 0)
     refuse("privacy.sampling_rate = " + options.raw("privacy.sampling_rate") +
            ": of the examples of a lot, so only used with privacy.placement = example; with placement = "
@@ -108,6 +120,9 @@ PrivacyPlan privacy_plan(const Options& options) {
     plan.insecure_seed = static_cast<std::uint64_t>(options.integer("privacy.insecure_seed"));
   if (plan.placement == Placement::example) {
     plan.sampling_rate = options.real("privacy.sampling_rate");
+    if (plan.sampling_rate == 0) throw std::logic_error("privacy.sampling_rate is not settled");
+    plan.nominal_lot = options.real("privacy.lot_size");
+    plan.setup_noise = options.real("privacy.setup_noise");
     const std::int64_t steps = options.integer("client.local_steps");
     const double a_pass = std::ceil(1 / plan.sampling_rate - 1e-9);
     plan.steps = static_cast<std::uint64_t>(
@@ -127,6 +142,14 @@ PrivacyPlan privacy_plan(const Options& options) {
     plan.denominator = share * (total > 0 ? total : clients);
   }
   return plan;
+}
+
+MakeAccountant make_accountants(const Options& options) {
+  return [options, before = privacy_plan(options).setup_noise] {
+    auto accountant = accountants().make(options);
+    if (before > 0) accountant->add({NoiseKind::gaussian, before, 1, 1});
+    return accountant;
+  };
 }
 
 std::unique_ptr<NoiseSource> make_noise_source(const PrivacyPlan& plan, std::uint64_t client,
@@ -163,6 +186,16 @@ void add_privacy_options(OptionSchema& schema) {
                          "client.batch_size over the examples that a client has on average")
                  .at_least(0)
                  .at_most(1));
+  schema.add(real_option("privacy.lot_size", 0,
+                         "placement = example: the nominal size of a lot, which the sum of its gradients is "
+                         "divided by; 0: client.batch_size, or where that is 0 the sampling rate times the "
+                         "examples that a client has on average")
+                 .at_least(0));
+  schema.add(
+      real_option("privacy.setup_noise", 0,
+                  "placement = example: the noise multiplier of a Gaussian release that was made of the same "
+                  "examples before the run, such as that of gossamer pca; epsilon counts it; 0: none")
+          .at_least(0));
   schema.add(
       real_option("privacy.weight_cap", 0,
                   "placement = central: an update of n examples counts min(n / this, 1); 0: each counts 1")
@@ -176,6 +209,25 @@ void add_privacy_options(OptionSchema& schema) {
                             "noise from this seed: for tests and identical reruns, without any privacy; -1: "
                             "from the operating system")
                  .at_least(-1));
+}
+
+void settle_lots(Options& options, double examples_a_client) {
+  if (placement_of(options) != Placement::example) return;
+  const auto batch = static_cast<double>(options.integer("client.batch_size"));
+  if (examples_a_client > 0 && batch > examples_a_client)
+    refuse("client.batch_size = " + options.raw("client.batch_size") +
+           ": with privacy.placement = example the nominal size of a lot; clients have " +
+           shortest(examples_a_client) + " examples on average; expected at most that");
+  if (options.real("privacy.sampling_rate") == 0) {
+    if (examples_a_client == 0)
+      refuse("privacy.sampling_rate is missing: how many examples clients have is not known here");
+    options.set("privacy.sampling_rate", shortest(batch == 0 ? 1 : batch / examples_a_client));
+  }
+  if (options.real("privacy.lot_size") > 0) return;
+  if (batch == 0 && examples_a_client == 0)
+    refuse("privacy.lot_size is missing: how many examples clients have is not known here");
+  const double all = options.real("privacy.sampling_rate") * examples_a_client;
+  options.set("privacy.lot_size", shortest(batch == 0 ? all : batch));
 }
 
 void settle_privacy(Options& options, std::uint64_t releases) {
@@ -193,7 +245,7 @@ void settle_privacy(Options& options, std::uint64_t releases) {
   PrivacyPlan plan = privacy_plan(options);
   if (!plan.target_epsilon) return;
   PrivacyEvent event = plan.event();
-  const auto make = [&] { return accountants().make(options); };
+  const MakeAccountant make = make_accountants(options);
   if (wants_noise) {
     event.steps *= std::max<std::uint64_t>(1, releases);
     const double noise = noise_multiplier_for(make, event, plan.delta, *plan.target_epsilon);

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "core/options.h"
-#include "privacy/accountants/accountant.h"
+#include "privacy/accountants/search.h"
 #include "privacy/noise/noise_source.h"
 
 namespace gossamer {
@@ -28,7 +28,11 @@ struct PrivacyPlan {
   double delta = 0;
   double sampling_rate = 1;  // Poisson: of an example in a step, of a client in a round
   std::uint64_t steps = 1;   // noisy sums that one participation, or round, releases
+  // placement = example: what a lot's sum is divided by, whatever its size.
+  double nominal_lot = 1;
   std::optional<double> target_epsilon;
+  // Noise multiplier of a Gaussian release that was made of the same examples before the run; 0: none.
+  double setup_noise = 0;
   // placement = central: an update counts min(its examples / weight_cap, 1) (McMahan et al. 2018); 0: 1.
   double weight_cap = 0;
   // placement = central: what the sum of a round is divided by, whoever took part.
@@ -46,8 +50,11 @@ struct PrivacyPlan {
   PrivacyEvent event() const { return {noise, noise_multiplier, sampling_rate, steps}; }
 };
 
-// Requires check_privacy(), or no [privacy] key given.
+// Requires settle_lots() and settle_privacy(), or no [privacy] key given.
 PrivacyPlan privacy_plan(const Options& options);
+
+// Accountants of the run, which have spent what came before it.
+MakeAccountant make_accountants(const Options& options);
 
 // For the noise and the lots of one client's round, or of the server's; from privacy.insecure_seed where it
 // is given.
@@ -57,6 +64,11 @@ std::unique_ptr<NoiseSource> make_noise_source(const PrivacyPlan& plan, std::uin
 inline constexpr std::uint64_t kServerNoise = ~std::uint64_t{0};
 
 void add_privacy_options(OptionSchema& schema);
+
+// placement = example: settles privacy.sampling_rate and privacy.lot_size where they were left alone, by what
+// a client has on average (0: unknown). To be called before settle_privacy(). Throws ConfigError where one of
+// them cannot be.
+void settle_lots(Options& options, double examples_a_client);
 
 // Refuses what is missing, void or of another placement, with one line; settles privacy.noise_multiplier
 // where privacy.target_epsilon asks for it. `releases`: participations of a client, or rounds, that the run

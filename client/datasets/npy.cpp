@@ -226,6 +226,22 @@ Part load_part(const std::filesystem::path& folder, const std::string& name) {
   return part;
 }
 
+// Format version 1: the header is filled up so that the values begin at a multiple of 64.
+std::string npy_file(const std::string& type, const std::vector<std::int64_t>& shape,
+                     std::span<const std::byte> values) {
+  std::string extents;
+  for (const std::int64_t extent : shape) extents += std::to_string(extent) + ", ";
+  std::string header = "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + extents + "), }";
+  constexpr std::size_t kBefore = 10;
+  header.resize((kBefore + header.size() + 64) / 64 * 64 - kBefore - 1, ' ');
+  header += '\n';
+  std::string text(kMagic);
+  text += {'\x01', '\0', static_cast<char>(header.size() % 256), static_cast<char>(header.size() / 256)};
+  text += header;
+  text.append(reinterpret_cast<const char*>(values.data()), values.size());
+  return text;
+}
+
 std::shared_ptr<const ExampleSet> make_examples(Part part) {
   if (part.shape.kind == FeatureKind::pixels) {
     return std::make_shared<const PixelExamples>(std::move(part.shape), std::move(part.pixels),
@@ -308,6 +324,14 @@ std::vector<std::int32_t> npy_labels(std::string_view file, const NpyArray& arra
       break;
   }
   refuse_file(file, 0, "labels of a real type; expected uint8, int32 or int64");
+}
+
+std::string npy_text(std::span<const float> values, const std::vector<std::int64_t>& shape) {
+  return npy_file("<f4", shape, std::as_bytes(values));
+}
+
+std::string npy_text(std::span<const std::int32_t> labels) {
+  return npy_file("<i4", {static_cast<std::int64_t>(labels.size())}, std::as_bytes(labels));
 }
 
 std::unique_ptr<FederatedData> make_npy(const Options& options) {

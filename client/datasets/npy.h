@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,5 +26,9 @@ std::vector<float> npy_floats(std::string_view file, const NpyArray& array, std:
 // The values of a one-dimensional uint8, int32 or int64 array of class indices.
 std::vector<std::int32_t> npy_labels(std::string_view file, const NpyArray& array,
                                      std::span<const std::byte> bytes);
+
+// Such files: of float32 values in this shape (in C order, as many as it has), and of int32 labels.
+std::string npy_text(std::span<const float> values, const std::vector<std::int64_t>& shape);
+std::string npy_text(std::span<const std::int32_t> labels);
 
 }  // namespace gossamer

@@ -21,7 +21,11 @@ const Registry<Model, const ExampleShape&>& models() {
       "what is trained",
       {
           {{"logistic", "logistic regression: one dense layer", "", {}}, make_logistic},
-          {{"mlp", "two hidden layers of 200 (199,210 parameters on 28x28)", kFedAvg, {}}, make_mlp},
+          {{"mlp",
+            "hidden layers, as published two of 200 (199,210 parameters on 28x28)",
+            kFedAvg,
+            {text_option("model.mlp.hidden", "200,200", "units of each hidden layer")}},
+           make_mlp},
           {{"cnn", "two 5x5 convolutions, dense 512 (1,663,370 parameters on 28x28)", kFedAvg, {}}, make_cnn},
           {{"lenet", "two 5x5 convolutions (6 and 16 channels), dense 120 and 84", kLeNet, {}}, make_lenet},
           {{"easgd_cnn", "the 7-layer CIFAR-10 network of the EASGD paper", kEasgd, {}}, make_easgd_cnn},

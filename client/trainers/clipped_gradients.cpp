@@ -193,6 +193,17 @@ ClippedSum ClippedGradients::compute(const at::Tensor& features, const at::Tenso
   return all;
 }
 
+void ClippedGradients::add_to(ClippedLot& lot, const at::Tensor& features, const at::Tensor& labels) {
+  const ClippedSum part = compute(features, labels, lot.bounds_, !lot.empty_, lot.sum_);
+  lot.empty_ = false;
+  LotCounts& counts = lot.counts_;
+  const auto before = static_cast<double>(counts.examples - counts.not_finite);
+  counts.examples += features.size(0);
+  counts.not_finite += part.not_finite;
+  const auto now = static_cast<double>(counts.examples - counts.not_finite);
+  if (now > 0) counts.loss += (static_cast<double>(part.loss) - counts.loss) * (now - before) / now;
+}
+
 std::unique_ptr<ClippedGradients> make_clipped_gradients(Model& model) {
   refuse_batch_norm(model);
   if (auto tracer = make_stack_tracer(model)) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "client/trainers/clipped_lot.h"
 #include "core/model.h"
 
 namespace gossamer {
@@ -30,6 +31,8 @@ class ClippedGradients {
 
   // Layers that can be clipped by themselves.
   std::size_t layers() const noexcept { return ends_.size(); }
+  // Trained floats, which a sum has.
+  std::size_t parameters() const noexcept { return ends_.empty() ? 0 : ends_.back(); }
   // Whether examples are taken one after another, at many times the cost of a plain step.
   virtual bool one_by_one() const noexcept { return false; }
 
@@ -42,6 +45,8 @@ class ClippedGradients {
   // class.
   ClippedSum compute(const at::Tensor& features, const at::Tensor& labels, std::span<const double> bounds,
                      bool add, std::span<float> sum, std::span<double> norms = {});
+  // The same, into the lot, by its bounds. Requires a lot of parameters().
+  void add_to(ClippedLot& lot, const at::Tensor& features, const at::Tensor& labels);
 
  protected:
   // `largest_part`: how many examples compute_part() takes at once.

@@ -3,12 +3,24 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "client/trainers/vectors.h"
+#include "core/logging.h"
 #include "core/straggler.h"
 
 namespace gossamer {
+namespace {
+
+std::unique_ptr<PrivateSteps> make_private_steps(const Options& options, Model& model) {
+  const PrivacyPlan plan = privacy_plan(options);
+  if (plan.placement != Placement::example) return nullptr;
+  return std::make_unique<PrivateSteps>(options, plan, model);
+}
+
+}  // namespace
 
 LocalWork::LocalWork(const Options& options, std::unique_ptr<Model> model)
     : settings_{static_cast<std::uint64_t>(options.integer("run.seed")), options.integer("client.batch_size"),
@@ -16,8 +28,10 @@ LocalWork::LocalWork(const Options& options, std::unique_ptr<Model> model)
                 static_cast<float>(options.real("client.weight_decay"))},
       model_(std::move(model)),
       optimizer_(client_optimizers().make(options, model_->layout()->parameter_count())),
-      gradients_(make_gradients(*model_)),
-      is_stack_(!model_->stack().empty()) {}
+      private_(make_private_steps(options, *model_)),
+      is_stack_(!model_->stack().empty()) {
+  if (!private_) gradients_ = make_gradients(*model_);
+}
 
 void LocalWork::begin(const TrainTask& task) {
   // One thread a trainer; the setting belongs to the calling thread.
@@ -27,25 +41,33 @@ void LocalWork::begin(const TrainTask& task) {
   loss_sum_ = 0;
   epoch_steps_ = 0;
   optimizer_->reset();
-  if (task.examples->size() == 0) return;
+  if (private_) {
+    private_->begin(task);
+  } else if (task.examples->size() == 0) {
+    return;
+  }
   const auto client = static_cast<std::uint64_t>(task.client);
   const auto round = static_cast<std::uint64_t>(task.round);
-  batches_.start(task.examples, settings_.batch_size, Rng(settings_.seed, Purpose::shuffle, client, round));
-  epoch_steps_ = batches_.batches_per_epoch();
+  if (!private_) {
+    batches_.start(task.examples, settings_.batch_size, Rng(settings_.seed, Purpose::shuffle, client, round));
+    epoch_steps_ = batches_.batches_per_epoch();
+  }
   model_->set_training(true);
   model_->set_randomness(Rng(settings_.seed, Purpose::dropout, client, round));
 }
 
 std::int64_t LocalWork::steps() const {
+  if (private_) return task_.steps > 0 ? std::min(task_.steps, private_->most()) : private_->most();
   if (task_.steps > 0 && epoch_steps_ > 0) return task_.steps;
   return settings_.steps > 0 && epoch_steps_ > 0 ? settings_.steps : settings_.epochs * epoch_steps_;
 }
 
 std::int64_t LocalWork::straggler_steps() const {
-  const bool by_steps = settings_.steps > 0 && epoch_steps_ > 0;
+  const bool by_steps = settings_.steps > 0 && (epoch_steps_ > 0 || private_);
   const std::int64_t done = straggler_epochs(settings_.seed, task_.client, task_.round,
                                              by_steps ? settings_.steps : settings_.epochs);
-  return by_steps ? done : done * epoch_steps_;
+  if (by_steps) return done;
+  return done * (private_ ? private_->most() / settings_.epochs : epoch_steps_);
 }
 
 std::span<float> LocalWork::part_of(std::size_t tensor) {
@@ -56,7 +78,8 @@ std::span<float> LocalWork::part_of(std::size_t tensor) {
 void LocalWork::step(float mu, std::span<const float> anchor) {
   if (task_.called_off && task_.called_off()) throw WorkCalledOff();
   optimizer_->begin_step();
-  if (const auto descent = optimizer_->plain_descent(); descent && mu == 0 && batches_.next_is_whole()) {
+  if (const auto descent = optimizer_->plain_descent();
+      descent && mu == 0 && !private_ && batches_.next_is_whole()) {
     const Minibatches::Part& part = batches_.next();
     if (const auto loss = gradients_->descend(part.features, part.labels, *descent)) {
       count(part, *loss);
@@ -67,7 +90,7 @@ void LocalWork::step(float mu, std::span<const float> anchor) {
     compute_batch();
   }
   for (std::size_t i = 0; i < model_->parameters().size(); ++i) {
-    const std::span<float> gradient = gradients_->of(i);
+    const std::span<float> gradient = gradient_of(i);
     if (gradient.empty()) continue;
     const std::span<float> w = part_of(i);
     const std::size_t offset = model_->layout()->tensors()[i].offset;
@@ -80,7 +103,7 @@ void LocalWork::gradient_step(const Use& use) {
   if (task_.called_off && task_.called_off()) throw WorkCalledOff();
   compute_batch();
   for (std::size_t i = 0; i < model_->parameters().size(); ++i) {
-    const std::span<float> gradient = gradients_->of(i);
+    const std::span<float> gradient = gradient_of(i);
     if (gradient.empty()) continue;
     const std::span<float> w = part_of(i);
     if (settings_.weight_decay != 0) add_scaled(gradient, settings_.weight_decay, w);
@@ -97,6 +120,7 @@ std::vector<float> LocalWork::batch_sizes(std::int64_t steps) const {
 }
 
 void LocalWork::common_steps(GradientExchange& exchange, std::span<const float> examples) {
+  static_cast<void>(plain_gradients());
   const std::span<float> parameters = weights().first(model_->layout()->parameter_count());
   exchange.open(parameters, {[this] { optimizer_->begin_step(); },
                              [this](std::size_t offset, std::span<const float> gradient) {
@@ -171,6 +195,7 @@ void LocalWork::give_gradient(float examples, GradientFlow& flow) {
 }
 
 float LocalWork::look(std::span<float> gradient) {
+  Gradients& gradients = plain_gradients();
   const Minibatches before = batches_;
   const std::int64_t samples = std::exchange(samples_, 0);
   const double loss_sum = std::exchange(loss_sum_, 0);
@@ -179,7 +204,7 @@ float LocalWork::look(std::span<float> gradient) {
   for (std::size_t i = 0; i < model_->parameters().size(); ++i) {
     const TensorSpec& spec = model_->layout()->tensors()[i];
     const std::span<float> part = gradient.subspan(spec.offset, spec.size);
-    const std::span<float> computed = gradients_->of(i);
+    const std::span<float> computed = gradients.of(i);
     if (computed.empty()) {
       std::ranges::fill(part, 0.0F);
     } else {
@@ -194,6 +219,10 @@ float LocalWork::look(std::span<float> gradient) {
 }
 
 void LocalWork::compute_batch() {
+  if (private_) {
+    noisy_ = &private_->next();
+    return;
+  }
   bool last = false;
   while (!last) {
     const Minibatches::Part& part = batches_.next();
@@ -201,6 +230,18 @@ void LocalWork::compute_batch() {
     count(part, gradients_->compute(part.features, part.labels, share, !part.first));
     last = part.last;
   }
+}
+
+// The gradient of the last batch or lot; empty where the loss does not depend on the tensor.
+std::span<float> LocalWork::gradient_of(std::size_t tensor) {
+  if (!private_) return gradients_->of(tensor);
+  const TensorSpec& spec = model_->layout()->tensors()[tensor];
+  return noisy_->values().subspan(spec.offset, spec.size);
+}
+
+Gradients& LocalWork::plain_gradients() {
+  if (private_) throw std::logic_error("private work has no gradients without noise");
+  return *gradients_;
 }
 
 void LocalWork::count(const Minibatches::Part& part, float loss) {
@@ -212,6 +253,14 @@ UpdateInfo LocalWork::info() const {
   UpdateInfo info;
   info.client = task_.client;
   info.round = task_.round;
+  if (private_) {
+    if (private_->not_finite() > 0)
+      log_warning("client " + std::to_string(task_.client) + ", round " + std::to_string(task_.round) + ": " +
+                  std::to_string(private_->not_finite()) +
+                  " gradients of single examples were not finite and count as 0");
+    info.weight = 1;
+    return info;
+  }
   info.weight = static_cast<double>(task_.examples->size());
   info.samples = samples_;
   info.train_loss = samples_ == 0 ? 0 : loss_sum_ / static_cast<double>(samples_);

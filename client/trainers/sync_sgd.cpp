@@ -68,8 +68,7 @@ class SyncSgd final : public Algorithm {
     preset_whole_cohort(options, "sync_sgd");
     preset_local_steps(options, "sync_sgd");
     // Gradients travel as they are in every step; nothing is left for what acts on a round's update.
-    for (const char* key : {"compression.up", "compression.down", "privacy.mechanism"})
-      options.preset(key, "none", "sync_sgd");
+    for (const char* key : {"compression.up", "compression.down"}) options.preset(key, "none", "sync_sgd");
   }
   bool exchanges_gradients() const override { return true; }
   std::unique_ptr<LocalTrainer> make_trainer(const Options& options,

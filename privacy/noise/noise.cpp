@@ -188,6 +188,18 @@ void add_noise_by(Kernel&& kernel, std::span<float> values, double size, int gri
 double gaussian_noise_grid(double deviation) { return grid_below(deviation, kGaussianBits); }
 double laplace_noise_grid(double scale) { return grid_below(scale, kLaplaceBits); }
 
+double gaussian_deviation_for(double noise_multiplier, double sensitivity, std::size_t values) {
+  if (noise_multiplier == 0) return 0;
+  double grid = gaussian_noise_grid(noise_multiplier * sensitivity);
+  for (int rounds = 0; rounds < 64; ++rounds) {
+    const double deviation = noise_multiplier * (sensitivity + std::sqrt(static_cast<double>(values)) * grid);
+    // More noise has the next grid, twice as wide.
+    if (gaussian_noise_grid(deviation) <= grid) return deviation;
+    grid = gaussian_noise_grid(deviation);
+  }
+  throw std::logic_error("no noise has so many deviations of what rounding so many floats to its grid moves");
+}
+
 void add_gaussian_noise(std::span<float> values, double deviation, NoiseSource& source) {
   add_noise_by(HWY_DYNAMIC_DISPATCH(add_gaussian_groups), values, deviation, kGaussianBits, source);
 }

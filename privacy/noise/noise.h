@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
 
 #include "privacy/noise/noise_source.h"
@@ -31,6 +32,15 @@ void add_laplace_noise(std::span<float> values, double scale, NoiseSource& sourc
 // are not on the grid already, may change by up to C + sqrt(n) grid (in L1: C + n grid) once they are.
 double gaussian_noise_grid(double deviation);
 double laplace_noise_grid(double scale);
+
+// The standard deviation of Gaussian noise for a sum of `values` floats that lie on no grid, where one record
+// changes it by at most `sensitivity` (L2): the least d, within rounding, that is noise_multiplier times what
+// a record changes once the sum is rounded to the grid of that very noise,
+//   d = noise_multiplier (sensitivity + sqrt(values) gaussian_noise_grid(d)),
+// so that the noise multiplier is what accountants may take it for. 0 for a noise_multiplier of 0, whatever
+// the sensitivity. Throws std::logic_error where there is none, since noise_multiplier sqrt(values) is
+// beyond 2^19.
+double gaussian_deviation_for(double noise_multiplier, double sensitivity, std::size_t values);
 
 // What a noise of one value takes from its source.
 inline constexpr std::size_t kNoiseBytes = 8;

@@ -110,6 +110,33 @@ TEST_F(Plot, SvgHoldsACurveForEachRunAndALegend) {
   EXPECT_FALSE(fs::exists(temporary_path(request.out)));
 }
 
+TEST_F(Plot, ARunWithoutPrivacyIsALevelLineAgainstEpsilon) {
+  const fs::path folder = root_ / "private";
+  fs::create_directories(folder);
+  RunRecorder recorder(folder / "metrics.jsonl", std::nullopt);
+  for (int round = 1; round <= 3; ++round) {
+    RoundMetrics m;
+    m.round = round;
+    m.epsilon = 0.5 * round;
+    m.test_accuracy = 0.1 * round;
+    recorder.add(m);
+  }
+  const fs::path plain = make_run("plain", 4);
+  PlotRequest request{{folder, plain}, {"epsilon"}, {"test_accuracy"}, root_ / "c.csv"};
+  plot(request);
+  EXPECT_THAT(read_text(request.out), StartsWith("run,round,epsilon,test_accuracy\nprivate,1,0.5,0.1\n"));
+  const auto curves = [&](std::vector<fs::path> runs) {
+    plot({std::move(runs), {"epsilon"}, {"test_accuracy"}, root_ / "c.svg"});
+    const std::string svg = read_text(root_ / "c.svg");
+    std::size_t count = 0;
+    for (std::size_t at = svg.find("_plot_"); at != std::string::npos; at = svg.find("_plot_", at + 1))
+      ++count;
+    return std::pair(count, svg.size());
+  };
+  EXPECT_GT(curves({folder, plain}).second, curves({folder}).second);
+  EXPECT_GT(curves({folder, plain}).first, curves({folder}).first);
+}
+
 TEST_F(Plot, PngIsAPicture) {
   PlotRequest request{{make_run("a", 5)}, {"time"}, {"train_loss"}, root_ / "c.png"};
   plot(request);
@@ -130,7 +157,8 @@ TEST_F(Plot, FaultsAreOneLine) {
   const fs::path svg = root_ / "c.svg";
   EXPECT_THAT(
       refusal({{run}, {"rounds"}, {"test_accuracy"}, svg}),
-      StartsWith("2: --x = rounds: expected one of round, bytes, bytes_up, time, wall (nearest: round)"));
+      StartsWith(
+          "2: --x = rounds: expected one of round, bytes, bytes_up, epsilon, time, wall (nearest: round)"));
   EXPECT_THAT(refusal({{run}, {"round"}, {"accuracy"}, svg}), HasSubstr("(nearest: test_accuracy)"));
   EXPECT_THAT(refusal({{run}, {"round"}, {"test_accuracy"}, root_ / "c.pdf"}),
               HasSubstr("ends in .svg, .png or .csv"));

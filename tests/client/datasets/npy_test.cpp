@@ -163,5 +163,19 @@ TEST_F(NpyFolder, FilesThatDoNotBelongTogetherAreRefused) {
   EXPECT_THAT(refusal<FileError>([&] { load(); }), HasSubstr("x_train.npy: offset 0: one dimension"));
 }
 
+TEST(NpyText, ReadsBackAsItWasWritten) {
+  const std::vector<float> values{1.5F, -2, 0, 3e-20F, 5, 6};
+  const std::string floats = npy_text(values, {3, 2});
+  const auto bytes = std::as_bytes(std::span(floats));
+  const NpyArray array = parse_npy("x", bytes);
+  EXPECT_EQ(array.shape, (std::vector<std::int64_t>{3, 2}));
+  EXPECT_EQ(array.offset % 64, 0U);
+  EXPECT_EQ(npy_floats("x", array, bytes), values);
+  const std::vector<std::int32_t> labels{3, 0, 9};
+  const std::string text = npy_text(labels);
+  const auto label_bytes = std::as_bytes(std::span(text));
+  EXPECT_EQ(npy_labels("y", parse_npy("y", label_bytes), label_bytes), labels);
+}
+
 }  // namespace
 }  // namespace gossamer

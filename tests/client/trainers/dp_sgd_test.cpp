@@ -7,9 +7,11 @@
 #include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <type_traits>
 
 #include "client/trainers/gradients.h"
 #include "client/trainers/poisson_lots.h"
+#include "privacy/noise/noise.h"
 #include "support.h"
 
 namespace gossamer {
@@ -128,13 +130,19 @@ class DpSgd : public ::testing::Test {
     optimizer_ = client_optimizers().make(options_, model_->layout()->parameter_count());
     optimizer_->reset();
   }
-  DpSgdStep::Lot step(DpSgdStep& step, std::int64_t batches = 3) {
+  LotCounts step(DpSgdStep& step, std::int64_t batches = 3) {
     lots_.draw();
     for (std::int64_t i = 0; i < batches; ++i) {
       const auto part = lots_.next();
       step.add(part->features, part->labels);
     }
-    return step.finish(*optimizer_);
+    return finish(step);
+  }
+  LotCounts finish(DpSgdStep& step) {
+    NoisyGradient& gradient = step.finish(*source_);
+    optimizer_->begin_step();
+    optimizer_->step(model_->values().first(gradient.values().size()), gradient.values(), 0);
+    return step.last();
   }
   std::vector<float> weights() const { return {model_->values().begin(), model_->values().end()}; }
   void expect_moved(const std::vector<float>& from, const std::vector<float>& gradient, double tolerance) {
@@ -149,8 +157,15 @@ class DpSgd : public ::testing::Test {
   std::unique_ptr<ClippedGradients> gradients_;
   std::unique_ptr<ClientOptimizer> optimizer_;
   PoissonLots lots_{7};
-  int noises_ = 0;
+  std::unique_ptr<NoiseSource> source_ = make_insecure_noise_source(3);
 };
+
+// Only clipping fills a lot, and only a lot's noise makes the gradient of a step.
+static_assert(!std::is_constructible_v<NoisyGradient, FloatBuffer>);
+static_assert(!std::is_constructible_v<NoisyGradient, std::span<float>>);
+static_assert(!std::is_constructible_v<NoisyGradient, ClippedLot>);
+static_assert(!std::is_constructible_v<ClippedLot, FloatBuffer, std::vector<double>>);
+static_assert(!std::is_convertible_v<ClippedLot, std::span<float>>);
 
 TEST_F(DpSgd, WithoutNoiseAndBoundIsSgd) {
   lots_.draw();
@@ -167,8 +182,8 @@ TEST_F(DpSgd, WithoutNoiseAndBoundIsSgd) {
     gradient.insert(gradient.end(), part.begin(), part.end());
   }
   const std::vector<float> before = weights();
-  DpSgdStep sgd(*model_, *gradients_, {std::numeric_limits<double>::infinity()}, 20, [](std::span<float>) {});
-  const DpSgdStep::Lot lot = step(sgd);
+  DpSgdStep sgd(*gradients_, {std::numeric_limits<double>::infinity()}, 0, 20);
+  const LotCounts lot = step(sgd);
   EXPECT_EQ(lot.examples, 20);
   EXPECT_EQ(lot.not_finite, 0);
   EXPECT_NEAR(lot.loss, loss, 1e-5);
@@ -176,47 +191,63 @@ TEST_F(DpSgd, WithoutNoiseAndBoundIsSgd) {
 }
 
 TEST_F(DpSgd, AddsNoiseOncePerLotAndDividesByTheNominalSize) {
-  const auto add_noise = [&](std::span<float> sum) {
-    ++noises_;
-    for (float& value : sum) value += 8;
+  constexpr double kMultiplier = 4, kLot = 50;
+  const std::size_t parameters = model_->layout()->parameter_count();
+  const double deviation = gaussian_deviation_for(kMultiplier, 0.3, parameters);
+  const auto same_source = make_insecure_noise_source(3);
+  // The noise of each lot comes next in the source, so that a second helping would show in the lot after.
+  const auto noised = [&](std::vector<float> values) {
+    add_gaussian_noise(values, deviation, *same_source);
+    for (float& value : values) value /= kLot;
+    return values;
   };
-  std::vector<float> sum(model_->layout()->parameter_count());
+  std::vector<float> sum(parameters);
   lots_.draw();
   const std::vector<double> bound{0.3};
   for (int i = 0; i < 2; ++i) {
     const auto part = lots_.next();
     gradients_->compute(part->features, part->labels, bound, i > 0, sum);
   }
-  for (float& value : sum) value = (value + 8) / 50;
-  DpSgdStep sgd(*model_, *gradients_, bound, 50, add_noise);
-  for (int lot = 1; lot < 3; ++lot) {
-    const std::vector<float> before = weights();
-    EXPECT_EQ(step(sgd, 2).examples, 14);
-    EXPECT_EQ(noises_, lot);
-    if (lot == 1) {
-      expect_moved(before, sum, 1e-7);
-    }
-  }
-  const std::vector<float> before = weights();
-  const DpSgdStep::Lot empty = step(sgd, 0);
+  DpSgdStep sgd(*gradients_, bound, kMultiplier, kLot);
+  std::vector<float> before = weights();
+  EXPECT_EQ(step(sgd, 2).examples, 14);
+  expect_moved(before, noised(sum), 1e-7);
+  before = weights();
+  const LotCounts empty = step(sgd, 0);
   EXPECT_EQ(empty.examples, 0);
   EXPECT_EQ(empty.loss, 0);
-  EXPECT_EQ(noises_, 3);
-  expect_moved(before, std::vector<float>(before.size(), 8.0F / 50), 1e-7);
+  expect_moved(before, noised(std::vector<float>(parameters)), 1e-7);
+}
+
+TEST_F(DpSgd, NoiseIsThatManyTimesWhatOneExampleMovesOnItsGrid) {
+  const std::vector<double> bounds{3, 4, 12};
+  ClippedLot lot(model_->layout()->parameter_count(), bounds);
+  EXPECT_EQ(lot.sensitivity(), 13);
+  for (const double multiplier : {0.5, 1.1, 8.0, 100.0}) {
+    for (const double bound : {0.1, 1.0, 1.9999, 4.0}) {
+      for (const std::size_t values : {std::size_t{1}, std::size_t{71'010}, std::size_t{20'000'000}}) {
+        const double deviation = gaussian_deviation_for(multiplier, bound, values);
+        const double moved = bound + std::sqrt(static_cast<double>(values)) * gaussian_noise_grid(deviation);
+        EXPECT_NEAR(deviation / moved, multiplier, 1e-12 * multiplier);
+      }
+    }
+  }
+  EXPECT_EQ(gaussian_deviation_for(0, std::numeric_limits<double>::infinity(), 5), 0);
+  EXPECT_THROW(gaussian_deviation_for(1e6, 1, 1'000'000), std::logic_error);
 }
 
 TEST_F(DpSgd, CountsExamplesThatAreNotFinite) {
-  DpSgdStep sgd(*model_, *gradients_, {1.0}, 20, [](std::span<float>) {});
+  DpSgdStep sgd(*gradients_, {1.0}, 0, 20);
   lots_.draw();
   const auto part = lots_.next();
   part->features[2].fill_(std::numeric_limits<float>::quiet_NaN());
   sgd.add(part->features, part->labels);
-  const DpSgdStep::Lot lot = sgd.finish(*optimizer_);
+  const LotCounts lot = finish(sgd);
   EXPECT_EQ(lot.examples, 7);
   EXPECT_EQ(lot.not_finite, 1);
   EXPECT_TRUE(std::isfinite(lot.loss));
   EXPECT_THAT(weights(), ::testing::Each(::testing::Truly([](float w) { return std::isfinite(w); })));
-  EXPECT_THROW(DpSgdStep(*model_, *gradients_, {1.0}, 0, [](std::span<float>) {}), std::invalid_argument);
+  EXPECT_THROW(DpSgdStep(*gradients_, {1.0}, 0, 0), std::invalid_argument);
 }
 
 }  // namespace

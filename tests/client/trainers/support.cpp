@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "client/models/model_options.h"
+#include "privacy/privacy_plan.h"
 
 namespace gossamer::testing {
 
@@ -28,8 +29,9 @@ Options make_options(const std::vector<std::pair<std::string, std::string>>& giv
   schema->add(integer_option("cohort.size", 0, "size"));
   schema->add(real_option("devices.straggler_fraction", 0, "stragglers"));
   schema->add(real_option("devices.straggler_slowdown", 1, "slowdown"));
-  for (const char* key : {"compression.up", "compression.down", "privacy.clipping", "privacy.mechanism"})
+  for (const char* key : {"compression.up", "compression.down"})
     schema->add(text_option(key, "none", "what a round's update goes through"));
+  add_privacy_options(*schema);
   schema->add(text_option("sync.mode", "bsp", "mode"));
   schema->add(text_option("sync.pull", "with_work", "pull"));
   schema->add(text_option("sync.local_steps", "configured", "steps"));

@@ -173,6 +173,7 @@ TEST(Privacy, WithEveryCompressor) {
       for (const std::string& method : models ? down_compressors().names() : up_compressors().names()) {
         const Keys keys = kPrivate + Keys{{"privacy.placement", placement},
                                           {"topology.name", topology},
+                                          {"privacy.sampling_rate", placement[0] == 'e' ? "0.5" : "0"},
                                           {models ? "compression.down" : "compression.up", method},
                                           {"run.rounds", "1"}};
         const std::string refusal = refusal_of(keys);

@@ -84,6 +84,31 @@ TEST(PrivateExamples, AResumedRunGoesOnAndHasSpentWhatItHadSpent) {
   EXPECT_GE(after.back(), expected.back());
 }
 
+TEST(PrivateExamples, PrincipalDirectionsAreADataSetWhoseCostIsCounted) {
+  const TemporaryFolder folder;
+  const auto make = [&](const std::string& noise, const std::string& name, const Words& more = {}) {
+    Process pca(Words{kProgram, "pca", "--dimensions", "20", "--noise", noise, "--out",
+                      (folder / name).string(), "--privacy.insecure_seed", "2"} +
+                    more,
+                folder / "log");
+    return pca.wait(kLimit);
+  };
+  ASSERT_EQ(make("8", "noisy"), 0);
+  ASSERT_EQ(make("8", "again"), 0);
+  ASSERT_EQ(make("0", "plain"), 0);
+  EXPECT_EQ(make("8", "divided", {"--data.clients", "2"}), 2);
+  EXPECT_EQ(make("-1", "negative"), 2);
+  EXPECT_EQ(read_file((folder / "noisy") / "x_train.npy"), read_file(folder / "again" / "x_train.npy"));
+  EXPECT_NE(read_file((folder / "noisy") / "x_train.npy"), read_file(folder / "plain" / "x_train.npy"));
+  const auto epsilon = [&](const std::string& name, const Words& more = {}) {
+    const Words command{kProgram, "simulate", (folder / name / "data.ini").string()};
+    const Words keys = kPrivate + kSeeded + Words{"--data.clients", "1", "--run.rounds", "1"} + more;
+    return run_to_end(command, keys, folder / ("run-" + name)).at("epsilon").get<double>();
+  };
+  EXPECT_GT(epsilon("noisy"), epsilon("plain"));
+  EXPECT_THAT(read_file(folder / "run-noisy" / "privacy_ledger.jsonl"), HasSubstr("\"setup_noise\":8"));
+}
+
 TEST(PrivateExamples, WhatCannotBeIsRefusedInOneLineBeforeAnythingStarts) {
   const TemporaryFolder folder;
   const auto expect_refusal = [&](const Words& keys, const std::string& text) {

@@ -179,7 +179,7 @@ Actions LockstepCoordinator::commit_if_ready(Seconds now) {
 }
 
 bool LockstepCoordinator::make_model(Seconds now) {
-  const bool enough = updates_ >= std::min(min_size_, progress_.started);
+  const bool enough = server_.noises_empty_rounds() || updates_ >= std::min(min_size_, progress_.started);
   if (!control_) {
     if (enough) server_.commit();
     return false;

@@ -40,6 +40,8 @@ class Server {
   // with privacy.placement = central, where it gets a round's noise.
   // `denominator`: what a mean divides by, if not by the sum of the weights.
   void commit(std::optional<double> denominator = std::nullopt);
+  // Whether it does, and so has to be told: a model that stayed as it was would say that nobody came.
+  bool noises_empty_rounds() const noexcept { return private_sum_.has_value(); }
 
   // Goes back to an earlier version of the model; what was received since the last commit() is forgotten.
   void go_back_to(std::shared_ptr<const Parameters> version);

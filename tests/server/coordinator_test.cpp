@@ -45,6 +45,23 @@ TEST(Coordinator, CommitsTheWeightedMeanAndStartsTheNextRound) {
   EXPECT_EQ(sent(coordinator.committed(std::nullopt, 2)).round, 2);
 }
 
+// What a round without noise would tell: that everybody who was drawn has failed.
+TEST(Coordinator, APrivateRoundThatLostEverybodyHasItsNoise) {
+  LockstepCoordinator coordinator(everybody({{"data.clients", "2"},
+                                             {"privacy.mechanism", "gaussian"},
+                                             {"privacy.placement", "central"},
+                                             {"privacy.clip_norm", "1"},
+                                             {"privacy.noise_multiplier", "1"},
+                                             {"privacy.insecure_seed", "1"}}),
+                                  model_of({0, 0}));
+  join_all(coordinator);
+  coordinator.dropped(0, 1, 1);
+  const Actions actions = coordinator.dropped(1, 1, 1);
+  EXPECT_EQ(committed(actions).dropped, 2);
+  EXPECT_NE(coordinator.model()->values[0], 0);
+  EXPECT_NE(coordinator.model()->values[1], coordinator.model()->values[0]);
+}
+
 TEST(Coordinator, OrderOfArrivalDoesNotReachTheModel) {
   const std::vector<std::vector<float>> updates{{1e8F}, {1.0F}, {-1e8F}, {0.125F}};
   std::vector<std::size_t> order{0, 1, 2, 3};

@@ -10,14 +10,10 @@
 #include "client/trainers/layer_products.h"
 #include "client/trainers/layer_tracer.h"
 #include "core/error.h"
+#include "privacy/clip.h"
 
 namespace gossamer {
 namespace {
-
-std::string layer_name(const std::string& parameter) {
-  const std::size_t dot = parameter.rfind('.');
-  return dot == std::string::npos ? parameter : parameter.substr(0, dot);
-}
 
 void refuse_batch_norm(const Model& model) {
   for (const TensorSpec& tensor : model.layout()->tensors()) {
@@ -127,16 +123,7 @@ class TracedGradients final : public ClippedGradients {
 }  // namespace
 
 ClippedGradients::ClippedGradients(Model& model, std::int64_t largest_part)
-    : model_(model), largest_part_(largest_part) {
-  std::string previous;
-  for (const TensorSpec& tensor : model.layout()->tensors()) {
-    if (tensor.role != TensorRole::parameter) break;
-    const std::string name = layer_name(tensor.name);
-    if (ends_.empty() || name != previous) ends_.push_back(0);
-    ends_.back() = tensor.offset + tensor.size;
-    previous = name;
-  }
-}
+    : model_(model), largest_part_(largest_part), ends_(layer_ends(*model.layout())) {}
 
 std::size_t ClippedGradients::bound_of(std::size_t offset, std::size_t bounds) const {
   if (bounds == 1) return 0;

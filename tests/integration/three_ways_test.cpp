@@ -153,7 +153,7 @@ TEST(ThreeWays, Privacy) {
     const TemporaryFolder folder;
     const Words keys = common + way;
     const nlohmann::json simulated = run_to_end({kProgram, "simulate"}, keys, folder / "simulate");
-    const nlohmann::json ranks = run_to_end(mpirun(3), keys, folder / "mpi");
+    const nlohmann::json ranks = run_to_end(mpirun(4), keys, folder / "mpi");
     Fleet fleet(keys, folder);
     const nlohmann::json processes = fleet.finish();
     fleet.expect_others_end(0);

@@ -1,6 +1,7 @@
 #include "client/participant.h"
 
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include "client/intervals.h"
@@ -27,7 +28,11 @@ Participant::Participant(const Options& options, const FederatedData& data)
       lockstep_(options.text("sync.mode") == "bsp"),
       schedule_(options),
       attempt_(std::random_device()()),
-      models_(client_.shards().shards()) {}
+      models_(client_.shards().shards()) {
+  const Placement placement = privacy_plan(options).placement;
+  if (placement == Placement::client || placement == Placement::example)
+    ledger_.emplace(options, CountingPlan{});
+}
 
 Result<Parcel> Participant::answer(const Parcel& models, std::function<bool()> called_off) {
   const ClientId client = models.header().client;
@@ -43,10 +48,23 @@ Result<Parcel> Participant::answer(const Parcel& models, std::function<bool()> c
     std::erase_if(answers_, [&](const auto& answer) { return answer.second.header().round != round; });
   }
 
+  if (!may_release(client, round)) {
+    return Fault{FaultKind::malformed, "client " + std::to_string(client) +
+                                           " is asked for more than privacy.target_epsilon allows"};
+  }
   if (lockstep_) client_.rewind(client, round);
   auto update = client_.take_part(models, state_of(client), std::move(called_off));
   if (update) answers_[client] = update.value();
   return update;
+}
+
+// A client counts for itself, so that its own budget does not rest on an honest coordinator.
+bool Participant::may_release(ClientId client, Round round) {
+  if (!ledger_) return true;
+  const std::array asked{client};
+  if (!ledger_->allows(asked)) return false;
+  static_cast<void>(ledger_->spend(round, asked));
+  return true;
 }
 
 void Participant::go_on(const FrameHeader& model, std::function<bool()> called_off) {

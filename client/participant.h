@@ -14,6 +14,7 @@
 #include "comms/parcel.h"
 #include "comms/transport.h"
 #include "core/checkpoint_schedule.h"
+#include "privacy/privacy_ledger.h"
 
 namespace gossamer {
 
@@ -26,7 +27,9 @@ class Participant {
 
   // Answers a model. A round that was answered already is answered with the same bytes, not trained
   // again; a coordinator that went back to its checkpoint is followed there.
-  // Throws WorkCalledOff where `called_off` says so in between.
+  // Throws WorkCalledOff where `called_off` says so in between. With privacy.placement = client or example a
+  // client does not answer beyond privacy.target_epsilon, however often it is asked: that is the
+  // coordinator's fault.
   Result<Parcel> answer(const Parcel& models, std::function<bool()> called_off = {});
 
   // Registers `clients` (or one, if kUnassignedClient, whose id the server gives) with rank 0 and serves
@@ -46,6 +49,7 @@ class Participant {
   Model& model() noexcept { return client_.model(); }
 
  private:
+  bool may_release(ClientId client, Round round);
   ClientState* state_of(ClientId client) { return client_.keeps_state() ? &states_.borrow(client) : nullptr; }
   bool has_answered(const FrameHeader& model) const;
   // False where the client has left, and has to register again.
@@ -72,7 +76,8 @@ class Participant {
   std::uint64_t attempt_;               // to register: another one for each start and each connection
   std::map<ClientId, Parcel> answers_;  // the last one of each client
   ParcelAssembly models_;
-  std::map<Round, ByteBuffer> kept_;  // states at the last two checkpoints, as these hold them
+  std::optional<PrivacyLedger> ledger_;  // of this process's clients, since it began
+  std::map<Round, ByteBuffer> kept_;     // states at the last two checkpoints, as these hold them
 };
 
 }  // namespace gossamer

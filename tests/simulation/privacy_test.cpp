@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "client/participant.h"
+#include "comms/codec.h"
 #include "core/error.h"
 #include "privacy/accountants/accountant.h"
 #include "tests/simulation/simulated_peers.h"
@@ -100,6 +102,27 @@ TEST(ClientPrivacy, CountsParticipationsWithTwiceTheSensitivity) {
   // The accountant's noise multiplier is that of the sensitivity, which is twice the clip norm.
   EXPECT_NEAR(outcome.rounds.back().epsilon.value(), epsilon_of(1.5, 1, 3), 1e-9);
   EXPECT_EQ(outcome.rounds.back().reclipped, std::nullopt);
+}
+
+// Whatever a server asks for: a client counts for itself.
+TEST(ClientPrivacy, NobodyAnswersBeyondTheBudget) {
+  const TemporaryFolder folder;
+  const std::string target = std::to_string(epsilon_of(1.5, 1, 3) + 0.01);
+  Options options = configured(kClient + Keys{{"privacy.target_epsilon", target}}, folder);
+  const auto data = make_dataset(options);
+  resolve(options);
+  Participant participant(options, *data);
+  const FloatBuffer zeros(participant.model().layout()->size(), 0.0F);
+  const auto ask = [&](ClientId client, Round round) {
+    return participant.answer(
+        {encode_model(1, round, client, 0, as_they_are(SharedFloats::of(FloatBuffer(zeros)))), {}});
+  };
+  for (Round round = 1; round <= 3; ++round) EXPECT_TRUE(ask(0, round));
+  EXPECT_TRUE(ask(0, 3)) << "the same bytes again";
+  const auto refused = ask(0, 4);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.fault().reason, HasSubstr("privacy.target_epsilon"));
+  EXPECT_TRUE(ask(1, 4)) << "who has a budget of its own";
 }
 
 TEST(Privacy, IsTheSameWithAnyNumberOfThreads) {

@@ -39,7 +39,8 @@ double examples_a_client(const FederatedData& data) {
 // privacy.placement = example: whether single examples' gradients are to be had, before anything starts.
 void check_example_gradients(const Options& options, Model& model) {
   if (privacy_plan(options).placement != Placement::example) return;
-  const std::string chosen = "model.name = " + options.text("model.name") + ": ";
+  const char* const key = options.text("model.file").empty() ? "model.name" : "model.file";
+  const std::string chosen = std::string(key) + " = " + options.text(key) + ": ";
   try {
     if (make_clipped_gradients(model)->one_by_one())
       log_warning(chosen + "its gradients are taken example by example, many times slower than a plain step");

@@ -49,9 +49,10 @@ struct AccountRequest {
 
 AccountRequest account_request(const CommandLine& line) {
   AccountRequest request;
-  request.event.mechanism = choice(line, "mechanism", "gaussian", {"gaussian", "laplace"}) == "laplace"
-                                ? NoiseKind::laplace
-                                : NoiseKind::gaussian;
+  const std::string mechanism = choice(line, "mechanism", "gaussian", {"gaussian", "laplace", "pure"});
+  request.event.mechanism = mechanism == "laplace" ? NoiseKind::laplace
+                            : mechanism == "pure"  ? NoiseKind::pure
+                                                   : NoiseKind::gaussian;
   request.event.sampling_rate = number(line, "sampling_rate", 0, 1, "a number above 0 and at most 1").value();
   request.delta = number(line, "delta", 0, std::nextafter(1.0, 0.0), "a number between 0 and 1").value();
   request.target = positive(line, "target_epsilon");
@@ -118,10 +119,14 @@ int account_command(const CommandLine& line) {
     std::snprintf(text, sizeof text, "%.9g", epsilon);
     answer = text;
   }
-  const bool laplace = event.mechanism == NoiseKind::laplace;
-  std::printf("%s noise, noise multiplier %.9g of the sensitivity in the %s norm; %llu steps\n",
-              laplace ? "Laplace" : "Gaussian", event.noise_multiplier, laplace ? "L1" : "L2",
-              static_cast<unsigned long long>(event.steps));
+  const auto steps = static_cast<unsigned long long>(event.steps);
+  if (event.mechanism == NoiseKind::pure) {
+    std::printf("any releases of epsilon 1 / %.9g each; %llu steps\n", event.noise_multiplier, steps);
+  } else {
+    const bool laplace = event.mechanism == NoiseKind::laplace;
+    std::printf("%s noise, noise multiplier %.9g of the sensitivity in the %s norm; %llu steps\n",
+                laplace ? "Laplace" : "Gaussian", event.noise_multiplier, laplace ? "L1" : "L2", steps);
+  }
   std::printf("each record takes part in a step with probability %.9g, independently (Poisson sampling)\n",
               event.sampling_rate);
   std::printf("neighbours differ by one record that is added or removed\n");

@@ -50,20 +50,20 @@ Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::
 
   const auto model = receive(models);
   if (!model) return model.fault();
-  const auto method = method_for(models.header(), up_.front()->choices());
-  if (!method) return Fault{FaultKind::malformed, "a model that asks for an update by an unknown method"};
-  Update update =
-      trainer_->train(model.value().values,
-                      {client, round, data_.client(client), state == nullptr ? nullptr : &state->training,
-                       std::move(called_off), models.header().samples, exchange});
+  const auto terms = terms_of(models.header(), up_.front()->choices());
+  if (!terms) return malformed("a model that asks for an update by an unknown method");
+  if (!clipper_->takes(terms->clip_norm)) return malformed("a model with a clip norm that is none here");
+  Update update = trainer_->train(model.value().values, {client, round, data_.client(client),
+                                                         state == nullptr ? nullptr : &state->training,
+                                                         std::move(called_off), terms->steps, exchange});
   update.info.client = client;
   update.info.round = round;
   update.info.sequence = static_cast<std::uint64_t>(round);
 
-  ClippedUpdate clipped = clipper_->clip(std::move(update));
+  ClippedUpdate clipped = clipper_->clip(std::move(update), terms->clip_norm);
   PrivateUpdate noised = mechanism_->privatize(std::move(clipped));
   Rng rng(seed_, Purpose::compression, static_cast<std::uint64_t>(client), static_cast<std::uint64_t>(round));
-  CompressedUpdate compressed = compress(up_, plan_, std::move(noised), residuals(state), rng, *method);
+  CompressedUpdate compressed = compress(up_, plan_, std::move(noised), residuals(state), rng, terms->method);
   return encode_update_parcel(models.header().run_id, compressed);
 }
 

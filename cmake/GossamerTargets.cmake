@@ -59,17 +59,26 @@ function(gossamer_precompile_torch name)
   endif()
 endfunction()
 
-# gossamer_test(NAME LABELS labels... SOURCES ... LINKS ... [TORCH] [SERIAL] [TIMEOUT seconds] [ENVIRONMENT ...])
+# gossamer_test(NAME LABELS labels... SOURCES ... LINKS ... [TORCH] [SERIAL] [THREADS] [TIMEOUT seconds]
+#               [ENVIRONMENT ...])
 # A GoogleTest binary, each of its tests a ctest of its own. SERIAL: its tests start processes of their own, and
-# run while no other test does.
+# run while no other test does. THREADS: it needs no libtorch and starts threads, so that scripts/test.sh runs it under
+# the thread sanitizer (label `threads`, target `thread_tests`).
 function(gossamer_test name)
-  cmake_parse_arguments(ARG "TORCH;SERIAL" "TIMEOUT" "LABELS;SOURCES;LINKS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;SERIAL;THREADS" "TIMEOUT" "LABELS;SOURCES;LINKS;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE gossamer_flags ${ARG_LINKS} GTest::gmock GTest::gtest_main)
   gossamer_compile_in_groups(${name})
+  if(ARG_THREADS)
+    list(APPEND ARG_LABELS threads)
+    if(NOT TARGET thread_tests)
+      add_custom_target(thread_tests)
+    endif()
+    add_dependencies(thread_tests ${name})
+  endif()
   if(ARG_TORCH)
     target_link_libraries(${name} PRIVATE gossamer_torch)
     gossamer_precompile_torch(${name})

@@ -36,7 +36,10 @@ bool is_signal(FrameType type) {
 
 static_assert(sizeof(TauReport) == TauReport::kValues * sizeof(double) && TauReport::kValues < 256);
 static_assert(sizeof(SubtreeReport) == SubtreeReport::kValues * sizeof(double));
-static_assert(SubtreeReport::kValues != TauReport::kValues, "the number tells which report it is");
+static_assert(sizeof(ClipReport) == ClipReport::kValues * sizeof(double));
+static_assert(SubtreeReport::kValues != TauReport::kValues && ClipReport::kValues != TauReport::kValues &&
+                  ClipReport::kValues != SubtreeReport::kValues,
+              "the number tells which report it is");
 
 bool is_sane(const TauReport& report) {
   const auto is_size = [](double x) { return std::isfinite(x) && x >= 0; };
@@ -51,6 +54,8 @@ bool is_sane(const SubtreeReport& report) {
       std::array{report.clients, report.dropped, report.rejected, report.bytes_up, report.bytes_down},
       [](double x) { return x >= 0 && x <= kMost && x == std::floor(x); });
 }
+
+bool is_sane(const ClipReport& report) { return report.within == 0 || report.within == 1; }
 
 // Behind the content, in the same payload.
 template <class Report>
@@ -131,24 +136,29 @@ Result<Hello> decode_hello(const Frame& frame) {
 }
 
 Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t base,
-                   const Compressed& content, std::int64_t steps, std::size_t method) {
+                   const Compressed& content, const WorkTerms& terms) {
   FrameHeader header;
   header.type = FrameType::model;
   header.run_id = run_id;
   header.round = round;
   header.client = client;
   header.sequence = base;
-  header.weight = static_cast<double>(method);
-  header.samples = steps;
   header.elements = content.elements;
+  set_terms(header, terms);
   return make_frame(header, content.payload);
 }
 
-std::optional<std::size_t> method_for(const FrameHeader& model, std::size_t choices) {
+void set_terms(FrameHeader& model, const WorkTerms& terms) noexcept {
+  model.samples = terms.steps;
+  model.weight = static_cast<double>(terms.method);
+  model.train_loss = terms.clip_norm;
+}
+
+std::optional<WorkTerms> terms_of(const FrameHeader& model, std::size_t choices) {
   if (!(model.weight >= 0 && model.weight < static_cast<double>(choices))) return std::nullopt;
-  const auto method = static_cast<std::size_t>(model.weight);
-  if (static_cast<double>(method) != model.weight) return std::nullopt;
-  return method;
+  const WorkTerms terms{model.samples, static_cast<std::size_t>(model.weight), model.train_loss};
+  if (static_cast<double>(terms.method) != model.weight || !(terms.clip_norm >= 0)) return std::nullopt;
+  return terms;
 }
 
 Frame readdress(Frame model, ClientId client) {
@@ -181,6 +191,10 @@ Frame encode_update(std::uint64_t run_id, const CompressedUpdate& update) {
     header.metadata = SubtreeReport::kValues;
     return make_frame(header, with_report(content, *update.info.subtree));
   }
+  if (update.info.clip) {
+    header.metadata = ClipReport::kValues;
+    return make_frame(header, with_report(content, *update.info.clip));
+  }
   return make_frame(header, update.content.payload);
 }
 
@@ -197,7 +211,8 @@ Result<CompressedUpdate> decode_update(Frame frame) {
   SharedBytes content = std::move(frame.payload);
   if (header.metadata == TauReport::kValues) info.tau = split_report<TauReport>(content);
   if (header.metadata == SubtreeReport::kValues) info.subtree = split_report<SubtreeReport>(content);
-  if (header.metadata != 0 && !info.tau && !info.subtree) {
+  if (header.metadata == ClipReport::kValues) info.clip = split_report<ClipReport>(content);
+  if (header.metadata != 0 && !info.tau && !info.subtree && !info.clip) {
     return Fault{FaultKind::malformed,
                  "update whose " + std::to_string(header.metadata) + " doubles of metadata are no report"};
   }

@@ -8,6 +8,7 @@
 #include "comms/frame.h"
 #include "core/result.h"
 #include "core/update.h"
+#include "core/work_terms.h"
 
 namespace gossamer {
 
@@ -31,15 +32,16 @@ inline constexpr std::size_t kHelloBytes = 28;
 Frame encode_hello(std::uint64_t run_id, ClientId client, const Hello& hello, std::uint64_t attempt = 0);
 Result<Hello> decode_hello(const Frame& frame);
 
-// A model for `client` to train in `round`, in so many local steps (0: as configured); as a whole, or as a
-// difference to the vector with the mark `base` (compression/model_codec.h). Its update is to travel by
-// `method` (MessageContext::method). Hashes the payload once; for the next client, readdress() the frame,
-// which costs nothing. What `content` holds is checked by the compressor that decompresses it.
+// A model for `client` to train in `round` on these terms; as a whole, or as a difference to the vector with
+// the mark `base` (compression/model_codec.h). Hashes the payload once; for the next client, readdress() the
+// frame, which costs nothing. What `content` holds is checked by the compressor that decompresses it.
 Frame encode_model(std::uint64_t run_id, Round round, ClientId client, std::uint64_t base,
-                   const Compressed& content, std::int64_t steps = 0, std::size_t method = 0);
+                   const Compressed& content, const WorkTerms& terms = {});
 Frame readdress(Frame model, ClientId client);
-// Which method that is; none where it is no whole number less than `choices`.
-std::optional<std::size_t> method_for(const FrameHeader& model, std::size_t choices);
+// Writes the terms into a model's header, and reads them; none where the method is no whole number less than
+// `choices`, or the clip norm negative.
+void set_terms(FrameHeader& model, const WorkTerms& terms) noexcept;
+std::optional<WorkTerms> terms_of(const FrameHeader& model, std::size_t choices);
 // 0: of a whole model.
 inline std::uint64_t base_of(const FrameHeader& model) noexcept { return model.sequence; }
 Result<Compressed> decode_model(const Frame& frame);

@@ -14,8 +14,8 @@ std::size_t Parcel::wire_bytes() const noexcept {
 }
 
 const Parcel& ModelEncoder::encode(Round round, ClientId client, const Compressed& first,
-                                   std::span<const Compressed> more, std::int64_t steps,
-                                   std::span<const std::uint64_t> bases, std::size_t method) {
+                                   std::span<const Compressed> more, const WorkTerms& terms,
+                                   std::span<const std::uint64_t> bases) {
   const auto base_of_range = [&](std::size_t shard) { return bases.empty() ? 0 : bases[shard]; };
   // What is held here is not given to another model meanwhile: the same bytes are the same model.
   const SharedBytes& held = last_.first.payload;
@@ -26,15 +26,14 @@ const Parcel& ModelEncoder::encode(Round round, ClientId client, const Compresse
     header.round = round;
     header.client = client;
     header.sequence = base_of_range(0);
-    header.samples = steps;
-    header.weight = static_cast<double>(method);
+    set_terms(header, terms);
     return last_;
   }
-  last_.first = encode_model(run_id_, round, client, base_of_range(0), first, steps, method);
+  last_.first = encode_model(run_id_, round, client, base_of_range(0), first, terms);
   last_.more.clear();
   for (const Compressed& range : more) {
     const std::size_t shard = last_.frames();
-    last_.more.push_back(encode_model(run_id_, round, client, base_of_range(shard), range, steps, method));
+    last_.more.push_back(encode_model(run_id_, round, client, base_of_range(shard), range, terms));
     last_.more.back().header.metadata = static_cast<std::uint8_t>(shard);
   }
   return last_;
@@ -52,6 +51,7 @@ Parcel encode_update_parcel(std::uint64_t run_id, const CompressedUpdate& update
   for (const Compressed& range : update.more) {
     CompressedUpdate part{update.info, range, {}};
     part.info.tau = nullptr;  // said once
+    part.info.clip = nullptr;
     parcel.more.push_back(encode_update(run_id, part));
   }
   return parcel;

@@ -10,6 +10,7 @@
 #include "comms/frame.h"
 #include "core/result.h"
 #include "core/update.h"
+#include "core/work_terms.h"
 
 namespace gossamer {
 
@@ -30,12 +31,11 @@ struct Parcel {
 class ModelEncoder {
  public:
   explicit ModelEncoder(std::uint64_t run_id) : run_id_(run_id) {}
-  // For `client` to train in `round`, in so many local steps (0: as configured); readdress() it for others.
-  // `bases`: of a difference, the mark of what it is to, one a shard. Their updates are to travel by
-  // `method`. Good until the next call.
+  // For `client` to train in `round` on these terms; readdress() it for others. `bases`: of a difference, the
+  // mark of what it is to, one a shard. Good until the next call.
   const Parcel& encode(Round round, ClientId client, const Compressed& first,
-                       std::span<const Compressed> more = {}, std::int64_t steps = 0,
-                       std::span<const std::uint64_t> bases = {}, std::size_t method = 0);
+                       std::span<const Compressed> more = {}, const WorkTerms& terms = {},
+                       std::span<const std::uint64_t> bases = {});
 
  private:
   std::uint64_t run_id_;

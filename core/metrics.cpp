@@ -166,6 +166,7 @@ std::string to_json(const RoundMetrics& m) {
                  {"staleness_max", m.staleness_max},
                  {"epsilon", number(m.epsilon)},
                  {"reclipped", whole(m.reclipped)},
+                 {"clip_norm", number(m.clip_norm)},
                  {"samples", m.samples},
                  {"consensus_distance", number(m.consensus_distance)},
                  {"clock", m.clock},
@@ -194,6 +195,7 @@ RoundMetrics round_from_json(std::string_view json) {
     m.staleness_max = integer_or_zero<std::int64_t>(object, "staleness_max");
     m.epsilon = optional_number(object, "epsilon");
     m.reclipped = optional_integer(object, "reclipped");
+    m.clip_norm = optional_number(object, "clip_norm");
     m.samples = integer_or_zero<std::int64_t>(object, "samples");
     m.consensus_distance = optional_number(object, "consensus_distance");
     m.clock = text_or_empty(object, "clock");

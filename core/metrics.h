@@ -31,7 +31,8 @@ struct RoundMetrics {
   std::optional<double> epsilon;  // spent so far; none without a privacy mechanism
   // Of the updates, those that the server had to clip again; none where it does not clip.
   std::optional<std::int64_t> reclipped;
-  std::int64_t samples = 0;  // examples processed, counting repeats
+  std::optional<double> clip_norm;  // of the updates, where the server chooses it
+  std::int64_t samples = 0;         // examples processed, counting repeats
   // Peers with models of their own: root of the mean square distance from their mean, where it is evaluated.
   std::optional<double> consensus_distance;
   std::string clock = "virtual";  // or "wall"

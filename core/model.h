@@ -30,8 +30,8 @@ struct StackLayer {
 struct LayerTrace {
   enum class Kind { dense, convolution, embedding };
   Kind kind;
-  at::Tensor weight, bias;   // parameters of the model; an embedding has no bias
-  std::int64_t padding = 0;  // of a convolution, whose stride is 1
+  at::Tensor weight, bias;               // parameters of the model; an embedding has no bias
+  std::int64_t padding = 0, stride = 1;  // of a convolution, the same along both axes
   // dense: [rows, in]; convolution: [examples, in, height, width]; embedding: token indices, [examples,
   // tokens].
   at::Tensor input{};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/buffers.h"
+#include "core/clip_report.h"
 #include "core/subtree_report.h"
 #include "core/tau_report.h"
 #include "core/types.h"
@@ -22,6 +23,7 @@ struct UpdateInfo {
   std::int64_t samples = 0;                // examples processed (counting repeats): steps times batch
   std::shared_ptr<const TauReport> tau{};  // where the server chooses the number of local steps
   std::shared_ptr<const SubtreeReport> subtree{};  // of an aggregator
+  std::shared_ptr<const ClipReport> clip{};        // where the server chooses the clip norm
 };
 
 // The types carry the order of the journey: Update -> ClippedUpdate -> PrivateUpdate -> CompressedUpdate ->

@@ -32,8 +32,8 @@ double raised(double z, double bit_noise) {
 
 }  // namespace
 
-AdaptiveClip::AdaptiveClip(const PrivacyPlan& plan, const Settings& settings)
-    : plan_(plan), settings_(settings), clip_norm_(plan.clip_norm) {
+AdaptiveClip::AdaptiveClip(const PrivacyPlan& plan)
+    : plan_(plan), settings_(plan.adaptive.value()), clip_norm_(plan.clip_norm) {
   if (settings_.bit_noise == 0) settings_.bit_noise = plan_.denominator / 20;
   noise_multiplier_ = raised(plan_.noise_multiplier, settings_.bit_noise);
 }

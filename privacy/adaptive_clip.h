@@ -14,16 +14,9 @@ namespace gossamer {
 // The server's; not thread-safe.
 class AdaptiveClip {
  public:
-  struct Settings {
-    double quantile = 0.5;  // 0 .. 1
-    double lr = 0.2;
-    double bit_noise =
-        0;  // standard deviation of the noise on the number of bits; 0: a twentieth of the clients
-  };
-
-  // Begins with the plan's clip norm; shares are of the plan's denominator, whoever took part. Throws
-  // ConfigError where the bits alone would cost more than the plan says.
-  AdaptiveClip(const PrivacyPlan& plan, const Settings& settings);
+  // Begins with the plan's clip norm; shares are of the plan's denominator, whoever took part. Requires
+  // plan.adaptive. Throws ConfigError where the bits alone would cost more than the plan says.
+  explicit AdaptiveClip(const PrivacyPlan& plan);
 
   double clip_norm() const noexcept { return clip_norm_; }
   // Of the updates' noise, over the clip norm; above the plan's, and 0 where that is 0.
@@ -39,7 +32,7 @@ class AdaptiveClip {
 
  private:
   PrivacyPlan plan_;
-  Settings settings_;
+  AdaptiveClipping settings_;
   double clip_norm_;
   double noise_multiplier_;
   std::int64_t halves_ = 0;  // of bits that count 1/2 or -1/2, so that a client moves their sum by no more

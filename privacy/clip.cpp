@@ -11,6 +11,22 @@ namespace {
 // What rounding a vector's floats once more can add to its norm, and more.
 constexpr double kRounding = 0x1p-22;
 
+double largest_of(std::span<const float> values) {
+  double largest = 0;
+  for (const float value : values) {
+    const double size = std::abs(static_cast<double>(value));
+    if (!(size <= largest)) largest = size;  // NaN stays
+    if (std::isnan(largest)) break;
+  }
+  return largest;
+}
+
+// The largest float that is not above it.
+float float_below(double bound) {
+  const auto near = static_cast<float>(bound);
+  return static_cast<double>(near) <= bound ? near : std::nextafter(near, 0.0F);
+}
+
 }  // namespace
 
 std::vector<std::size_t> layer_ends(const ParameterLayout& layout) {
@@ -27,6 +43,7 @@ std::vector<std::size_t> layer_ends(const ParameterLayout& layout) {
 }
 
 double norm_for(NoiseKind noise, std::span<const float> values) {
+  if (noise == NoiseKind::pure) return largest_of(values);
   // Several sums, so that the processor need not wait for each addition.
   constexpr std::size_t kSums = 8;
   double sums[kSums] = {};
@@ -48,6 +65,9 @@ double clip_to(NoiseKind noise, double bound, std::span<float> values) {
   const double norm = norm_for(noise, values);
   if (!std::isfinite(norm)) {
     std::ranges::fill(values, 0.0F);
+  } else if (norm > bound && noise == NoiseKind::pure) {
+    const float most = float_below(bound);
+    for (float& value : values) value = std::clamp(value, -most, most);
   } else if (norm > bound) {
     const double factor = bound / norm * (1 - kRounding);
     if (factor >= static_cast<double>(std::numeric_limits<float>::min())) {
@@ -71,6 +91,7 @@ void conceal(Update& update, std::size_t parameters) {
   update.info.train_loss = 0;
   update.info.samples = 0;
   update.info.tau = nullptr;
+  update.info.clip = nullptr;
   std::ranges::fill(std::span(update.values).subspan(parameters), 0.0F);
 }
 

@@ -14,11 +14,13 @@ namespace gossamer {
 // bias are one.
 std::vector<std::size_t> layer_ends(const ParameterLayout& layout);
 
-// L2, for Laplace noise L1; computed in doubles. Not finite where a value is not.
+// L2, for Laplace noise L1, for `pure` the largest value; computed in doubles. Not finite where a value is
+// not.
 double norm_for(NoiseKind noise, std::span<const float> values);
 
-// Shortens a vector that is longer than `bound`, so that its norm is not above it, rounding included. One
-// that is not finite becomes zero. Returns the norm that it had. Requires bound > 0.
+// Shortens a vector that is longer than `bound`, so that its norm is not above it, rounding included; for
+// `pure` each value by itself. One that is not finite becomes zero. Returns the norm that it had. Requires
+// bound > 0.
 double clip_to(NoiseKind noise, double bound, std::span<float> values);
 
 // values *= factor, 0 <= factor <= 1, where it is not 1.

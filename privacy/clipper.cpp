@@ -7,7 +7,7 @@ namespace gossamer {
 namespace {
 
 class NoClipper final : public Clipper {
-  void bound(Update&) override {}
+  void bound(Update&, double) override {}
 };
 
 // Of an update that the trainer made private.
@@ -16,7 +16,7 @@ class Concealer final : public Clipper {
   explicit Concealer(std::size_t parameters) : parameters_(parameters) {}
 
  private:
-  void bound(Update& update) override { conceal(update, parameters_); }
+  void bound(Update& update, double) override { conceal(update, parameters_); }
 
   std::size_t parameters_;
 };

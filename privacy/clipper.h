@@ -13,13 +13,15 @@ namespace gossamer {
 class Clipper {
  public:
   virtual ~Clipper() = default;
-  ClippedUpdate clip(Update update) {
-    bound(update);
+  // `told`: the round's clip norm, where the server says one (WorkTerms). Requires takes(told).
+  ClippedUpdate clip(Update update, double told = 0) {
+    bound(update, told);
     return {update.info, std::move(update.values)};
   }
+  virtual bool takes(double told) const noexcept { return told == 0; }
 
  private:
-  virtual void bound(Update& update) = 0;  // in place
+  virtual void bound(Update& update, double told) = 0;  // in place
 };
 
 // `privacy.clipping`: of a private run.

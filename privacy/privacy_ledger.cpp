@@ -34,7 +34,7 @@ PrivacyLedger::PrivacyLedger(const Options& options, const CountingPlan& countin
       allowed_(allowed_releases(plan_, make_)) {}
 
 std::string PrivacyLedger::head() const {
-  Json line{{"mechanism", plan_.noise == NoiseKind::laplace ? "laplace" : "gaussian"},
+  Json line{{"mechanism", name_of(plan_.noise)},
             {"noise_multiplier", plan_.noise_multiplier},
             {"sampling_rate", plan_.sampling_rate},
             {"steps", plan_.steps},

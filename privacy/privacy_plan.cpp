@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "privacy/accountants/search.h"
+#include "privacy/adaptive_clip.h"
 #include "privacy/clipper.h"
 #include "privacy/mechanism.h"
 
@@ -35,6 +36,11 @@ Placement placement_of(const Options& options) {
                              : Placement::none;
 }
 
+NoiseKind noise_of(const Options& options) {
+  const std::string& name = options.text("privacy.mechanism");
+  return name == "laplace" ? NoiseKind::laplace : name == "selective" ? NoiseKind::pure : NoiseKind::gaussian;
+}
+
 bool has_noise(const Options& options) { return options.real("privacy.noise_multiplier") >= 0; }
 
 void check_missing(const Options& options) {
@@ -54,17 +60,44 @@ void check_missing(const Options& options) {
     refuse("privacy.noise_multiplier is missing: give it, or privacy.target_epsilon in its place");
 }
 
+// What the noise is for.
+void check_noise(const Options& options) {
+  const Placement placement = placement_of(options);
+  const NoiseKind noise = noise_of(options);
+  const std::string chosen = "privacy.mechanism = " + options.text("privacy.mechanism");
+  if (noise == NoiseKind::laplace && placement == Placement::example)
+    refuse(chosen +
+           ": with privacy.placement = example gradients are clipped in the L2 norm, and this noise is for "
+           "the L1 norm; use privacy.mechanism = gaussian");
+  if (noise == NoiseKind::pure && placement != Placement::client)
+    refuse(chosen +
+           ": a client chooses which values of its update leave, so only with privacy.placement = client; "
+           "here privacy.placement = " +
+           options.text("privacy.placement"));
+  if (noise != NoiseKind::gaussian && options.text("privacy.clipping") != "flat")
+    refuse("privacy.clipping = " + options.text("privacy.clipping") + ": for " + chosen + " " +
+           (noise == NoiseKind::laplace ? "the L1 norm is clipped as a whole" : "each value is clipped") +
+           "; use privacy.clipping = flat");
+}
+
+void check_clipping(const Options& options) {
+  const Placement placement = placement_of(options);
+  if (options.text("privacy.clipping") == "adaptive" && placement != Placement::central)
+    refuse(
+        "privacy.clipping = adaptive: the server learns the norm from what all clients say of theirs, so "
+        "only "
+        "with privacy.placement = central; here privacy.placement = " +
+        options.text("privacy.placement"));
+  if (options.text("privacy.clipping") == "adaptive" && std::isinf(options.real("privacy.clip_norm")))
+    refuse("privacy.clip_norm = inf: privacy.clipping = adaptive begins with it; expected a finite number");
+  if (std::isinf(options.real("privacy.clip_norm")) && options.real("privacy.noise_multiplier") != 0)
+    refuse(
+        "privacy.clip_norm = inf: no noise hides a contribution without a bound; only with "
+        "privacy.noise_multiplier = 0, to compare with a run without privacy");
+}
+
 void check_placement(const Options& options) {
   const Placement placement = placement_of(options);
-  const bool laplace = options.text("privacy.mechanism") == "laplace";
-  if (laplace && placement == Placement::example)
-    refuse(
-        "privacy.mechanism = laplace: with privacy.placement = example gradients are clipped in the L2 norm, "
-        "and this noise is for the L1 norm; use privacy.mechanism = gaussian");
-  if (laplace && options.text("privacy.clipping") != "flat")
-    refuse(
-        "privacy.clipping = " + options.text("privacy.clipping") +
-        ": the L1 norm, for privacy.mechanism = laplace, is clipped as a whole; use privacy.clipping = flat");
   for (const char* key : {"privacy.lot_size", "privacy.setup_noise"}) {
     if (placement != Placement::example && options.real(key) > 0)
       refuse(std::string(key) + " = " + options.raw(key) +
@@ -90,10 +123,6 @@ void check_placement(const Options& options) {
     refuse(
         "cohort.fraction = 0: with cohort.sampler = poisson nobody would take part; expected a number above "
         "0");
-  if (std::isinf(options.real("privacy.clip_norm")) && options.real("privacy.noise_multiplier") != 0)
-    refuse(
-        "privacy.clip_norm = inf: no noise hides a contribution without a bound; only with "
-        "privacy.noise_multiplier = 0, to compare with a run without privacy");
 }
 
 // As written in config.ini: six digits, rounded up, so that processes on different machines agree.
@@ -104,14 +133,34 @@ std::string six_digits_up(double value) {
   return text;
 }
 
+// The noise that keeps to privacy.target_epsilon; or whether what was given does.
+void settle_target(Options& options, const PrivacyPlan& plan, bool wants_noise, std::uint64_t releases) {
+  PrivacyEvent event = plan.event();
+  const MakeAccountant make = make_accountants(options);
+  if (wants_noise) {
+    event.steps *= std::max<std::uint64_t>(1, releases);
+    const double noise = noise_multiplier_for(make, event, plan.delta, *plan.target_epsilon);
+    options.set_default("privacy.noise_multiplier", six_digits_up(noise));
+    return;
+  }
+  if (plan.noise_multiplier == 0 || steps_for(make, event, plan.delta, *plan.target_epsilon) < plan.steps)
+    refuse("privacy.target_epsilon = " + options.raw("privacy.target_epsilon") +
+           ": not even one round with privacy.noise_multiplier = " + options.raw("privacy.noise_multiplier") +
+           " keeps to it; give more noise, or none to have it chosen");
+}
+
 }  // namespace
 
 PrivacyPlan privacy_plan(const Options& options) {
   PrivacyPlan plan;
   plan.placement = placement_of(options);
   if (!plan.is_private()) return plan;
-  plan.noise = options.text("privacy.mechanism") == "laplace" ? NoiseKind::laplace : NoiseKind::gaussian;
+  plan.noise = noise_of(options);
   plan.clip_norm = options.real("privacy.clip_norm");
+  if (options.text("privacy.clipping") == "adaptive") {
+    plan.adaptive = {options.real("privacy.adaptive.quantile"), options.real("privacy.adaptive.lr"),
+                     options.real("privacy.adaptive.bit_noise")};
+  }
   plan.noise_multiplier = options.real("privacy.noise_multiplier");
   plan.delta = options.real("privacy.delta");
   if (std::isfinite(options.real("privacy.target_epsilon")))
@@ -167,14 +216,15 @@ void add_privacy_options(OptionSchema& schema) {
   add_methods(schema, clippers().describe());
   schema.add(real_option("privacy.clip_norm", 0,
                          "the most that one example (placement = example) or client contributes to a sum: L2 "
-                         "norm, with laplace L1")
+                         "norm, with laplace L1, with selective each value")
                  .at_least(0)
                  .or_infinite());
-  schema.add(real_option("privacy.noise_multiplier", kChosen,
-                         "standard deviation (laplace: scale) of the noise over what one record can change: "
-                         "the clip norm, with placement = client twice that; -1: as much as "
-                         "privacy.target_epsilon asks for")
-                 .at_least(kChosen));
+  schema.add(
+      real_option("privacy.noise_multiplier", kChosen,
+                  "standard deviation (laplace: scale) of the noise over what one record can change: "
+                  "the clip norm, with placement = client twice that; selective: 1 over the epsilon of "
+                  "a participation; -1: as much as privacy.target_epsilon asks for")
+          .at_least(kChosen));
   schema.add(real_option("privacy.target_epsilon", std::numeric_limits<double>::infinity(),
                          "the run ends before epsilon would pass this")
                  .above(0)
@@ -235,27 +285,19 @@ void settle_privacy(Options& options, std::uint64_t releases) {
     for (const char* key : kKeys) {
       if (options.raw(key) != options.schema().find(key)->default_value)
         refuse(std::string(key) + " = " + options.raw(key) +
-               ": only used with privacy.mechanism = gaussian or laplace; here privacy.mechanism = none");
+               ": only used with noise; here privacy.mechanism = none");
     }
     return;
   }
   check_missing(options);
+  check_noise(options);
+  check_clipping(options);
   check_placement(options);
   const bool wants_noise = !has_noise(options);
-  PrivacyPlan plan = privacy_plan(options);
-  if (!plan.target_epsilon) return;
-  PrivacyEvent event = plan.event();
-  const MakeAccountant make = make_accountants(options);
-  if (wants_noise) {
-    event.steps *= std::max<std::uint64_t>(1, releases);
-    const double noise = noise_multiplier_for(make, event, plan.delta, *plan.target_epsilon);
-    options.set_default("privacy.noise_multiplier", six_digits_up(noise));
-    return;
+  if (const PrivacyPlan plan = privacy_plan(options); plan.target_epsilon) {
+    settle_target(options, plan, wants_noise, releases);
   }
-  if (plan.noise_multiplier == 0 || steps_for(make, event, plan.delta, *plan.target_epsilon) < plan.steps)
-    refuse("privacy.target_epsilon = " + options.raw("privacy.target_epsilon") +
-           ": not even one round with privacy.noise_multiplier = " + options.raw("privacy.noise_multiplier") +
-           " keeps to it; give more noise, or none to have it chosen");
+  if (const PrivacyPlan plan = privacy_plan(options); plan.adaptive) static_cast<void>(AdaptiveClip(plan));
 }
 
 }  // namespace gossamer

@@ -18,12 +18,23 @@ enum class Placement {
   central,  // by the server, to the sum of a round's updates: protects a client from who sees the models
 };
 
+// privacy.clipping = adaptive (privacy/adaptive_clip.h).
+struct AdaptiveClipping {
+  double quantile = 0.5;  // of the updates' norms that the clip norm follows; 0 .. 1
+  double lr = 0.2;
+  // Standard deviation of the noise on the number of updates within the norm; 0: a twentieth of a cohort.
+  double bit_noise = 0;
+};
+
 // What is private about a run, and how much noise that takes: the [privacy] section, settled.
 struct PrivacyPlan {
   Placement placement = Placement::none;
   NoiseKind noise = NoiseKind::gaussian;
-  double clip_norm = 0;  // L2 under Gaussian, L1 under Laplace noise; infinite: no bound
-  // Standard deviation (Laplace: scale) of the noise, in units of sensitivity().
+  // L2 under Gaussian, L1 under Laplace noise, `pure`: of each value; infinite: no bound; adaptive: the
+  // first.
+  double clip_norm = 0;
+  std::optional<AdaptiveClipping> adaptive;
+  // Standard deviation (Laplace: scale) of the noise, in units of sensitivity(); pure: 1 / epsilon.
   double noise_multiplier = 0;
   double delta = 0;
   double sampling_rate = 1;  // Poisson: of an example in a step, of a client in a round

@@ -2,7 +2,8 @@
 # Installs what is missing, builds, and runs every test that this machine can run.
 # The last line is "N passed, N failed, N skipped" over all suites; the exit code is 0 when nothing failed.
 #
-#   scripts/test.sh          release tests, sanitizers over what needs no libtorch, 5 seconds of fuzzing a target
+#   scripts/test.sh          release tests, sanitizers over what needs no libtorch (for threads: over what starts some),
+#                            5 seconds of fuzzing a target
 #   scripts/test.sh --all    also slow tests, sanitizers over the rest, 10 minutes of fuzzing a target, containers
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -87,13 +88,13 @@ run_again() {
   suite_start=$start
 }
 
-# suite NAME PRESET [ctest options]: builds a preset, runs its tests, counts them. The summary names the tests that
-# passed only when they ran again, alone.
+# suite NAME PRESET TARGET [ctest options]: builds a preset's target, runs its tests, counts them. The summary names the
+# tests that passed only when they ran again, alone.
 suite() {
-  local name=$1 preset=$2
-  shift 2
+  local name=$1 preset=$2 target=$3
+  shift 3
   section "$name"
-  if ! build "$preset"; then
+  if ! build "$preset" --target "$target"; then
     echo "$name: the build failed"
     count "$name" 0 1 0
     return
@@ -147,14 +148,14 @@ fuzz() {
 
 quick=(-LE slow)
 $all && quick=()
-suite release release "${quick[@]}"
+suite release release all "${quick[@]}"
 # Open MPI itself leaks by design and is not instrumented: its tests run in the release build only.
-suite asan asan -LE 'slow|mpi'
-suite tsan tsan -LE 'slow|mpi'
+suite asan asan all -LE 'slow|mpi|statistics'
+suite tsan tsan thread_tests -L threads
 if $all; then
   fuzz 600
-  suite asan-torch asan-torch -LE 'slow|mpi'
-  suite tsan-torch tsan-torch -LE 'slow|mpi'
+  suite asan-torch asan-torch all -LE 'slow|mpi'
+  suite tsan-torch tsan-torch all -LE 'slow|mpi'
   script docker docker/test.sh
   script fresh-machine tests/scripts/fresh_machine_test.sh
 else

@@ -56,6 +56,7 @@ void Coordinator::open_round() {
   progress_.round = version_ + 1;
   metrics_ = {};
   metrics_.round = progress_.round;
+  metrics_.clip_norm = server_.round_clip_norm();
   updates_ = 0;
   loss_sum_ = 0;
   weight_sum_ = 0;

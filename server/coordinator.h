@@ -12,6 +12,7 @@
 #include "core/options.h"
 #include "core/types.h"
 #include "core/versioned_model.h"
+#include "core/work_terms.h"
 #include "server/members.h"
 #include "server/server.h"
 #include "server/sync/sync_policy.h"
@@ -24,13 +25,12 @@ struct SendModel {
   std::vector<ClientId> clients;  // ascending
   Compressed model;               // encoded once, for all of them
   std::optional<Seconds> deadline;
-  Seconds since = 0;               // when this work began
-  bool again = false;              // the same work on the same model as before, for one who may have lost it
-  std::int64_t steps = 0;          // local steps; 0: as configured
+  Seconds since = 0;   // when this work began
+  bool again = false;  // the same work on the same model as before, for one who may have lost it
+  WorkTerms terms{};
   std::vector<Compressed> more{};  // the ranges of a server's further shards, where they are in this process
   // Of a difference: the mark of what it is a difference to, of each range. Empty: a whole model.
   std::vector<std::uint64_t> bases{};
-  std::size_t method = 0;  // by which the updates are to travel (MessageContext::method)
 
   std::uint64_t base() const noexcept { return bases.empty() ? 0 : bases.front(); }
 };

@@ -55,8 +55,7 @@ Actions LockstepCoordinator::joined(ClientId client, Seconds now) {
     --progress_.lost;
     --metrics_.dropped;
   }
-  return {SendModel{
-      progress_.round, {client}, broadcast_.whole, std::nullopt, now, false, steps(), {}, {}, method()}};
+  return {SendModel{progress_.round, {client}, broadcast_.whole, std::nullopt, now, false, terms()}};
 }
 
 Actions LockstepCoordinator::left(ClientId client, const std::string& reason, Seconds now) {
@@ -137,7 +136,7 @@ Actions LockstepCoordinator::start_round(Seconds now) {
 Actions LockstepCoordinator::send_model(const std::vector<ClientId>& cohort, Seconds now) {
   broadcast_ = server_.broadcast(progress_.round);
   const std::set<ClientId> holders = std::exchange(up_to_date_, {});
-  SendModel differences{progress_.round, {}, {}, std::nullopt, now, false, steps(), {}, {}, method()};
+  SendModel differences{progress_.round, {}, {}, std::nullopt, now, false, terms()};
   SendModel models = differences;
   if (broadcast_.difference) {
     differences.model = *broadcast_.difference;

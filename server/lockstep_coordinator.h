@@ -42,8 +42,10 @@ class LockstepCoordinator final : public Coordinator {
   bool make_model(Seconds now);
   void add_in_client_order(bool skip_waiting);
   void lose(Participant& participant);
-  std::int64_t steps() const { return control_ ? control_->steps() : 0; }
   std::size_t method() const { return choice_ ? choice_->method() : 0; }
+  WorkTerms terms() const {
+    return {control_ ? control_->steps() : 0, method(), server_.round_clip_norm().value_or(0)};
+  }
   std::string observe_method(Seconds now);
   std::vector<ClientId> sample_cohort() const;
 

@@ -3,6 +3,11 @@
 #include "core/error.h"
 
 namespace gossamer {
+namespace {
+
+bool says_within(const UpdateInfo& info) { return info.clip && info.clip->within == 1; }
+
+}  // namespace
 
 Server::Server(const Options& options, std::shared_ptr<const Parameters> initial)
     : uniform_weights_(options.text("server.weighting") == "uniform"),
@@ -67,10 +72,12 @@ Result<std::monostate> Server::decode(const Compressed& update) {
 }
 
 Result<std::monostate> Server::accumulate(const CompressedUpdate& update, double weight) {
+  if (round_clip_norm() && !update.info.clip)
+    return Fault{FaultKind::malformed, "an update that does not say whether it was clipped"};
   auto accumulated =
       private_sum_ ? decode(update.content) : aggregator_->accumulate(update.content, weight, *up_);
   if (!accumulated) return accumulated;
-  if (private_sum_ && private_sum_->add(decoded_)) ++*reclipped_;
+  if (private_sum_ && private_sum_->add(decoded_, says_within(update.info))) ++*reclipped_;
   ++received_;
   return accumulated;
 }
@@ -107,6 +114,7 @@ void Server::save(CheckpointWriter& writer) {
   for (std::size_t i = 0; i < moments.size(); ++i)
     writer.add_floats("moment " + std::to_string(i), moments[i]);
   if (correction_) writer.add_floats("correction", correction_->state());
+  if (const auto norm = round_clip_norm()) writer.add_pod("clip norm", *norm);
   stream_.save(writer);
 }
 
@@ -130,6 +138,7 @@ void Server::restore(const CheckpointReader& reader) {
     const auto state = reader.floats("correction");
     correction_->state().assign(state.begin(), state.end());
   }
+  if (round_clip_norm()) private_sum_->restore(reader.pod<double>("clip norm"));
   stream_.restore(reader);
 }
 

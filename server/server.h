@@ -58,6 +58,11 @@ class Server {
   // How many of the updates since begin() the server had to bound itself; none where it bounds nothing.
   std::optional<std::int64_t> reclipped() const noexcept { return reclipped_; }
 
+  // What this round's updates are to be clipped to, where the server chooses it.
+  std::optional<double> round_clip_norm() const noexcept {
+    return private_sum_ && private_sum_->adapts() ? std::optional(private_sum_->clip_norm()) : std::nullopt;
+  }
+
   // How much an update counts in a mean.
   double weight_of(const UpdateInfo& info) const;
   // Updates are encoded otherwise than compression.up says.

@@ -134,8 +134,7 @@ void TransportDriver::start(const SendModel& send) {
   }
   if (send.deadline) deadline_ = {send.round, *send.deadline};
   const Frame& model =
-      encoder_.encode(send.round, send.clients.front(), send.model, {}, send.steps, send.bases, send.method)
-          .first;
+      encoder_.encode(send.round, send.clients.front(), send.model, {}, send.terms, send.bases).first;
   for (const ClientId client : send.clients) {
     const Frame frame = readdress(model, client);
     if (keeper_ != nullptr) keeper_->count_down(frame.wire_bytes());

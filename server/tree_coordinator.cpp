@@ -69,7 +69,7 @@ Actions TreeCoordinator::perform(ClientId id, Actions actions, Seconds now) {
                         std::back_inserter(out));
     } else if (auto* model = std::get_if<SendModel>(&action); model && !node.over_clients) {
       const Frame frame =
-          encode_model(run_id_, model->round, node.first_child, model->base(), model->model, model->steps);
+          encode_model(run_id_, model->round, node.first_child, model->base(), model->model, model->terms);
       for (const ClientId child : model->clients) send({child, readdress(frame, child)}, now, out);
     } else if (std::holds_alternative<Abandon>(action) && !node.over_clients) {
       // An aggregator's late work ends in vain.

@@ -76,8 +76,8 @@ void EventLoop::start(const SendModel& send, RunKeeper& keeper) {
     return;
   }
   if (send.deadline) remind(send.round, *send.deadline);
-  const Parcel& model = encoder_.encode(send.round, send.clients.front(), send.model, send.more, send.steps,
-                                        send.bases, send.method);
+  const Parcel& model =
+      encoder_.encode(send.round, send.clients.front(), send.model, send.more, send.terms, send.bases);
   for (const ClientId client : send.clients) {
     if (!send.again) keeper.count_down(model.wire_bytes());  // a resumed run has counted it
     give(send, readdress(model, client));
@@ -91,7 +91,7 @@ void EventLoop::give(const SendModel& send, Parcel model) {
   if (busy_until_) begin = std::max(begin, (*busy_until_)[client]);
   begin += devices_.waiting_seconds(client, begin);
   const Work work = take_slot(std::move(model));
-  slots_[work].steps = send.steps;
+  slots_[work].steps = send.terms.steps;
   if (lines_.limited()) {  // taken in turn, so not before its time
     schedule(begin, EventKind::pulled, work);
   } else {

@@ -58,7 +58,7 @@ class EventLoop {
     Parcel update;                        // on its way
     Seconds ready = 0;                    // on_request: when local training ends
     Seconds last_byte = 0;                // pushed: when the client's own link is done with it
-    std::int64_t steps = 0;               // SendModel::steps
+    std::int64_t steps = 0;               // WorkTerms::steps
     EventKind kind = EventKind::arrived;  // of that event
     bool begun = false;
 

@@ -20,6 +20,7 @@ EventLoop::Lengths update_lengths(const Options& options, const ShardPlan& plan)
     lengths.push_back(kFrameHeaderBytes + *payload);
   }
   if (algorithms().make(options)->reports_on_tau()) lengths.front() += sizeof(TauReport);
+  if (privacy_plan(options).adaptive) lengths.front() += sizeof(ClipReport);
   return lengths;
 }
 

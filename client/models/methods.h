@@ -10,6 +10,7 @@ std::unique_ptr<Model> make_logistic(const Options& options, const ExampleShape&
 std::unique_ptr<Model> make_mlp(const Options& options, const ExampleShape& shape);
 std::unique_ptr<Model> make_cnn(const Options& options, const ExampleShape& shape);
 std::unique_ptr<Model> make_lenet(const Options& options, const ExampleShape& shape);
+std::unique_ptr<Model> make_dp_cnn(const Options& options, const ExampleShape& shape);
 std::unique_ptr<Model> make_easgd_cnn(const Options& options, const ExampleShape& shape);
 std::unique_ptr<Model> make_char_lstm(const Options& options, const ExampleShape& shape);
 std::unique_ptr<Model> make_resnet18(const Options& options, const ExampleShape& shape);

@@ -109,15 +109,16 @@ at::Tensor NativeModel::apply_dense_relu(const at::Tensor& x, const Layer& layer
   return tracing() ? apply_dense(x, layer).relu() : dense_relu(x, layer.weight, layer.bias);
 }
 
-at::Tensor NativeModel::apply_convolution(const at::Tensor& x, const Layer& layer,
-                                          std::int64_t padding) const {
-  if (!tracing()) return at::conv2d(x, layer.weight, layer.bias, 1, padding);
+at::Tensor NativeModel::apply_convolution(const at::Tensor& x, const Layer& layer, std::int64_t padding,
+                                          std::int64_t stride) const {
+  if (!tracing()) return at::conv2d(x, layer.weight, layer.bias, stride, padding);
   return note({.kind = LayerTrace::Kind::convolution,
                .weight = layer.weight,
                .bias = layer.bias,
                .padding = padding,
+               .stride = stride,
                .input = x,
-               .output = at::conv2d(x, layer.weight.detach(), layer.bias.detach(), 1, padding)});
+               .output = at::conv2d(x, layer.weight.detach(), layer.bias.detach(), stride, padding)});
 }
 
 at::Tensor NativeModel::apply_convolution_relu(const at::Tensor& x, const Layer& layer) const {

@@ -51,7 +51,8 @@ class NativeModel : public Model {
   // How forward() applies its layers; see layers.h. Traced where forward_traced() calls it.
   at::Tensor apply_dense(const at::Tensor& x, const Layer& layer) const;
   at::Tensor apply_dense_relu(const at::Tensor& x, const Layer& layer) const;
-  at::Tensor apply_convolution(const at::Tensor& x, const Layer& layer, std::int64_t padding = 0) const;
+  at::Tensor apply_convolution(const at::Tensor& x, const Layer& layer, std::int64_t padding = 0,
+                               std::int64_t stride = 1) const;
   at::Tensor apply_convolution_relu(const at::Tensor& x, const Layer& layer) const;
   // [n, tokens] indices -> [n, tokens, width].
   at::Tensor apply_embedding(const at::Tensor& tokens, const at::Tensor& weight) const;

@@ -49,6 +49,13 @@ void patches_loop(const float* padded, std::size_t pitch, std::size_t rows, std:
   }
 }
 
+void patches_loop(const float* padded, std::size_t pitch, std::size_t stride, std::size_t rows,
+                  std::size_t columns, float* matrix) {
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t j = 0; j < columns; ++j) *matrix++ = padded[row * stride * pitch + j * stride];
+  }
+}
+
 }  // namespace
 
 void row_squares(std::span<const float> matrix, std::span<double> squares) {
@@ -77,8 +84,12 @@ void unfold(std::span<const float> image, const Patches& patches, std::span<floa
   for (std::size_t channel = 0; channel < patches.channels; ++channel) {
     for (std::size_t y = 0; y < patches.kernel; ++y) {
       for (std::size_t x = 0; x < patches.kernel; ++x, to += patches.positions()) {
-        patches_loop(padded.data() + (channel * height + y) * pitch + x, pitch, patches.rows(),
-                     patches.columns(), to);
+        const float* const first = padded.data() + (channel * height + y) * pitch + x;
+        if (patches.stride == 1) {
+          patches_loop(first, pitch, patches.rows(), patches.columns(), to);
+        } else {
+          patches_loop(first, pitch, patches.stride, patches.rows(), patches.columns(), to);
+        }
       }
     }
   }

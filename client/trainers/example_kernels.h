@@ -12,14 +12,14 @@ void row_squares(std::span<const float> matrix, std::span<double> squares);
 // Every example's rows times its factor; there are as many rows an example.
 void scale_rows(std::span<const float> matrix, std::span<const float> factors, std::span<float> scaled);
 
-// The patches of an image [channels, height, width] that a convolution of stride 1 reads.
+// The patches of an image [channels, height, width] that a convolution reads.
 struct Patches {
   std::size_t channels, height, width;
-  std::size_t kernel, padding;
+  std::size_t kernel, padding, stride;
 
   std::size_t padded_width() const noexcept { return width + 2 * padding; }
-  std::size_t columns() const noexcept { return padded_width() - kernel + 1; }
-  std::size_t rows() const noexcept { return height + 2 * padding - kernel + 1; }
+  std::size_t columns() const noexcept { return (padded_width() - kernel) / stride + 1; }
+  std::size_t rows() const noexcept { return (height + 2 * padding - kernel) / stride + 1; }
   std::size_t positions() const noexcept { return rows() * columns(); }
   std::size_t size() const noexcept { return channels * kernel * kernel; }
   // Floats of what unfold() writes: the image with its border, and the matrix; both with room behind, since

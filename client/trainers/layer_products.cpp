@@ -33,8 +33,12 @@ void LayerProducts::take(const LayerTrace& trace, std::int64_t examples) {
   trace_.delta = trace.delta.contiguous();
   if (convolution_) {
     const auto extent = [&](int axis) { return static_cast<std::size_t>(trace.input.size(axis)); };
-    patches_ = {extent(1), extent(2), extent(3), static_cast<std::size_t>(trace.weight.size(2)),
-                static_cast<std::size_t>(trace.padding)};
+    patches_ = {extent(1),
+                extent(2),
+                extent(3),
+                static_cast<std::size_t>(trace.weight.size(2)),
+                static_cast<std::size_t>(trace.padding),
+                static_cast<std::size_t>(trace.stride)};
     positions_ = static_cast<std::int64_t>(patches_.positions());
     padded_.resize(patches_.padded_floats());
     matrix_.resize(patches_.matrix_floats());
@@ -191,9 +195,10 @@ void LayerProducts::add_rows_times(std::span<float> rows, std::span<const float>
 void LayerProducts::add_product(const at::Tensor& delta, bool add, std::span<float> weight) {
   if (convolution_) {
     const std::array<std::int64_t, 2> padding{trace_.padding, trace_.padding};
+    const std::array<std::int64_t, 2> stride{trace_.stride, trace_.stride};
     const at::Tensor gradient = std::get<1>(
         at::convolution_backward(delta, trace_.input, trace_.weight.detach(), c10::OptionalIntArrayRef{},
-                                 {1, 1}, padding, {1, 1}, false, {0, 0}, 1, {false, true, false}));
+                                 stride, padding, {1, 1}, false, {0, 0}, 1, {false, true, false}));
     combine(weight, add ? 1 : 0, 1, floats(gradient.contiguous()));
     return;
   }

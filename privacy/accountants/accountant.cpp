@@ -19,9 +19,12 @@ struct LedgerEntry {
 };
 static_assert(sizeof(LedgerEntry) == 32);
 
+bool is_noise(std::uint64_t number) {
+  return number >= static_cast<std::uint64_t>(NoiseKind::gaussian) &&
+         number <= static_cast<std::uint64_t>(NoiseKind::pure);
+}
+
 void check_event(const PrivacyEvent& event) {
-  if (event.mechanism != NoiseKind::gaussian && event.mechanism != NoiseKind::laplace)
-    throw ConfigError("mechanism: expected gaussian or laplace");
   if (!(event.noise_multiplier >= kLeastNoiseMultiplier) || !std::isfinite(event.noise_multiplier))
     throw ConfigError("noise_multiplier = " + shortest(event.noise_multiplier) + ": expected at least " +
                       shortest(kLeastNoiseMultiplier) + "; without noise there is no guarantee");
@@ -39,6 +42,18 @@ bool same_release(const PrivacyEvent& a, const PrivacyEvent& b) {
 }
 
 }  // namespace
+
+const char* name_of(NoiseKind noise) noexcept {
+  switch (noise) {
+    case NoiseKind::gaussian:
+      return "gaussian";
+    case NoiseKind::laplace:
+      return "laplace";
+    case NoiseKind::pure:
+      return "pure";
+  }
+  return "";
+}
 
 void PrivacyAccountant::add(const PrivacyEvent& event) {
   check_event(event);
@@ -72,10 +87,10 @@ void PrivacyAccountant::restore(std::span<const std::byte> bytes) {
   for (std::size_t i = 0; i < events.size(); ++i) {
     LedgerEntry entry;
     std::memcpy(&entry, bytes.data() + i * sizeof entry, sizeof entry);
-    events[i] = {entry.mechanism == 2 ? NoiseKind::laplace : NoiseKind::gaussian, entry.noise_multiplier,
-                 entry.sampling_rate, entry.steps};
     try {
-      if (entry.mechanism != 1 && entry.mechanism != 2) throw ConfigError("mechanism: neither known one");
+      if (!is_noise(entry.mechanism)) throw ConfigError("mechanism: none that is known");
+      events[i] = {static_cast<NoiseKind>(entry.mechanism), entry.noise_multiplier, entry.sampling_rate,
+                   entry.steps};
       if (entry.steps == 0) throw ConfigError("steps = 0: expected at least 1");
       check_event(events[i]);
     } catch (const ConfigError& error) {

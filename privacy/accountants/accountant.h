@@ -10,15 +10,20 @@
 
 namespace gossamer {
 
-enum class NoiseKind : std::uint32_t { gaussian = 1, laplace = 2 };
+enum class NoiseKind : std::uint32_t {
+  gaussian = 1,
+  laplace = 2,
+  pure = 3,  // whatever is (1 / noise_multiplier)-differentially private
+};
+const char* name_of(NoiseKind noise) noexcept;
 
 inline constexpr double kLeastNoiseMultiplier = 1e-3;  // that is accounted for: less is as good as none
 
 // `steps` releases of a sum, each of which one record (an example or a client) changes by at most 1, in the
-// L2 norm under Gaussian and in the L1 norm under Laplace noise.
+// L2 norm under Gaussian and in the L1 norm under Laplace noise; or any releases that are `pure`.
 struct PrivacyEvent {
   NoiseKind mechanism = NoiseKind::gaussian;
-  double noise_multiplier = 1;  // standard deviation; of Laplace noise its scale
+  double noise_multiplier = 1;  // standard deviation; of Laplace noise its scale; pure: 1 / epsilon
   double sampling_rate = 1;     // each record takes part with this probability, independently (Poisson)
   std::uint64_t steps = 1;
 };

@@ -42,7 +42,7 @@ std::vector<PrivacyEvent> merged(const std::vector<PrivacyEvent>& ledger) {
 double pure_epsilon(const std::vector<PrivacyEvent>& events) {
   double sum = 0;
   for (const PrivacyEvent& event : events) {
-    if (event.mechanism != NoiseKind::laplace) return std::numeric_limits<double>::infinity();
+    if (event.mechanism == NoiseKind::gaussian) return std::numeric_limits<double>::infinity();
     sum += static_cast<double>(event.steps) * LossFunction(event).loss(1 / event.noise_multiplier);
   }
   return sum;

@@ -20,9 +20,13 @@ LossFunction::LossFunction(const PrivacyEvent& event)
       noise_(event.noise_multiplier),
       rate_(event.sampling_rate),
       log_rate_(std::log(event.sampling_rate)) {
-  if (mechanism_ != NoiseKind::laplace) return;
   const double most = 1 / noise_;
-  atoms_ = {{-most, -std::numbers::ln2}, {most, -std::numbers::ln2 - most}};
+  if (mechanism_ == NoiseKind::laplace) {
+    atoms_ = {{-most, -std::numbers::ln2}, {most, -std::numbers::ln2 - most}};
+  } else if (mechanism_ == NoiseKind::pure) {
+    const double log_all = std::log1p(std::exp(-most));
+    atoms_ = {{-most, -log_all}, {most, -most - log_all}};
+  }
 }
 
 double LossFunction::loss(double s) const {
@@ -39,6 +43,7 @@ double LossFunction::ratio(double loss) const {
 }
 
 double LossFunction::log_density(double s) const {
+  if (mechanism_ == NoiseKind::pure) return -std::numeric_limits<double>::infinity();
   if (mechanism_ == NoiseKind::laplace) return -2 * std::numbers::ln2 - (s + 1 / noise_) / 2;
   const double y = noise_ * s + 0.5 / noise_;
   return std::log(noise_) - 0.5 * std::log(2 * std::numbers::pi) - 0.5 * y * y;
@@ -46,14 +51,14 @@ double LossFunction::log_density(double s) const {
 
 // The normal tail beyond z is less than exp(-z^2 / 2) / 2.
 LossFunction::Range LossFunction::range(double log_tail) const {
-  if (mechanism_ == NoiseKind::laplace) return {-1 / noise_, 1 / noise_};
+  if (mechanism_ != NoiseKind::gaussian) return {-1 / noise_, 1 / noise_};
   const double z = std::sqrt(-2 * std::min(log_tail, -1.0));
   const double middle = 0.5 / (noise_ * noise_);
   return {-middle - z / noise_, middle + z / noise_};
 }
 
 double LossFunction::step(double s) const {
-  const double width = mechanism_ == NoiseKind::laplace ? kWidth : kWidth / noise_;
+  const double width = mechanism_ == NoiseKind::gaussian ? kWidth / noise_ : kWidth;
   if (rate_ == 1) return width;
   const double kink = std::log1p(-rate_) - log_rate_;
   const double distance = std::abs(s - kink);

@@ -16,7 +16,8 @@ enum class Direction { remove, add };
 // ratio is 1 - q + q exp(s); its logarithm is the loss of `remove` (drawn with the record in the data), its
 // negative that of `add`. A vector that noise is added to is as well distinguished as one number that the
 // record changes by 1 (for Gaussian noise the rest is rotated away; for Laplace noise changes that are spread
-// out tell less).
+// out tell less). Of all that is pure, randomized response tells most (Kairouz, Oh, Viswanath: "The
+// composition theorem for differential privacy", ICML 2015): it is what stands for it.
 class LossFunction {
  public:
   struct Atom {

@@ -92,7 +92,7 @@ double log_moment_of_points(const LossPoints& points, double order) {
   return std::log1p(sum);
 }
 
-double laplace_divergence(const PrivacyEvent& event, double order) {
+double divergence_of_points(const PrivacyEvent& event, double order) {
   LossPoints points(event, Direction::add, 1 / order);  // exp(order * s) is to be integrated
   for (auto& point : points.points) point.loss = -point.loss;
   return std::max(log_moment_of_points(points, order), log_moment_of_points(points, 1 - order)) / (order - 1);
@@ -112,9 +112,9 @@ std::span<const double> renyi_orders() {
 }
 
 double renyi_divergence(const PrivacyEvent& event, double order) {
-  return event.mechanism == NoiseKind::laplace
-             ? laplace_divergence(event, order)
-             : gaussian_divergence(event.sampling_rate, event.noise_multiplier, order);
+  return event.mechanism == NoiseKind::gaussian
+             ? gaussian_divergence(event.sampling_rate, event.noise_multiplier, order)
+             : divergence_of_points(event, order);
 }
 
 double epsilon_of(double order, double divergence, double delta, Conversion conversion) {

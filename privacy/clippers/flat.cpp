@@ -13,7 +13,7 @@ class FlatClipper final : public Clipper {
   FlatClipper(const PrivacyPlan& plan, std::size_t parameters) : plan_(plan), parameters_(parameters) {}
 
  private:
-  void bound(Update& update) override {
+  void bound(Update& update, double) override {
     const double weight = plan_.weight_of(update.info.weight);
     conceal(update, parameters_);
     const std::span<float> values = std::span(update.values).first(parameters_);

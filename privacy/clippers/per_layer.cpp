@@ -16,7 +16,7 @@ class PerLayerClipper final : public Clipper {
       : plan_(plan), ends_(layer_ends(layout)), parameters_(layout.parameter_count()) {}
 
  private:
-  void bound(Update& update) override {
+  void bound(Update& update, double) override {
     const double weight = plan_.weight_of(update.info.weight);
     conceal(update, parameters_);
     const double share = plan_.clip_norm / std::sqrt(static_cast<double>(ends_.size()));

@@ -124,6 +124,35 @@ TEST(Codec, AnAggregatorsReportTravelsToo) {
   }
 }
 
+TEST(Codec, WhetherAnUpdateWasClippedTravelsToo) {
+  CompressedUpdate update{{}, {10, some_bytes(41)}, {}};
+  for (const double within : {0.0, 1.0}) {
+    update.info.clip = std::make_shared<const ClipReport>(ClipReport{within});
+    const auto decoded = decode_update(travel(encode_update(99, update)));
+    ASSERT_TRUE(decoded.ok());
+    ASSERT_NE(decoded.value().info.clip, nullptr);
+    EXPECT_EQ(decoded.value().info.clip->within, within);
+    EXPECT_EQ(decoded.value().content.payload.size(), 41U);
+  }
+  for (const double bad : {-1.0, 0.5, 2.0, static_cast<double>(NAN)}) {
+    update.info.clip = std::make_shared<const ClipReport>(ClipReport{bad});
+    EXPECT_FALSE(decode_update(encode_update(99, update)).ok()) << bad;
+  }
+}
+
+TEST(Codec, TheTermsOfTheWorkTravelInTheHeader) {
+  const WorkTerms terms{.steps = 7, .method = 3, .clip_norm = 0.25};
+  const Frame frame = travel(encode_model(4, 2, 0, 0, {250, some_bytes(1000)}, terms));
+  EXPECT_EQ(terms_of(frame.header, 4), terms);
+  EXPECT_EQ(terms_of(frame.header, 3), std::nullopt);
+  for (const auto& [method, norm] : {std::pair{0.5, 1.0}, std::pair{-1.0, 1.0}, std::pair{1.0, -1e-9}}) {
+    FrameHeader bad = frame.header;
+    bad.weight = method;
+    bad.train_loss = norm;
+    EXPECT_EQ(terms_of(bad, 4), std::nullopt) << method << ' ' << norm;
+  }
+}
+
 TEST(Codec, OneModelGoesToManyClients) {
   const SharedBytes payload = some_bytes(1000);
   const Frame first = encode_model(4, 2, 0, 77, {250, payload});

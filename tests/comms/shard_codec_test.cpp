@@ -96,7 +96,7 @@ TEST(ShardCodec, NoticesComeBack) {
 
 TEST(Parcels, SayWhoseRangeEachFrameIs) {
   const std::vector<Compressed> more{three_floats(2), three_floats(3)};
-  const Parcel models = readdress(ModelEncoder(9).encode(5, 0, three_floats(1), more, 6), 4);
+  const Parcel models = readdress(ModelEncoder(9).encode(5, 0, three_floats(1), more, {.steps = 6}), 4);
   ASSERT_EQ(models.frames(), 3U);
   EXPECT_EQ(models.wire_bytes(), 3 * (kFrameHeaderBytes + 12));
   const auto received = pass_through(models);
@@ -114,12 +114,13 @@ TEST(Parcels, OfADifferenceSayWhatEachRangeIsADifferenceTo) {
   const std::vector<Compressed> more{three_floats(2), three_floats(3)};
   const std::vector<std::uint64_t> bases{7, 8, 9};
   ModelEncoder encoder(9);
-  const auto received = pass_through(encoder.encode(5, 0, three_floats(1), more, 6, bases));
+  const auto received = pass_through(encoder.encode(5, 0, three_floats(1), more, {.steps = 6}, bases));
   ASSERT_TRUE(received.ok());
   for (std::size_t s = 0; s < 3; ++s) EXPECT_EQ(base_of(received.value()[s].header), bases[s]);
   const Compressed one = three_floats(4);
-  EXPECT_EQ(base_of(encoder.encode(6, 0, one, {}, 6, bases).header()), 7U);
-  EXPECT_EQ(base_of(encoder.encode(6, 1, one, {}, 6).header()), 0U) << "the same bytes as a whole model";
+  EXPECT_EQ(base_of(encoder.encode(6, 0, one, {}, {.steps = 6}, bases).header()), 7U);
+  EXPECT_EQ(base_of(encoder.encode(6, 1, one, {}, {.steps = 6}).header()), 0U)
+      << "the same bytes as a whole model";
 }
 
 TEST(Parcels, AModelThatIsSentAgainIsTheSameAsOneThatIsEncodedAnew) {
@@ -130,10 +131,10 @@ TEST(Parcels, AModelThatIsSentAgainIsTheSameAsOneThatIsEncodedAnew) {
   for (const Compressed& model : {one, one, three_floats(4), one}) {
     for (const bool divided : {false, false, true, false}) {
       ++round;
-      const Parcel& parcel =
-          encoder.encode(round, 3, model, divided ? std::span(more) : std::span<const Compressed>{}, 6);
+      const Parcel& parcel = encoder.encode(
+          round, 3, model, divided ? std::span(more) : std::span<const Compressed>{}, {.steps = 6});
       EXPECT_EQ(parcel.frames(), divided ? 2U : 1U);
-      EXPECT_EQ(parcel.header(), encode_model(9, round, 3, 0, model, 6).header);
+      EXPECT_EQ(parcel.header(), encode_model(9, round, 3, 0, model, {.steps = 6}).header);
       ASSERT_TRUE(pass_through(parcel).ok());
     }
   }

@@ -43,7 +43,7 @@ TEST(RoundMetrics, AreOneLineWithTheKeysInOrder) {
       to_json(m),
       R"({"round":2,"time_s":3.0,"wall_s":0.2,"test_accuracy":0.5,"test_loss":0.5,"train_loss":0.5,)"
       R"("clients":10,"dropped":1,"rejected":2,"bytes_up":1000,"bytes_down":2000,"bytes_control":30,)"
-      R"("staleness_mean":0.25,"staleness_max":3,"epsilon":null,"reclipped":null,"samples":600,"consensus_distance":null,)"
+      R"("staleness_mean":0.25,"staleness_max":3,"epsilon":null,"reclipped":null,"clip_norm":null,"samples":600,"consensus_distance":null,)"
       R"("clock":"virtual",)"
       R"("rss_mb":120.5,"compression":"one_bit"})");
   EXPECT_EQ(round_from_json(to_json(m)), m);

@@ -146,7 +146,8 @@ TEST(ThreeWays, Privacy) {
   const std::vector<Words> ways{
       {"--privacy.placement", "client", "--cohort.fraction", "1"},
       {"--privacy.placement", "central", "--cohort.sampler", "poisson", "--cohort.fraction", "0.6"},
-      {"--privacy.placement", "central", "--cohort.fraction", "1", "--compression.up", "qsgd"},
+      {"--privacy.placement", "central", "--cohort.fraction", "1", "--compression.up", "qsgd",
+       "--privacy.clipping", "adaptive", "--privacy.adaptive.bit_noise", "2"},
       {"--privacy.placement", "client", "--topology.name", "ring", "--compression.up", "one_bit"},
   };
   for (const Words& way : ways) {

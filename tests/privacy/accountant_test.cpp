@@ -120,6 +120,53 @@ TEST(Rdp, LaplaceHasItsClosedForm) {
   EXPECT_NEAR(renyi_divergence(laplace(.01, 1, 1), 2), std::log1p(1e-4 * (second - 1)), 1e-12);
 }
 
+PrivacyEvent pure(double epsilon, std::uint64_t steps) { return {NoiseKind::pure, 1 / epsilon, 1, steps}; }
+
+// Mironov 2017, proposition 5, with the probability of the truth that makes it epsilon.
+TEST(Rdp, PureHasTheClosedFormOfRandomizedResponse) {
+  for (const double epsilon : {0.01, 1.0, 5.0}) {
+    for (const double order : {1.1, 2.0, 32.0}) {
+      const double truth = 1 / (1 + std::exp(-epsilon)), lie = 1 - truth;
+      const double closed = std::log(std::pow(truth, order) * std::pow(lie, 1 - order) +
+                                     std::pow(lie, order) * std::pow(truth, 1 - order)) /
+                            (order - 1);
+      EXPECT_NEAR(renyi_divergence(pure(epsilon, 1), order), closed, 1e-9 * closed)
+          << epsilon << ' ' << order;
+    }
+  }
+}
+
+// delta(epsilon') of k answers: over the number of truths (Kairouz, Oh, Viswanath 2015, theorem 3.3).
+double exact_delta_of_answers(double epsilon, int k, double at) {
+  double delta = 0;
+  for (int truths = 0; truths <= k; ++truths) {
+    const double loss = (2 * truths - k) * epsilon;
+    if (loss <= at) continue;
+    const double log_mass = std::lgamma(k + 1.0) - std::lgamma(truths + 1.0) - std::lgamma(k - truths + 1.0) +
+                            truths * epsilon - k * std::log1p(std::exp(epsilon));
+    delta += std::exp(log_mass) * -std::expm1(at - loss);
+  }
+  return delta;
+}
+
+TEST(Accountants, WhatIsPureComposesAsRandomizedResponseDoes) {
+  for (const auto& [epsilon, steps] : {std::pair{0.1, 200}, std::pair{1.0, 10}, std::pair{0.02, 3000}}) {
+    const PrivacyEvent event = pure(epsilon, static_cast<std::uint64_t>(steps));
+    for (const double delta : {1e-9, 1e-5}) {
+      const double found = epsilon_by("pld", event, delta);
+      EXPECT_LE(exact_delta_of_answers(epsilon, steps, found), delta * (1 + 1e-9)) << epsilon;
+      EXPECT_GE(exact_delta_of_answers(epsilon, steps, found - 1e-3), delta) << epsilon;
+      EXPECT_LE(found, epsilon_by("rdp", event, delta)) << epsilon;
+      EXPECT_LE(found, epsilon * steps * (1 + 1e-12)) << epsilon;
+      // It tells more than Laplace noise of the same epsilon, where not all of that is claimed.
+      if (found > 0.99 * epsilon * steps) continue;
+      EXPECT_GT(found,
+                epsilon_by("pld", {NoiseKind::laplace, event.noise_multiplier, 1, event.steps}, delta));
+    }
+  }
+  EXPECT_NEAR(epsilon_by("pld", pure(3, 1), 1e-12), 3, 1e-3);
+}
+
 TEST(Pld, IsWithinAThousandthOfTheExactValuesAndNeverBelow) {
   for (const Row& row : kRows) {
     SCOPED_TRACE(row.improved);

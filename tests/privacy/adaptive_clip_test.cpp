@@ -14,10 +14,11 @@ namespace {
 
 using ::testing::HasSubstr;
 
-PrivacyPlan plan_of(double clients, double noise) {
+PrivacyPlan plan_of(double clients, double noise, AdaptiveClipping adaptive = {}) {
   PrivacyPlan plan = privacy_plan(private_options({{"privacy.placement", "central"}}));
   plan.denominator = clients;
   plan.noise_multiplier = noise;
+  plan.adaptive = adaptive;
   return plan;
 }
 
@@ -37,7 +38,7 @@ std::vector<double> some_norms(std::size_t count) {
 }
 
 TEST(AdaptiveClip, GoesByTheRuleOfThePaper) {
-  AdaptiveClip clip(plan_of(4, 0), {0.5, 0.2, 0});
+  AdaptiveClip clip(plan_of(4, 0));
   EXPECT_EQ(clip.clip_norm(), 1);
   play_round(clip, std::vector{0.1, 0.2, 1.0, 5.0}, 1);  // three of four
   EXPECT_NEAR(clip.clip_norm(), std::exp(-0.2 * 0.25), 1e-12);
@@ -49,7 +50,7 @@ TEST(AdaptiveClip, FindsTheQuantileWithAndWithoutNoise) {
   const std::vector<double> norms = some_norms(1000);
   for (const double quantile : {0.1, 0.5, 0.9}) {
     for (const double noise : {0.0, 1.0}) {
-      AdaptiveClip clip(plan_of(1000, noise), {quantile, 0.2, 0});
+      AdaptiveClip clip(plan_of(1000, noise, {quantile, 0.2, 0}));
       for (std::uint64_t round = 1; round <= 200; ++round) play_round(clip, norms, round);
       const auto below = std::ranges::upper_bound(norms, clip.clip_norm()) - norms.begin();
       EXPECT_NEAR(static_cast<double>(below) / 1000, quantile, 0.05) << quantile << ' ' << noise;
@@ -60,34 +61,34 @@ TEST(AdaptiveClip, FindsTheQuantileWithAndWithoutNoise) {
 TEST(AdaptiveClip, BitsAndUpdatesTogetherCostWhatThePlanSays) {
   for (const double noise : {0.3, 1.0, 4.0}) {
     for (const double bits : {2.5, 5.0, 50.0}) {
-      const AdaptiveClip clip(plan_of(100, noise), {0.5, 0.2, bits});
+      const AdaptiveClip clip(plan_of(100, noise, {0.5, 0.2, bits}));
       const double of_updates = 1 / clip.noise_multiplier(), of_bits = 0.5 / bits;
       EXPECT_NEAR(of_updates * of_updates + of_bits * of_bits, 1 / (noise * noise), 1e-12);
       EXPECT_GT(clip.noise_multiplier(), noise);
     }
   }
-  EXPECT_EQ(AdaptiveClip(plan_of(100, 0), {}).noise_multiplier(), 0);
+  EXPECT_EQ(AdaptiveClip(plan_of(100, 0)).noise_multiplier(), 0);
 }
 
 TEST(AdaptiveClip, RefusesBitsThatAloneCostMore) {
   for (const double bits : {0.1, 0.5}) {
     try {
-      const AdaptiveClip clip(plan_of(100, 1), {0.5, 0.2, bits});
+      const AdaptiveClip clip(plan_of(100, 1, {0.5, 0.2, bits}));
       ADD_FAILURE() << bits;
     } catch (const ConfigError& e) {
       EXPECT_THAT(e.what(), HasSubstr("privacy.adaptive.bit_noise = 0."));
       EXPECT_THAT(e.what(), HasSubstr("expected a number above 0.5"));
     }
   }
-  EXPECT_THROW(AdaptiveClip(plan_of(10, 1), {}), ConfigError);  // 10 clients / 20
-  EXPECT_NO_THROW(AdaptiveClip(plan_of(10, 1), {0.5, 0.2, 0.51}));
+  EXPECT_THROW(AdaptiveClip(plan_of(10, 1)), ConfigError);  // 10 clients / 20
+  EXPECT_NO_THROW(AdaptiveClip(plan_of(10, 1, {0.5, 0.2, 0.51})));
 }
 
 // From where the next norm went: its logarithm is the noisy share.
 TEST(AdaptiveClip, HasTheNoiseOfItsBits) {
   constexpr int kRounds = 20'000;
   const double bits = 5, clients = 100;
-  AdaptiveClip clip(plan_of(clients, 1), {0.5, 0.2, bits});
+  AdaptiveClip clip(plan_of(clients, 1, {0.5, 0.2, bits}));
   double squares = 0, sum = 0;
   for (std::uint64_t round = 0; round < kRounds; ++round) {
     clip.restore(1);
@@ -101,9 +102,9 @@ TEST(AdaptiveClip, HasTheNoiseOfItsBits) {
 }
 
 TEST(AdaptiveClip, AClientMovesTheShareByHalfABit) {
-  const PrivacyPlan plan = plan_of(100, 1);
+  const PrivacyPlan plan = plan_of(100, 1, {0.5, 0.2, 5});
   const auto share = [&](int within, int without) {
-    AdaptiveClip clip(plan, {0.5, 0.2, 5});
+    AdaptiveClip clip(plan);
     clip.begin();
     for (int i = 0; i < within; ++i) clip.add(true);
     for (int i = 0; i < without; ++i) clip.add(false);
@@ -116,9 +117,9 @@ TEST(AdaptiveClip, AClientMovesTheShareByHalfABit) {
 
 TEST(AdaptiveClip, GoesOnFromACheckpoint) {
   const std::vector<double> norms = some_norms(50);
-  AdaptiveClip clip(plan_of(50, 1), {});
+  AdaptiveClip clip(plan_of(50, 1));
   for (std::uint64_t round = 1; round <= 5; ++round) play_round(clip, norms, round);
-  AdaptiveClip again(plan_of(50, 1), {});
+  AdaptiveClip again(plan_of(50, 1));
   again.restore(clip.clip_norm());
   play_round(clip, norms, 6);
   play_round(again, norms, 6);

@@ -10,6 +10,7 @@
 #include "privacy/clip.h"
 #include "privacy/clipper.h"
 #include "privacy/mechanism.h"
+#include "privacy/noise/noise.h"
 #include "privacy/private_sum.h"
 #include "tests/privacy/make_accountant.h"
 #include "tests/privacy/private_options.h"
@@ -269,7 +270,7 @@ TEST(Audit, ACentralReleaseHasTheSensitivityAndTheNoiseOfItsPlan) {
 
 // Clips the first layer, and forgets the others.
 class ForgetfulClipper final : public Clipper {
-  void bound(Update& update) override {
+  void bound(Update& update, double) override {
     clip_to(NoiseKind::gaussian, kNorm, std::span(update.values).first(kFloats / 2));
   }
 };
@@ -341,6 +342,77 @@ TEST_P(AuditAt, FindsFaultsOfClientsNoise) {
   const PrivacyEvent laplace = event_for(NoiseKind::laplace, 1, 1, epsilon);
   const Journey less = real_journey(client_keys(laplace, 0.5));
   EXPECT_GT(audit(client_game(laplace, less), kTrials, kDelta).epsilon, claimed(laplace));
+}
+
+// ---- privacy.mechanism = selective
+
+Given selective_keys(const PrivacyEvent& event, const char* rule) {
+  return {{"privacy.mechanism", "selective"},
+          {"privacy.clip_norm", std::to_string(kNorm)},
+          {"privacy.noise_multiplier", std::to_string(event.noise_multiplier)},
+          {"privacy.selective.rule", rule},
+          {"privacy.selective.threshold", std::to_string(kNorm / 2)},
+          {"privacy.selective.fraction", std::to_string(1.0 / kFloats)}};
+}
+
+// Whether a client's one large value, or all others, were large: which one leaves, and with which value.
+Game selective_game(const Journey& journey) {
+  return [=](bool with, std::uint64_t number) {
+    Update update;
+    update.info.round = static_cast<Round>(2 * number + (with ? 1 : 0));
+    update.values.assign(kFloats, static_cast<float>(with ? 0 : kNorm));
+    update.values[0] = static_cast<float>(with ? kNorm : -1e-3 * kNorm);
+    const PrivateUpdate sent = journey.mechanism->privatize(journey.clipper->clip(std::move(update)));
+    return sent.values[0] != 0 ? 1e6 + static_cast<double>(sent.values[0]) : 0;
+  };
+}
+
+TEST_P(AuditAt, SelectionKeepsToItsClaim) {
+  const double epsilon = GetParam();
+  const PrivacyEvent event = event_for(NoiseKind::pure, 1, 1, epsilon);
+  for (const char* rule : {"largest", "threshold"}) {
+    const Evidence real = audit(selective_game(real_journey(selective_keys(event, rule))), kTrials, kDelta);
+    report(rule, epsilon, real);
+    EXPECT_LE(real.epsilon, claimed(event)) << rule;
+    if (epsilon >= 2) {  // less than that is not seen in so few games
+      EXPECT_GE(real.epsilon, 0.25 * epsilon) << rule;
+    }
+  }
+}
+
+// Its values are noised, but not which ones they are.
+class OpenSelection final : public PrivacyMechanism {
+ public:
+  OpenSelection(std::shared_ptr<PrivacyMechanism> without_noise, double scale)
+      : selection_(std::move(without_noise)), scale_(scale) {}
+
+ private:
+  void add_noise(const UpdateInfo& info, std::span<float> values) override {
+    Update update{info, FloatBuffer(values.begin(), values.end())};
+    const PrivateUpdate chosen = selection_->privatize(keep_.clip(std::move(update)));
+    std::ranges::copy(chosen.values, values.begin());
+    const auto source = make_insecure_noise_source(3, 0, static_cast<std::uint64_t>(info.round));
+    for (float& value : values) {
+      if (value != 0) add_laplace_noise(std::span(&value, 1), scale_, *source);
+    }
+  }
+
+  class Keep final : public Clipper {
+    void bound(Update&, double) override {}
+  };
+  Keep keep_;
+  std::shared_ptr<PrivacyMechanism> selection_;
+  double scale_;
+};
+
+TEST_P(AuditAt, FindsASelectionWithoutNoise) {
+  const double epsilon = GetParam();
+  const PrivacyEvent event = event_for(NoiseKind::pure, 1, 1, epsilon);
+  Given exact = selective_keys(event, "largest");
+  Journey journey = real_journey(exact);
+  exact["privacy.noise_multiplier"] = "0";
+  journey.mechanism = std::make_shared<OpenSelection>(real_journey(exact).mechanism, 4 * kNorm / epsilon);
+  EXPECT_GT(audit(selective_game(journey), kTrials, kDelta).epsilon, claimed(event));
 }
 
 }  // namespace

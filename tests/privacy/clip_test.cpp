@@ -162,6 +162,32 @@ TEST(Clippers, ScaleDownUpdatesOfFewExamples) {
   }
 }
 
+TEST(AdaptiveClipper, ClipsToTheRoundsNormAndSaysWhetherItHadTo) {
+  const auto clipper =
+      make_clipper(private_options({{"privacy.placement", "central"}, {"privacy.clipping", "adaptive"}}),
+                   layout_of({4}, 3));
+  for (const double bad : {0.0, -1.0, static_cast<double>(kNan), static_cast<double>(kInfinity)})
+    EXPECT_FALSE(clipper->takes(bad)) << bad;
+  EXPECT_TRUE(clipper->takes(1e-9));
+  for (const auto& [told, length, within] :
+       {std::tuple{1.0, 1.0, 1.0}, std::tuple{0.5, 0.5, 0.0}, std::tuple{7.0, 1.0, 1.0}}) {
+    const ClippedUpdate left = clipper->clip(update_of({.5F, .5F, .5F, .5F, 8, 9, 9}), told);
+    EXPECT_NEAR(l2(left.values), length, 1e-6) << told;
+    ASSERT_NE(left.info.clip, nullptr);
+    EXPECT_EQ(left.info.clip->within, within) << told;
+    EXPECT_EQ(left.info.samples, 0);
+  }
+  EXPECT_EQ(clipper->clip(update_of({kNan, 0, 0, 0, 0, 0, 0}), 1).info.clip->within, 0);
+}
+
+TEST(Clippers, TakeNoNormFromAServerUnlessTheyAdapt) {
+  for (const Given& given : {Given{}, Given{{"privacy.clipping", "per_layer"}}}) {
+    const auto clipper = make_clipper(private_options(given), layout_of({4}, 3));
+    EXPECT_TRUE(clipper->takes(0));
+    EXPECT_FALSE(clipper->takes(5));
+  }
+}
+
 TEST(Clippers, LetNothingOutBesidesTheParameters) {
   const ParameterLayout layout = layout_of({4}, 3);
   const Given examples{{"privacy.placement", "example"}, {"privacy.sampling_rate", "0.1"}};

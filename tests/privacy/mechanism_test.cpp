@@ -48,6 +48,81 @@ TEST(LaplaceMechanism, HasTheMultiplierTimesTwiceTheNormAsScale) {
   EXPECT_NEAR(l2(values) / std::sqrt(kDrawn), 3 * std::sqrt(2.0), 0.06);  // and no Gaussian has both
 }
 
+const Given kSelective{{"privacy.mechanism", "selective"}, {"privacy.noise_multiplier", "0"}};
+
+Given selective(const char* noise, const char* fraction, const char* rule) {
+  Given given = kSelective;
+  given["privacy.noise_multiplier"] = noise;
+  given["privacy.selective.fraction"] = fraction;
+  given["privacy.selective.rule"] = rule;
+  return given;
+}
+
+std::int64_t sent(std::span<const float> values) {
+  return std::ssize(values) - std::ranges::count(values, 0.0F);
+}
+
+TEST(SelectiveMechanism, WithoutNoiseSendsTheLargestBoundedOneByOne) {
+  const ParameterLayout layout = layout_of({6}, 2);
+  const FloatBuffer update{.1F, -3, .2F, .9F, -.3F, 0, 7, 7};
+  EXPECT_EQ(private_update(selective("0", "0.5", "largest"), layout, update).values,
+            (FloatBuffer{0, -1, 0, .9F, -.3F, 0, 0, 0}));
+  EXPECT_EQ(private_update(selective("0", "1", "largest"), layout, update).values,
+            (FloatBuffer{.1F, -1, .2F, .9F, -.3F, 0, 0, 0}));
+  Given given = selective("0", "0.5", "threshold");
+  given["privacy.selective.threshold"] = "0.25";
+  EXPECT_EQ(private_update(given, layout, update).values, (FloatBuffer{0, -1, 0, .9F, -.3F, 0, 0, 0}));
+  given["privacy.selective.threshold"] = "0.95";
+  EXPECT_EQ(private_update(given, layout, update).values, (FloatBuffer{0, -1, 0, 0, 0, 0, 0, 0}));
+}
+
+TEST(SelectiveMechanism, LeavesNoMoreThanItsFraction) {
+  const ParameterLayout layout = layout_of({10'000}, 0);
+  for (const char* rule : {"largest", "threshold"}) {
+    const FloatBuffer values =
+        private_update(selective("0.1", "0.03", rule), layout, normal_values(10'000, 3)).values;
+    EXPECT_LE(sent(values), 300) << rule;
+    EXPECT_GT(sent(values), 250) << rule;
+  }
+}
+
+// c values of sensitivity 2 C each, for what the choice leaves of 1 / z.
+TEST(SelectiveMechanism, HasTheNoiseOfItsShareOfTheBudget) {
+  const ParameterLayout layout = layout_of({kDrawn}, 0);
+  for (const auto& [fraction, share, budget] :
+       {std::tuple{"0.5", "0.25", 0.75}, std::tuple{"0.5", "0.9", 0.1}, std::tuple{"1", "0.5", 1.0}}) {
+    Given given = selective("3", fraction, "largest");
+    given["privacy.clip_norm"] = "0.5";
+    given["privacy.selective.share"] = share;
+    const FloatBuffer values = private_update(given, layout, zero_values(layout)).values;
+    const auto count = static_cast<double>(sent(values));
+    EXPECT_EQ(count, std::stod(fraction) * kDrawn);
+    const double scale = 2 * 0.5 * count * 3 / budget;
+    EXPECT_NEAR(l1(values) / count, scale, 0.015 * scale) << share;
+  }
+}
+
+// How often a value that stands out is chosen, between certainty and chance.
+TEST(SelectiveMechanism, ChoosesUnderNoise) {
+  const ParameterLayout layout = layout_of({20}, 0);
+  FloatBuffer update(20, 0.0F);
+  update[4] = 1;
+  for (const char* rule : {"largest", "threshold"}) {
+    const auto share_of_the_largest = [&](const char* noise) {
+      Given given = selective(noise, "0.05", rule);
+      given["privacy.selective.threshold"] = "0.5";
+      int chosen = 0;
+      for (Round round = 0; round < 400; ++round)
+        chosen += private_update(given, layout, update, 0, round).values[4] != 0 ? 1 : 0;
+      return chosen / 400.0;
+    };
+    EXPECT_EQ(share_of_the_largest("0.001"), 1) << rule;
+    EXPECT_LT(share_of_the_largest("0.3"), 0.95) << rule;
+    EXPECT_GT(share_of_the_largest("0.3"), 0.06) << rule;
+    EXPECT_LT(share_of_the_largest("100"), 0.12) << rule;
+  }
+}
+
 TEST(Mechanisms, AddTheirNoiseToTheClippedUpdate) {
   const ParameterLayout layout = layout_of({1000}, 0);
   for (const char* mechanism : {"gaussian", "laplace"}) {

@@ -127,6 +127,12 @@ TEST(PrivacySection, RefusesKeysOfAnotherPlacement) {
 }
 
 TEST(PrivacySection, RefusesLaplaceNoiseForAnotherNorm) {
+  EXPECT_EQ(answer(with(of_clients(), "privacy.mechanism", "selective")), "accepted");
+  expect_one_line(answer(with(central(), "privacy.mechanism", "selective")), "privacy.mechanism = selective",
+                  "privacy.placement = client");
+  expect_one_line(
+      answer(with(with(of_clients(), "privacy.mechanism", "selective"), "privacy.clipping", "per_layer")),
+      "privacy.clipping = per_layer", "each value");
   expect_one_line(answer(with(of_examples(), "privacy.mechanism", "laplace")), "privacy.mechanism = laplace",
                   "gaussian");
   expect_one_line(

@@ -232,7 +232,7 @@ TEST(AdaptiveLocalSteps, TheRunReturnsTheBestModelOfItsBudget) {
   while (const auto* send = std::get_if<SendModel>(&actions.at(0))) {
     ASSERT_LT(steps.size(), 100U);
     ASSERT_FALSE(last);
-    steps.push_back(send->steps);
+    steps.push_back(send->terms.steps);
     const float x = values_of(*send).at(0);
     CompressedUpdate update = update_of(0, send->round, {1});
     auto report = std::make_shared<TauReport>();
@@ -240,7 +240,7 @@ TEST(AdaptiveLocalSteps, TheRunReturnsTheBestModelOfItsBudget) {
     report->rho = report->beta = x == 1 ? 0 : 1;
     report->step_s = 0.1;
     update.info.tau = std::move(report);
-    now += 0.9 + 0.1 * static_cast<double>(send->steps);
+    now += 0.9 + 0.1 * static_cast<double>(send->terms.steps);
     const Actions done = coordinator->arrived(update, now);
     const Commit* commit = commit_in(done);
     ASSERT_NE(commit, nullptr);

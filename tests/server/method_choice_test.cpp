@@ -116,7 +116,7 @@ TEST(MethodChoice, UpdatesTravelAsTheirRoundAsksFor) {
   std::string said;
   Seconds now = 0;
   for (Round round = 1; round <= 40; ++round) {
-    const std::size_t method = sent().method;
+    const std::size_t method = sent().terms.method;
     ASSERT_LT(method, chosen_methods().size());
     // A second a round for whole models, and less for others.
     now += 1 + (method == 0 ? 1.0 : 0.0);
@@ -131,7 +131,7 @@ TEST(MethodChoice, UpdatesTravelAsTheirRoundAsksFor) {
     said += commit->note;
     actions = coordinator.committed(std::nullopt, now);
   }
-  EXPECT_EQ(chosen_methods()[sent().method], "fp16") << "the least of the loss at no more time";
+  EXPECT_EQ(chosen_methods()[sent().terms.method], "fp16") << "the least of the loss at no more time";
   EXPECT_EQ(said.find("compression.up = auto: fp16 ("), 0U) << said;
   EXPECT_EQ(said.find("compression.up = auto", 1), std::string::npos) << "said once";
 }

@@ -97,6 +97,60 @@ TEST(CentralPrivacy, TheNoiseIsOfOneSumWhoeverTookPart) {
   }
 }
 
+const Keys kAdaptive = kCentral + Keys{{"privacy.clipping", "adaptive"}, {"privacy.adaptive.bit_noise", "1"}};
+
+TEST(AdaptiveClipping, FollowsTheQuantileOfTheUpdates) {
+  const Keys quiet = kAdaptive + Keys{{"privacy.noise_multiplier", "0"}, {"privacy.clip_norm", "1e-3"}};
+  const Outcome outcome = run(quiet + Keys{{"run.rounds", "60"}, {"privacy.adaptive.lr", "1"}});
+  EXPECT_EQ(outcome.rounds[0].clip_norm, 1e-3);
+  // All four are longer than the first norm: the next one is larger by exp(lr / 2).
+  EXPECT_NEAR(outcome.rounds[1].clip_norm.value(), 1e-3 * std::exp(0.5), 1e-12);
+  // From then on by exp(1/2 - share), of none to all four within; about the median it rises and falls.
+  int rises = 0, falls = 0;
+  for (std::size_t i = 1; i < 60; ++i) {
+    const double step =
+        std::log(outcome.rounds[i].clip_norm.value() / outcome.rounds[i - 1].clip_norm.value());
+    EXPECT_NEAR(4 * step, std::round(4 * step), 1e-6);
+    EXPECT_LE(std::abs(step), 0.5 + 1e-6);
+    if (i < 30) continue;
+    rises += step > 0.1 ? 1 : 0;
+    falls += step < -0.1 ? 1 : 0;
+  }
+  EXPECT_GT(rises, 3);
+  EXPECT_GT(falls, 3);
+}
+
+TEST(AdaptiveClipping, CostsWhatTheSameNoiseCostsWithAFixedNorm) {
+  const Outcome outcome = run(kAdaptive);
+  for (const RoundMetrics& round : outcome.rounds) {
+    EXPECT_NEAR(round.epsilon.value(), epsilon_of(1.5, 1, static_cast<std::uint64_t>(round.round)), 1e-9);
+    EXPECT_EQ(round.reclipped, 0);
+    EXPECT_GT(round.clip_norm.value(), 0);
+  }
+  EXPECT_EQ(run(kCentral).rounds.back().clip_norm, std::nullopt);
+}
+
+TEST(AdaptiveClipping, GoesOnFromACheckpoint) {
+  const Keys keys = kAdaptive + Keys{{"run.rounds", "6"}, {"server.checkpoint_every", "2"}};
+  const Outcome whole = run(keys);
+  const TemporaryFolder folder;
+  simulate_in(folder, keys, 2, Lengths::known, 3);
+  const Outcome resumed =
+      simulate_in(folder, keys + Keys{{"run.resume", "true"}, {"run.overwrite", "false"}}, 2, Lengths::known);
+  EXPECT_EQ(resumed.model, whole.model);
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(resumed.rounds[i].clip_norm, whole.rounds[i].clip_norm);
+}
+
+TEST(AdaptiveClipping, IsOfTheServersSum) {
+  EXPECT_THAT(refusal_of(kClient + Keys{{"privacy.clipping", "adaptive"}}),
+              HasSubstr("privacy.placement = central"));
+  EXPECT_THAT(refusal_of(kAdaptive + Keys{{"privacy.adaptive.bit_noise", "0"}}),
+              HasSubstr("privacy.adaptive.bit_noise = 0.2"));
+  EXPECT_THAT(refusal_of(kAdaptive + Keys{{"privacy.clip_norm", "inf"}, {"privacy.noise_multiplier", "0"}}),
+              HasSubstr("finite"));
+  EXPECT_THAT(refusal_of(kCentral + Keys{{"privacy.adaptive.lr", "0.3"}}), HasSubstr("privacy.adaptive.lr"));
+}
+
 TEST(ClientPrivacy, CountsParticipationsWithTwiceTheSensitivity) {
   const Outcome outcome = run(kClient);
   // The accountant's noise multiplier is that of the sensitivity, which is twice the clip norm.

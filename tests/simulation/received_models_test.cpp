@@ -65,7 +65,7 @@ class Stream {
   }
   static Parcel encoded(Round round, std::span<const Compressed> ranges,
                         std::span<const std::uint64_t> bases) {
-    return pass_through(ModelEncoder(kRun).encode(round, 0, ranges[0], ranges.subspan(1), 0, bases))
+    return pass_through(ModelEncoder(kRun).encode(round, 0, ranges[0], ranges.subspan(1), {}, bases))
         .value_or({});
   }
 

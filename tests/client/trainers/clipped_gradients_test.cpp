@@ -80,8 +80,9 @@ INSTANTIATE_TEST_SUITE_P(
     Models, ClippedModel,
     ::testing::Values(std::pair{"logistic", "cross_entropy"}, std::pair{"mlp", "cross_entropy"},
                       std::pair{"cnn", "cross_entropy"}, std::pair{"lenet", "cross_entropy"},
-                      std::pair{"easgd_cnn", "cross_entropy"}, std::pair{"char_lstm", "cross_entropy"},
-                      std::pair{"mlp", "mse"}, std::pair{"cnn", "mse"}),
+                      std::pair{"dp_cnn", "cross_entropy"}, std::pair{"easgd_cnn", "cross_entropy"},
+                      std::pair{"char_lstm", "cross_entropy"}, std::pair{"mlp", "mse"},
+                      std::pair{"cnn", "mse"}),
     [](const auto& test) { return test.param.first + "_" + test.param.second; });
 
 TEST_P(ClippedModel, HasEachExamplesOwnGradient) {
@@ -367,16 +368,23 @@ TEST(ClippedScript, GoesOneByOne) {
 }
 
 TEST(ExampleKernels, UnfoldAsATenDoes) {
-  for (const auto& [channels, height, width, kernel, padding] :
-       {std::array<std::int64_t, 5>{1, 28, 28, 5, 2}, {3, 7, 9, 3, 0}, {2, 5, 33, 5, 1}, {4, 4, 4, 3, 0}}) {
+  for (const auto& [channels, height, width, kernel, padding, stride] :
+       {std::array<std::int64_t, 6>{1, 28, 28, 5, 2, 1},
+        {3, 7, 9, 3, 0, 1},
+        {2, 5, 33, 5, 1, 1},
+        {4, 4, 4, 3, 0, 1},
+        {1, 28, 28, 8, 3, 2},
+        {2, 9, 12, 4, 0, 3}}) {
     Rng rng(2, Purpose::test);
     at::Tensor image = at::empty({1, channels, height, width});
     for (std::int64_t i = 0; i < image.numel(); ++i) image.data_ptr<float>()[i] = rng.uniform_float();
     const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
-    const Patches patches{size(channels), size(height), size(width), size(kernel), size(padding)};
+    const Patches patches{size(channels), size(height),  size(width),
+                          size(kernel),   size(padding), size(stride)};
     std::vector<float> padded(patches.padded_floats()), matrix(patches.matrix_floats());
     unfold({image.data_ptr<float>(), size(image.numel())}, patches, padded, matrix);
-    const at::Tensor expected = at::im2col(image, {kernel, kernel}, {1, 1}, {padding, padding}, {1, 1});
+    const at::Tensor expected =
+        at::im2col(image, {kernel, kernel}, {1, 1}, {padding, padding}, {stride, stride});
     ASSERT_EQ(size(expected.numel()), patches.size() * patches.positions());
     for (std::size_t i = 0; i < size(expected.numel()); ++i) {
       ASSERT_EQ(matrix[i], expected.data_ptr<float>()[i]) << i;

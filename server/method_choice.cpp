@@ -13,13 +13,24 @@ namespace {
 // What a method is taken to deliver at least: one that delivers nothing costs too much, not infinitely much.
 constexpr double kLeast = 1e-6;
 
+// Who is tried again in the laps after the first: who costs no more than so many times what the best does.
+constexpr std::array kClose{1.3, 1.15};
+constexpr std::size_t kMostRounds = MethodChoice::kMost * (1 + kClose.size());  // of a method
+
 struct SavedChoice {
   std::array<MethodChoice::Estimate, MethodChoice::kMost> estimates;
-  std::array<Seconds, MethodChoice::kMost> rounds;
+  std::array<std::array<Seconds, kMostRounds>, MethodChoice::kMost> rounds;
+  std::array<std::uint8_t, MethodChoice::kMost> lengths, runs;
   double delivered;
-  std::uint64_t method, best, done;
+  std::uint64_t method, lap, done;
   std::uint32_t has_delivered, settled, first, zero;
 };
+
+Seconds median(std::vector<Seconds> rounds) {
+  const auto middle = rounds.begin() + std::ssize(rounds) / 2;
+  std::ranges::nth_element(rounds, middle);
+  return *middle;
+}
 
 std::string figure(double value) {
   char text[32];
@@ -30,7 +41,11 @@ std::string figure(double value) {
 }  // namespace
 
 MethodChoice::MethodChoice(Settings settings)
-    : settings_(settings), method_(settings.methods - 1), estimates_(settings.methods) {
+    : settings_(settings),
+      method_(settings.methods - 1),
+      rounds_(settings.methods),
+      estimates_(settings.methods),
+      runs_(settings.methods, true) {
   if (settings.methods < 1 || settings.methods > kMost || settings.rounds < 1 ||
       settings.rounds > static_cast<std::int64_t>(kMost))
     throw std::logic_error("method choice: too many methods or rounds");
@@ -39,32 +54,48 @@ MethodChoice::MethodChoice(Settings settings)
 void MethodChoice::observe(std::optional<double> delivered, Seconds duration) {
   if (settled_) return;
   if (std::exchange(first_, false)) return;
-  rounds_.push_back(duration);
+  rounds_[method_].push_back(duration);
   // What is left over grows from round to round: the last one says most.
   if (delivered) delivered_ = delivered;
-  if (std::ssize(rounds_) == settings_.rounds) end_trial();
+  if (++done_ == settings_.rounds) end_trial();
+}
+
+std::size_t MethodChoice::best() const noexcept {
+  std::size_t best = 0;
+  for (std::size_t m = estimates_.size(); m-- > 0;) {
+    if (estimates_[m].tried && (!estimates_[best].tried || estimates_[m].cost() <= estimates_[best].cost()))
+      best = m;
+  }
+  return best;
 }
 
 void MethodChoice::end_trial() {
-  const auto middle = rounds_.begin() + std::ssize(rounds_) / 2;
-  std::ranges::nth_element(rounds_, middle);
   Estimate& here = estimates_[method_];
-  here.seconds = *middle;
+  here.seconds = median(rounds_[method_]);
   if (delivered_) {
     here.tried = true;
     here.slowdown = 1 + settings_.drag * (1 / std::max(*delivered_, kLeast) - 1);
-    // Of two that cost the same, the one that leaves out less.
-    if (!estimates_[best_].tried || here.cost() <= estimates_[best_].cost()) best_ = method_;
   }
-  const bool hopeless = here.tried && here.seconds > estimates_[best_].cost();
-  if (method_ == 0 || hopeless) {
-    settled_ = true;
-    method_ = best_;
-  } else {
-    --method_;
-  }
-  rounds_.clear();
+  done_ = 0;
   delivered_.reset();
+  const bool hopeless = lap_ == 0 && here.tried && here.seconds > estimates_[best()].cost();
+  while (!hopeless && method_ > 0) {
+    if (runs_[--method_]) return;
+  }
+  end_lap();
+}
+
+void MethodChoice::end_lap() {
+  method_ = best();
+  settled_ = lap_ == kClose.size();
+  if (settled_) return;
+  const double limit = kClose[lap_++] * estimates_[method_].cost();
+  for (std::size_t m = 0; m < estimates_.size(); ++m)
+    runs_[m] = estimates_[m].tried && estimates_[m].cost() <= limit;
+  settled_ = std::ranges::count(runs_, true) < 2;
+  for (std::size_t m = 0; m < estimates_.size() && !settled_; ++m) {
+    if (runs_[m]) method_ = m;  // the one with the shortest messages first
+  }
 }
 
 std::string MethodChoice::describe(const std::vector<std::string>& names) const {
@@ -80,12 +111,16 @@ std::string MethodChoice::describe(const std::vector<std::string>& names) const 
 void MethodChoice::save(CheckpointWriter& writer) const {
   SavedChoice saved{};
   std::ranges::copy(estimates_, saved.estimates.begin());
-  std::ranges::copy(rounds_, saved.rounds.begin());
+  for (std::size_t m = 0; m < rounds_.size(); ++m) {
+    std::ranges::copy(rounds_[m], saved.rounds[m].begin());
+    saved.lengths[m] = static_cast<std::uint8_t>(rounds_[m].size());
+    saved.runs[m] = runs_[m] ? 1 : 0;
+  }
   saved.delivered = delivered_.value_or(0);
   saved.has_delivered = delivered_ ? 1 : 0;
   saved.method = method_;
-  saved.best = best_;
-  saved.done = rounds_.size();
+  saved.lap = lap_;
+  saved.done = static_cast<std::uint64_t>(done_);
   saved.settled = settled_ ? 1 : 0;
   saved.first = first_ ? 1 : 0;
   writer.add_pod("method choice", saved);
@@ -93,15 +128,20 @@ void MethodChoice::save(CheckpointWriter& writer) const {
 
 void MethodChoice::restore(const CheckpointReader& reader) {
   const auto saved = reader.pod<SavedChoice>("method choice");
-  if (saved.method >= settings_.methods || saved.best >= settings_.methods ||
+  const bool long_rounds = std::ranges::any_of(saved.lengths, [](auto n) { return n > kMostRounds; });
+  if (saved.method >= settings_.methods || saved.lap > kClose.size() || long_rounds ||
       saved.done >= static_cast<std::uint64_t>(settings_.rounds))
     throw FileError("checkpoint: a choice of method in it does not fit the configuration");
   std::copy_n(saved.estimates.begin(), estimates_.size(), estimates_.begin());
-  rounds_.assign(saved.rounds.begin(), saved.rounds.begin() + static_cast<std::ptrdiff_t>(saved.done));
+  for (std::size_t m = 0; m < rounds_.size(); ++m) {
+    rounds_[m].assign(saved.rounds[m].begin(), saved.rounds[m].begin() + saved.lengths[m]);
+    runs_[m] = saved.runs[m] != 0;
+  }
   delivered_.reset();
   if (saved.has_delivered != 0) delivered_ = saved.delivered;
   method_ = saved.method;
-  best_ = saved.best;
+  lap_ = saved.lap;
+  done_ = static_cast<std::int64_t>(saved.done);
   settled_ = saved.settled != 0;
   first_ = saved.first != 0;
 }

@@ -13,19 +13,21 @@ namespace gossamer {
 // Which method of compression a run's updates travel by (compression.up = auto), chosen by what rounds with
 // each have taken. Pure: no I/O, no clock.
 //
-// Methods are tried one after another, from the one with the shortest messages on, for a few rounds each. One
-// costs the seconds of its rounds, the median, times how many more of them training needs:
+// Methods are tried one after another, from the one with the shortest messages on, for a few rounds each; and
+// those that come close to the best once and twice more, since rounds of a few milliseconds vary by more than
+// methods differ. One costs the seconds of its rounds, the median, times how many more of them training
+// needs:
 //   1 + drag (1 / delivered - 1),
 // where `delivered` is the share of what its senders had to send, by squared length, that one message does
 // not leave over: the delta of a compressor in the theory of error feedback (Karimireddy, Rebjock, Stich,
 // Jaggi: "Error feedback fixes SignSGD and other gradient compression schemes", ICML 2019), where the part of
 // the rounds that noise does not call for grows as 1 / delta. `drag` is that part. A method whose rounds take
-// longer than the best so far costs ends the search: those after it send more.
+// longer than the best so far costs ends the first lap: those after it send more.
 class MethodChoice {
  public:
   struct Settings {
     std::size_t methods = 1;  // numbered so that later ones send less; at most kMost
-    std::int64_t rounds = 5;  // each is tried for; at most kMost
+    std::int64_t rounds = 5;  // each is tried for in a lap; at most kMost
     double drag = 0.05;
   };
   static constexpr std::size_t kMost = 16;
@@ -54,15 +56,20 @@ class MethodChoice {
 
  private:
   void end_trial();
+  void end_lap();
+  // The cheapest of those that were tried; of two that cost the same, the one that leaves out less.
+  std::size_t best() const noexcept;
 
   Settings settings_;
   std::size_t method_;
-  std::size_t best_ = 0;
+  std::size_t lap_ = 0;
+  std::int64_t done_ = 0;  // rounds of this trial
   bool settled_ = false;
-  bool first_ = true;            // of a run: it has what happens once
-  std::vector<Seconds> rounds_;  // of this trial
-  std::optional<double> delivered_;
+  bool first_ = true;                         // of a run: it has what happens once
+  std::optional<double> delivered_;           // in this trial
+  std::vector<std::vector<Seconds>> rounds_;  // of each method
   std::vector<Estimate> estimates_;
+  std::vector<bool> runs_;  // in this lap
 };
 
 }  // namespace gossamer

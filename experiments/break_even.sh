@@ -101,7 +101,7 @@ for name in "${names[@]}"; do
 done
 # Of auto as many rounds as it may take to settle, and more.
 for rate in "${rates[@]}"; do
-  wanted=("$out/$rate/auto=auto/$down=40=1")
+  wanted=("$out/$rate/auto=auto/$down=80=1")
   for name in "${names[@]}"; do wanted+=("$out/$rate/$(file_of "$name")=$name=$rounds=1"); done
   at_rate "$rate" "${wanted[@]}"
 done

@@ -60,6 +60,7 @@ with open(f"{out}/compression.csv", "w", newline="") as file:
             ends = [json.load(open(f"{out}/{model}/{seed}/{name}/summary.json")) for seed in seeds]
             mean[name] = 100 * sum(end["final_test_accuracy"] for end in ends) / len(ends)
             size[name] = sum(end["bytes_up"] / end["rounds"] / 4 for end in ends) / len(ends)
+        for name in names:
             method = name.removeprefix("ring-")
             base = "momentum" if method == "dgc" and "momentum" in mean else "none"
             points, ratio = mean[name] - mean[base], size["none"] / size[name]

@@ -63,7 +63,7 @@ constexpr double kLeft = 84;
 constexpr double kRight = 26;
 constexpr double kTop = 24;
 constexpr double kBottom = 62;
-constexpr double kLegendLine = 24;
+constexpr double kLegendLine = 27;  // of the font, at the spacing of legend_script()
 constexpr double kLetter = 8.2;
 
 struct Canvas {

@@ -110,6 +110,20 @@ TEST_F(Plot, SvgHoldsACurveForEachRunAndALegend) {
   EXPECT_FALSE(fs::exists(temporary_path(request.out)));
 }
 
+// The lower ends of texts are further down than what they are placed by.
+TEST_F(Plot, ALongLegendEndsAboveThePicturesEdge) {
+  PlotRequest request{{}, {"round"}, {"test_accuracy"}, root_ / "many.svg"};
+  for (int i = 0; i < 34; ++i) request.runs.push_back(make_run("a method's name " + std::to_string(i), 4));
+  plot(request);
+  const std::string svg = read_text(request.out);
+  const double height = std::stod(svg.substr(svg.find("height=\"") + 8));
+  double lowest = 0;
+  for (std::size_t at = 0; (at = svg.find("translate(", at)) != std::string::npos; ++at)
+    lowest = std::max(lowest, std::stod(svg.substr(svg.find(',', at) + 1)));
+  EXPECT_GT(lowest, 500) << "where the legend is";
+  EXPECT_LT(lowest, height - 6);
+}
+
 TEST_F(Plot, ARunWithoutPrivacyIsALevelLineAgainstEpsilon) {
   const fs::path folder = root_ / "private";
   fs::create_directories(folder);

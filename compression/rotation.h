@@ -14,7 +14,5 @@ inline constexpr std::size_t kLeastRotation = 256;
 // of block number `block` under the key. Keeps the Euclidean norm, and spreads every value over all of
 // them. Aligned to 64 bytes; the sum of their magnitudes is finite.
 void rotate(float* values, std::size_t n, std::uint64_t key, std::uint64_t block) noexcept;
-// Undoes it.
-void rotate_back(float* values, std::size_t n, std::uint64_t key, std::uint64_t block) noexcept;
 
 }  // namespace gossamer

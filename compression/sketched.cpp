@@ -9,6 +9,7 @@
 // (u64), then for each block its least value, its step and the codes, 8 / bits a byte: byte k of a block of L
 // has those numbered k, k + L bits / 8, ..., the lowest bits first.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -23,7 +24,20 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "compression/lanes-inl.h"
+#include "compression/rotation-inl.h"
+
+#ifndef GOSSAMER_COMPRESSION_SKETCH
+#define GOSSAMER_COMPRESSION_SKETCH
+namespace gossamer {
+// A block of a payload.
+struct Sketch {
+  std::size_t length;  // as it is padded
+  int bits;
+  bool rotated;
+  std::uint64_t key, block;  // of its rotation
+};
+}  // namespace gossamer
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
@@ -124,47 +138,55 @@ void write_sketch(const float* values, std::size_t n, int bits, bool shrunk, std
               : write_block<8>(values, n, shrunk, key, block, payload);
 }
 
-template <int bits>
-HWY_INLINE void read_block(const std::uint8_t* HWY_RESTRICT payload, float* HWY_RESTRICT values,
-                           std::size_t n) {
-  const Floats floats;
+// What a payload says of n values, turned back where they were rotated: store(i, x) takes the vector from
+// number i on, all in one pass over the codes and as many over a block as the rotation has stages.
+template <int bits, class Store>
+HWY_INLINE void read_block(const std::uint8_t* HWY_RESTRICT payload, const Sketch& sketch,
+                           const Store& store) {
+  const Words words;
   const hn::Rebind<std::uint8_t, Floats> bytes;
   float low, step;
   std::memcpy(&low, payload, sizeof low);
   std::memcpy(&step, payload + sizeof low, sizeof step);
-  payload += 2 * sizeof low;
-  HWY_ALIGN std::uint8_t codes[kMostRotation];
-  const std::size_t stride = n * bits / 8;
-  constexpr unsigned kMask = (1U << bits) - 1;
-  for (int j = 0; j < 8 / bits; ++j) {
-    std::uint8_t* const plane = codes + static_cast<std::size_t>(j) * stride;
-    for (std::size_t k = 0; k < stride; ++k)
-      plane[k] = static_cast<std::uint8_t>(payload[k] >> (j * bits) & kMask);
+  const std::uint8_t* const codes = payload + 2 * sizeof low;
+  const std::size_t stride = sketch.length * bits / 8;  // a power of two
+  const int log_stride = std::countr_zero(stride);
+  const auto load = [&](std::size_t i) {
+    const auto packed = hn::PromoteTo(words, hn::LoadU(bytes, codes + (i & (stride - 1))));
+    const auto code = hn::And(hn::ShiftRightSame(packed, static_cast<int>(i >> log_stride) * bits),
+                              hn::Set(words, (1U << bits) - 1));
+    const auto level = hn::ConvertTo(Floats(), hn::BitCast(Integers(), code));
+    return hn::Add(hn::Mul(level, hn::Set(Floats(), step)), hn::Set(Floats(), low));
+  };
+  if (!sketch.rotated) {
+    for (std::size_t i = 0; i < sketch.length; i += kFloatLanes) store(i, load(i));
+    return;
   }
-  for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
-    const auto level = hn::ConvertTo(floats, hn::PromoteTo(Integers(), hn::LoadU(bytes, codes + i)));
-    hn::Store(hn::Add(hn::Mul(level, hn::Set(floats, step)), hn::Set(floats, low)), floats, values + i);
-  }
+  const Factors factors(sketch.key, sketch.block, sketch.length);
+  HWY_ALIGN float room[kMostRotation];
+  transform(room, sketch.length, load, [&](std::size_t i, FloatVector x) { store(i, factors.times(x, i)); });
 }
 
-void read_sketch(const std::uint8_t* payload, int bits, float* values, std::size_t n) {
-  bits == 1   ? read_block<1>(payload, values, n)
-  : bits == 2 ? read_block<2>(payload, values, n)
-  : bits == 4 ? read_block<4>(payload, values, n)
-              : read_block<8>(payload, values, n);
+template <class Store>
+HWY_INLINE void read_any(const std::uint8_t* payload, const Sketch& sketch, const Store& store) {
+  sketch.bits == 1   ? read_block<1>(payload, sketch, store)
+  : sketch.bits == 2 ? read_block<2>(payload, sketch, store)
+  : sketch.bits == 4 ? read_block<4>(payload, sketch, store)
+                     : read_block<8>(payload, sketch, store);
 }
 
-// sum += weight * values, which are aligned.
-void add_scaled(const float* HWY_RESTRICT values, float weight, float* HWY_RESTRICT sum, std::size_t n) {
-  const Floats floats;
-  const auto factor = hn::Set(floats, weight);
-  const std::size_t whole = n - n % hn::Lanes(floats);
-  for (std::size_t i = 0; i < whole; i += hn::Lanes(floats)) {
-    __builtin_prefetch(sum + i + kMostRotation, 1);  // of the next block
-    hn::StoreU(hn::Add(hn::LoadU(floats, sum + i), hn::Mul(factor, hn::Load(floats, values + i))), floats,
-               sum + i);
-  }
-  for (std::size_t i = whole; i < n; ++i) sum[i] += weight * values[i];
+// values = what the payload says; aligned.
+void read_sketch(const std::uint8_t* payload, const Sketch& sketch, float* HWY_RESTRICT values) {
+  read_any(payload, sketch, [=](std::size_t i, FloatVector x) { hn::Store(x, Floats(), values + i); });
+}
+
+// sum += weight * what the payload says.
+void add_sketch(const std::uint8_t* payload, const Sketch& sketch, float weight, float* HWY_RESTRICT sum) {
+  read_any(payload, sketch, [=](std::size_t i, FloatVector x) {
+    __builtin_prefetch(sum + i + kMostRotation, 1);  // of the next block, while this one is worked on
+    const auto added = hn::Mul(hn::Set(Floats(), weight), x);
+    hn::StoreU(hn::Add(hn::LoadU(Floats(), sum + i), added), Floats(), sum + i);
+  });
 }
 
 }  // namespace gossamer::HWY_NAMESPACE
@@ -177,7 +199,7 @@ namespace {
 HWY_EXPORT(copy_scaled);
 HWY_EXPORT(write_sketch);
 HWY_EXPORT(read_sketch);
-HWY_EXPORT(add_scaled);
+HWY_EXPORT(add_sketch);
 
 class Sketched final : public Method {
  public:
@@ -246,12 +268,16 @@ class Sketched final : public Method {
     alignas(64) float block[kMostRotation];
     for (std::size_t begin = 0, number = 0; begin < kept; begin += kMostRotation, ++number) {
       const std::size_t count = std::min(kMostRotation, kept - begin), length = padded(count);
-      HWY_DYNAMIC_DISPATCH(read_sketch)(at, bits_, block, length);
-      if (rotated_) rotate_back(block, length, key, number);
-      if (kept == sum.size()) {
-        HWY_DYNAMIC_DISPATCH(add_scaled)(block, weight, sum.data() + begin, count);
+      const Sketch sketch{length, bits_, rotated_, key, number};
+      if (kept == sum.size() && count == length) {
+        HWY_DYNAMIC_DISPATCH(add_sketch)(at, sketch, weight, sum.data() + begin);
       } else {
-        for (std::size_t i = 0; i < count; ++i) sum[place(begin + i)] += weight * block[i];
+        HWY_DYNAMIC_DISPATCH(read_sketch)(at, sketch, block);
+        if (kept == sum.size()) {
+          for (std::size_t i = 0; i < count; ++i) sum[begin + i] += weight * block[i];
+        } else {
+          for (std::size_t i = 0; i < count; ++i) sum[place(begin + i)] += weight * block[i];
+        }
       }
       at += block_bytes(length);
     }

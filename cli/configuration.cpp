@@ -3,6 +3,7 @@
 #include "client/datasets/data_options.h"
 #include "client/datasets/dataset.h"
 #include "client/datasets/partition.h"
+#include "client/device.h"
 #include "client/models/model_options.h"
 #include "client/models/models.h"
 #include "client/optimizers/client_optimizer.h"
@@ -40,6 +41,7 @@ void add_run_options(OptionSchema& schema) {
   schema.add(integer_option("run.threads", 0, "trainer threads of a simulation; 0: one per core")
                  .at_least(0)
                  .at_most(1024));
+  add_device_option(schema);
   schema.add(real_option("run.client_state_mb", 4000,
                          "in a simulation, the most memory for what clients keep between rounds, in 10^6 "
                          "bytes; what is beyond lies in a file in the run's folder; 0: no limit")
@@ -260,6 +262,25 @@ void check_privacy(Options& options, const Topology& topology, const Algorithm& 
   settle_privacy(options, options.text("privacy.mechanism") == "none" ? 0 : counting_plan(options).planned);
 }
 
+// What is there for run.device = cuda.
+void check_device(const Options& options, const Algorithm& algorithm) {
+  if (options.text("run.device") == "cpu") return;
+  const std::string chosen = "run.device = " + options.text("run.device");
+  if (!algorithm.trains_on_device())
+    refuse("algorithm.name = " + options.text("algorithm.name") + ": trains on the processor only; with " +
+           chosen + " use fedavg, fedsgd, local_sgd, fedasync or fedbuff");
+  if (options.text("client.optimizer") != "sgd")
+    refuse("client.optimizer = " + options.text("client.optimizer") + ": with " + chosen +
+           " clients make steps of SGD; use client.optimizer = sgd");
+  if (options.text("privacy.placement") == "example" && options.text("privacy.mechanism") != "none")
+    refuse(
+        "privacy.placement = example: single examples' gradients are clipped on the processor; use "
+        "run.device = cpu");
+  if (!options.text("model.file").empty())
+    refuse("model.file = " + options.text("model.file") +
+           ": a module's constants lie where it was made; with " + chosen + " use model.name");
+}
+
 // What peers ask of the rest of the configuration.
 void check_peers(Options& options, const Topology& topology) {
   const std::string chosen = "topology.name = " + options.text("topology.name");
@@ -467,6 +488,7 @@ void resolve(Options& options, RunsIn place, double examples_a_client) {
   check_shards(options, *algorithm);
   check_poisson_cohorts(options);
   check_privacy(options, *topology, *algorithm, examples_a_client);
+  check_device(options, *algorithm);
   if (algorithm->keeps_client_state() && options.real("cohort.deadline_s") > 0) {
     refuse("cohort.deadline_s = " + options.raw("cohort.deadline_s") + ": algorithm.name = " +
            options.text("algorithm.name") + " needs every client in every round; leave the deadline out");

@@ -1,5 +1,6 @@
 #include "client/client.h"
 
+#include "client/device.h"
 #include "comms/codec.h"
 #include "comms/topologies/topology.h"
 
@@ -36,6 +37,7 @@ Client::Client(const Options& options, const FederatedData& data, std::unique_pt
       trainer_keeps_state_(algorithms().make(options)->keeps_client_state()),
       up_(on_this_journey(up_compressors(), options, plan_)),
       down_(on_this_journey(down_compressors(), options, plan_)),
+      encoder_(has_server(options) ? make_device_encoder(options, model_.layout()->size()) : nullptr),
       received_(std::move(received)) {
   if (!received_ && has_server(options) && sends_differences(options))
     received_ = std::make_shared<ReceivedModels>(options, plan_);
@@ -63,7 +65,8 @@ Result<Parcel> Client::take_part(const Parcel& models, ClientState* state, std::
   ClippedUpdate clipped = clipper_->clip(std::move(update), terms->clip_norm);
   PrivateUpdate noised = mechanism_->privatize(std::move(clipped));
   Rng rng(seed_, Purpose::compression, static_cast<std::uint64_t>(client), static_cast<std::uint64_t>(round));
-  CompressedUpdate compressed = compress(up_, plan_, std::move(noised), residuals(state), rng, terms->method);
+  CompressedUpdate compressed =
+      compress(up_, plan_, std::move(noised), residuals(state), rng, terms->method, encoder_.get());
   return encode_update_parcel(models.header().run_id, compressed);
 }
 

@@ -7,6 +7,7 @@
 #include "client/trainers/trainer.h"
 #include "comms/parcel.h"
 #include "compression/compressor.h"
+#include "compression/device_encoder.h"
 #include "core/evaluator.h"
 #include "core/shard_plan.h"
 #include "privacy/clipper.h"
@@ -66,6 +67,7 @@ class Client {
   std::size_t compressor_floats_ = 0;            // that all of up_ keep
   std::vector<std::unique_ptr<Compressor>> up_;  // one a shard
   std::vector<std::unique_ptr<Compressor>> down_;
+  std::unique_ptr<DeviceEncoder> encoder_;    // of up_, where updates are compressed on another device
   std::shared_ptr<ReceivedModels> received_;  // where differences are sent, in place of down_ and global_
   FloatBuffer global_;
 };

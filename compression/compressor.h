@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "core/device_floats.h"
 #include "core/layout.h"
 #include "core/registry.h"
 #include "core/result.h"
@@ -29,6 +30,14 @@ struct MessageContext {
   std::size_t method = 0;  // by which of the compressor's choices() it is to travel
 };
 
+class DeviceEncoder;
+
+// Floats begin .. begin + size - 1 of a vector on another device.
+struct DevicePart {
+  const DeviceFloats& vector;
+  std::size_t begin, size;
+};
+
 // Vectors of one layout to bytes and back. What a sender keeps from one vector to its next (a residual) is
 // the caller's: state_floats() floats, zero before the first, of one stream each. Immutable, so that one
 // instance serves all streams and threads.
@@ -49,6 +58,16 @@ class Compressor {
   virtual Compressed compress(SharedFloats values, std::span<float> state, MessageContext context,
                               Rng& rng) const = 0;
 
+  // The same of a vector on a device, bit for bit, with `encoder` for what it has this compressor's method
+  // for; the rest is compressed here. Unless overridden, that is all.
+  virtual Compressed compress(const DevicePart& values, DeviceEncoder& encoder, std::span<float> state,
+                              MessageContext context, Rng& rng) const {
+    static_cast<void>(encoder);
+    FloatBuffer here(values.size);
+    values.vector.read(values.begin, here);
+    return compress(SharedFloats::of(std::move(here)), state, context, rng);
+  }
+
   // sum += weight * decoded. A payload that does not describe exactly sum.size() finite floats is malformed,
   // and then nothing was added. Never reads or writes out of bounds, whatever the bytes.
   virtual Result<std::monostate> decompress_add(const Compressed& content, float weight,
@@ -58,9 +77,11 @@ class Compressor {
 };
 
 // The one way from a PrivateUpdate to bytes: a range for each shard of the server, by a compressor each,
-// whose states lie in `state` one behind the other.
+// whose states lie in `state` one behind the other. `encoder`, if any, is of these compressors' method: an
+// update on its device is compressed there.
 CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
-                          PrivateUpdate update, std::span<float> state, Rng& rng, std::size_t method = 0);
+                          PrivateUpdate update, std::span<float> state, Rng& rng, std::size_t method = 0,
+                          DeviceEncoder* encoder = nullptr);
 
 // Methods for updates (compression.up) and for models (compression.down), of vectors of this layout.
 using CompressorRegistry = Registry<Compressor, const ParameterLayout&>;

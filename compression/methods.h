@@ -38,5 +38,7 @@ std::unique_ptr<Compressor> make_choice(const Options&, const ParameterLayout& l
 
 // That of compression.up, which is neither `none` nor `auto`, without error feedback.
 std::unique_ptr<Method> make_up_method(const Options&, std::span<const std::int64_t> shape);
+// The same with the memory that the configuration puts around it; null for `none` and `auto`.
+std::unique_ptr<Method> make_up_method_with_memory(const Options&, std::span<const std::int64_t> shape);
 
 }  // namespace gossamer

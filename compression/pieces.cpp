@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "compression/device_encoder.h"
 #include "compression/methods.h"
 #include "core/checksum.h"
 #include "core/error.h"
@@ -18,7 +19,8 @@ struct Piece {
   std::size_t begin = 0;
   std::size_t size = 0;
   std::unique_ptr<Method> method;
-  std::size_t state = 0;  // where its part of the state begins
+  std::size_t state = 0;    // where its part of the state begins
+  bool has_method = false;  // the configured one, not that of what travels as it is
 
   std::size_t prefix() const { return method->has_fixed_length() ? 0 : sizeof(PieceLength); }
   std::size_t state_floats() const { return method->state_floats(size); }
@@ -62,7 +64,8 @@ class Pieces final : public Compressor {
         pieces_.push_back({tensor.offset, 0,
                            kind == Kind::buffer  ? make_dense()
                            : kind == Kind::dense ? make_short(tensor.shape)
-                                                 : make(tensor.shape)});
+                                                 : make(tensor.shape),
+                           0, kind == Kind::compressed});
       }
       pieces_.back().size += tensor.size;
       last = kind;
@@ -84,26 +87,30 @@ class Pieces final : public Compressor {
 
   Compressed compress(SharedFloats values, std::span<float> state, MessageContext context,
                       Rng& rng) const override {
-    if (values.size() != floats_ || state.size() != state_floats_)
-      throw std::logic_error("compress: a vector or a state of another layout");
-    ByteBuffer payload(most_bytes_ + scratch_bytes_);
-    std::size_t length = 0;
-    for (const Piece& piece : pieces_) {
-      const std::size_t prefix = piece.prefix();
-      const auto written = piece.method->encode(
-          values.values.subspan(piece.begin, piece.size), state.subspan(piece.state, piece.state_floats()),
-          {rng.bits64(), context.round, context.loss}, std::span(payload).subspan(length + prefix));
-      if (!written) refuse(values.values, piece);
-      if (prefix > 0) {
-        const auto size = static_cast<PieceLength>(*written);
-        std::memcpy(payload.data() + length, &size, sizeof size);
-      }
-      length += prefix + *written;
-    }
-    if (length < payload.size()) payload = ByteBuffer(payload.data(), payload.data() + length);
-    return {floats_, SharedBytes::of(std::move(payload))};
+    const auto encode = [&](const Piece& piece, std::span<float> own, EncodeContext about,
+                            std::span<std::byte> payload) {
+      return piece.method->encode(values.values.subspan(piece.begin, piece.size), own, about, payload);
+    };
+    const auto culprit = [&](const Piece& piece) { return values.values.subspan(piece.begin, piece.size); };
+    return write(values.size(), state, context, rng, encode, culprit);
   }
 
+  Compressed compress(const DevicePart& values, DeviceEncoder& encoder, std::span<float> state,
+                      MessageContext context, Rng& rng) const override {
+    FloatBuffer here;
+    const auto bring = [&](const Piece& piece) -> std::span<const float> {
+      here.resize(piece.size);
+      values.vector.read(values.begin + piece.begin, here);
+      return here;
+    };
+    const auto encode = [&](const Piece& piece, std::span<float> own, EncodeContext about,
+                            std::span<std::byte> payload) {
+      if (!piece.has_method) return piece.method->encode(bring(piece), own, about, payload);
+      return encoder.encode(values.vector.address() + values.begin + piece.begin, piece.size, own, about,
+                            payload);
+    };
+    return write(values.size, state, context, rng, encode, bring);
+  }
   Result<std::monostate> decompress_add(const Compressed& content, float weight,
                                         std::span<float> sum) const override {
     if (!is_valid(content, sum.size())) return refused(content, sum.size());
@@ -119,6 +126,32 @@ class Pieces final : public Compressor {
   }
 
  private:
+  // The payloads of all pieces, as encode(piece, state, context, room) writes each. values_of(piece) is asked
+  // where it refuses one.
+  template <class Encode, class ValuesOf>
+  Compressed write(std::size_t floats, std::span<float> state, MessageContext context, Rng& rng,
+                   const Encode& encode, const ValuesOf& values_of) const {
+    if (floats != floats_ || state.size() != state_floats_)
+      throw std::logic_error("compress: a vector or a state of another layout");
+    ByteBuffer payload(most_bytes_ + scratch_bytes_);
+    std::size_t length = 0;
+    for (const Piece& piece : pieces_) {
+      const std::size_t prefix = piece.prefix();
+      const std::optional<std::size_t> written =
+          encode(piece, state.subspan(piece.state, piece.state_floats()),
+                 EncodeContext{rng.bits64(), context.round, context.loss},
+                 std::span(payload).subspan(length + prefix));
+      if (!written) refuse(values_of(piece), piece);
+      if (prefix > 0) {
+        const auto size = static_cast<PieceLength>(*written);
+        std::memcpy(payload.data() + length, &size, sizeof size);
+      }
+      length += prefix + *written;
+    }
+    if (length < payload.size()) payload = ByteBuffer(payload.data(), payload.data() + length);
+    return {floats_, SharedBytes::of(std::move(payload))};
+  }
+
   // The piece's bytes, taken off the front; none where they are not all there.
   static std::optional<std::span<const std::byte>> take(const Piece& piece,
                                                         std::span<const std::byte>& rest) {
@@ -158,7 +191,7 @@ class Pieces final : public Compressor {
       piece.method->add(*take(piece, rest), weight, sum.subspan(piece.begin, piece.size));
   }
 
-  // Says where a value is that is none.
+  // Says where a value is that is none, of the piece's.
   [[noreturn]] void refuse(std::span<const float> values, const Piece& piece) const {
     const auto own = [&](const TensorSpec& tensor) {
       return tensor.offset >= piece.begin && tensor.offset < piece.begin + piece.size;
@@ -166,7 +199,7 @@ class Pieces final : public Compressor {
     std::string culprit;
     for (const TensorSpec& tensor : tensors_) {
       if (!own(tensor)) continue;
-      const bool here = !all_finite(std::as_bytes(values.subspan(tensor.offset, tensor.size)));
+      const bool here = !all_finite(std::as_bytes(values.subspan(tensor.offset - piece.begin, tensor.size)));
       if (culprit.empty() || here) culprit = tensor.name;
       if (here) break;
     }

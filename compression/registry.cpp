@@ -343,6 +343,12 @@ bool keeps_state(const Options& options) {
          make_with_memory(*found, options, kShape)->state_floats(kShape[0] * kShape[1]) > 0;
 }
 
+std::unique_ptr<Method> make_up_method_with_memory(const Options& options,
+                                                   std::span<const std::int64_t> shape) {
+  const MethodEntry* const found = find_method(options.text("compression.up"));
+  return found == nullptr ? nullptr : make_with_memory(*found, options, shape);
+}
+
 std::unique_ptr<Method> make_up_method(const Options& options, std::span<const std::int64_t> shape) {
   return find_method(options.text("compression.up"))->make(options, shape);
 }
@@ -400,14 +406,21 @@ std::vector<std::unique_ptr<Compressor>> one_a_shard(const CompressorRegistry& r
 }
 
 CompressedUpdate compress(std::span<const std::unique_ptr<Compressor>> compressors, const ShardPlan& plan,
-                          PrivateUpdate update, std::span<float> state, Rng& rng, std::size_t method) {
+                          PrivateUpdate update, std::span<float> state, Rng& rng, std::size_t method,
+                          DeviceEncoder* encoder) {
+  if (encoder == nullptr) update.bring_to_host();
   const SharedFloats values = SharedFloats::of(std::move(update.values));
+  const MessageContext context{update.info.round, update.info.train_loss, method};
   const auto range = [&](std::size_t shard) {
     const std::size_t own = compressors[shard]->state_floats();
     const auto part = state.first(own);
     state = state.subspan(own);
-    return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, part,
-                                        {update.info.round, update.info.train_loss, method}, rng);
+    if (update.on_device) {
+      const auto [begin, size] = plan.range(shard);
+      return compressors[shard]->compress(DevicePart{*update.on_device, begin, size}, *encoder, part, context,
+                                          rng);
+    }
+    return compressors[shard]->compress({values.owner, plan.part(values.values, shard)}, part, context, rng);
   };
   CompressedUpdate compressed{update.info, range(0), {}};
   for (std::size_t s = 1; s < plan.shards(); ++s) compressed.more.push_back(range(s));

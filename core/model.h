@@ -52,6 +52,11 @@ class Model {
   const std::shared_ptr<const ParameterLayout>& layout() const noexcept { return layout_; }
   std::span<float> values() noexcept { return {values_.data(), values_.size()}; }
   std::span<const float> values() const noexcept { return {values_.data(), values_.size()}; }
+  // Parameters and float buffers become views into `flat`, layout().size() floats on any device, which hold
+  // what is there; until return_to_values(), after which they are views into values() again. Only forward(),
+  // loss() and parameters() may be used in between.
+  void move_to(const at::Tensor& flat);
+  void return_to_values();
   // The trained tensors, views into values(), in layout order. Their gradients are undefined between steps.
   std::vector<at::Tensor>& parameters() noexcept { return parameters_; }
 
@@ -98,6 +103,7 @@ class Model {
  private:
   std::shared_ptr<const ParameterLayout> layout_;
   FloatBuffer values_;
+  std::vector<at::Tensor> tensors_;  // in layout order
   std::vector<at::Tensor> parameters_;
   Rng randomness_{0, Purpose::augmentation};
 };

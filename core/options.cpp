@@ -16,9 +16,10 @@ namespace gossamer {
 namespace {
 
 // Keys that say where and how a run happens, not what it trains: peers may differ in them.
-constexpr std::array<std::string_view, 20> kLocalKeys{"run.out",
+constexpr std::array<std::string_view, 21> kLocalKeys{"run.out",
                                                       "run.name",
                                                       "run.threads",
+                                                      "run.device",
                                                       "run.client_state_mb",
                                                       "run.overwrite",
                                                       "run.resume",

@@ -7,6 +7,7 @@
 
 #include "core/buffers.h"
 #include "core/clip_report.h"
+#include "core/device_floats.h"
 #include "core/subtree_report.h"
 #include "core/tau_report.h"
 #include "core/types.h"
@@ -30,30 +31,33 @@ struct UpdateInfo {
 // Frame. Only a Clipper makes a ClippedUpdate, only a PrivacyMechanism a PrivateUpdate, so nothing can be
 // noised that was not clipped, nor sent that was not privatized. Each step consumes the one before it.
 
+// The values of an update, wherever they are.
+struct UpdateContent {
+  UpdateInfo info;
+  FloatBuffer values;
+  // In place of the values, where training took place on another device. A step of the journey that reads the
+  // values brings them here first; one that leaves them alone passes this on.
+  std::shared_ptr<const DeviceFloats> on_device{};
+
+  void bring_to_host() {
+    if (!on_device) return;
+    values.resize(on_device->size());
+    on_device->read(0, values);
+    on_device.reset();
+  }
+};
+
 // What local training returns: local model minus received model, over parameters and buffers.
-struct Update {
-  UpdateInfo info;
-  FloatBuffer values;
-};
+struct Update : UpdateContent {};
 
-class ClippedUpdate {
- public:
-  UpdateInfo info;
-  FloatBuffer values;
-
- private:
+class ClippedUpdate : public UpdateContent {
   friend class Clipper;
-  ClippedUpdate(UpdateInfo i, FloatBuffer v) : info(i), values(std::move(v)) {}
+  explicit ClippedUpdate(Update update) : UpdateContent(std::move(update)) {}
 };
 
-class PrivateUpdate {
- public:
-  UpdateInfo info;
-  FloatBuffer values;
-
- private:
+class PrivateUpdate : public UpdateContent {
   friend class PrivacyMechanism;
-  PrivateUpdate(UpdateInfo i, FloatBuffer v) : info(i), values(std::move(v)) {}
+  explicit PrivateUpdate(ClippedUpdate update) : UpdateContent(std::move(update)) {}
 };
 
 // A vector of floats as a compressor's bytes.

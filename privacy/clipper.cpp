@@ -8,6 +8,7 @@ namespace {
 
 class NoClipper final : public Clipper {
   void bound(Update&, double) override {}
+  bool reads_values() const noexcept override { return false; }
 };
 
 // Of an update that the trainer made private.

@@ -15,13 +15,15 @@ class Clipper {
   virtual ~Clipper() = default;
   // `told`: the round's clip norm, where the server says one (WorkTerms). Requires takes(told).
   ClippedUpdate clip(Update update, double told = 0) {
+    if (reads_values()) update.bring_to_host();
     bound(update, told);
-    return {update.info, std::move(update.values)};
+    return ClippedUpdate(std::move(update));
   }
   virtual bool takes(double told) const noexcept { return told == 0; }
 
  private:
   virtual void bound(Update& update, double told) = 0;  // in place
+  virtual bool reads_values() const noexcept { return true; }
 };
 
 // `privacy.clipping`: of a private run.

@@ -13,12 +13,14 @@ class PrivacyMechanism {
  public:
   virtual ~PrivacyMechanism() = default;
   PrivateUpdate privatize(ClippedUpdate update) {
+    if (reads_values()) update.bring_to_host();
     add_noise(update.info, update.values);
-    return {update.info, std::move(update.values)};
+    return PrivateUpdate(std::move(update));
   }
 
  private:
   virtual void add_noise(const UpdateInfo& info, std::span<float> values) = 0;  // in place
+  virtual bool reads_values() const noexcept { return true; }
 };
 
 // `privacy.mechanism`, as with privacy.placement = client.

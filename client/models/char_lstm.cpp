@@ -39,7 +39,7 @@ class CharLstm final : public NativeModel {
   at::Tensor forward(const at::Tensor& tokens) override {
     const at::Tensor x = apply_embedding(tokens.view({-1, window_}), embedding_);
     if (tracing()) return apply_dense(traced_lstm(traced_lstm(x, 0), 1).reshape({-1, kHidden}), fc_);
-    const at::Tensor start = at::zeros({kLayers, x.size(0), kHidden});
+    const at::Tensor start = at::zeros({kLayers, x.size(0), kHidden}, x.options());
     const auto outputs = at::lstm(x, {start, start}, lstm_, /*has_biases=*/true, kLayers, /*dropout=*/0.0,
                                   training(), /*bidirectional=*/false, /*batch_first=*/true);
     return apply_dense(std::get<0>(outputs).reshape({-1, kHidden}), fc_);
@@ -60,7 +60,7 @@ class CharLstm final : public NativeModel {
                                   .output = at::addmm(of_input.bias.detach() + of_hidden.bias.detach(), rows,
                                                       of_input.weight.detach().t())});
     const at::Tensor recurrent = of_hidden.weight.detach().t();
-    at::Tensor hidden = at::zeros({x.size(0), kHidden}), cell = hidden;
+    at::Tensor hidden = at::zeros({x.size(0), kHidden}, x.options()), cell = hidden;
     std::vector<at::Tensor> before, after;
     for (const at::Tensor& step : sums.view({-1, window_, 4 * kHidden}).unbind(1)) {
       before.push_back(hidden.detach());

@@ -236,33 +236,45 @@ Tensor dense_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 Tensor max_pool2_relu(const Tensor& x) {
+  if (!x.is_cpu()) return at::threshold(at::max_pool2d(x, 2), 0, 0);
   if (!at::GradMode::is_enabled()) return max_pool2_relu_forward(x, nullptr);
   return MaxPool2Relu::apply(x);
 }
 
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) {
+  if (!logits.is_cpu()) return at::cross_entropy_loss(logits, labels);
   if (!at::GradMode::is_enabled()) return mean_cross_entropy(logits.contiguous(), labels.contiguous());
   return SoftmaxCrossEntropy::apply(logits.contiguous(), labels.contiguous());
 }
 
 Tensor dropout(const Tensor& x, double p, Rng& rng) {
-  Tensor mask = at::empty(x.sizes(), x.options());
+  Tensor mask = at::empty(x.sizes(), at::kFloat);
   float* values = mask.data_ptr<float>();
   const auto threshold = static_cast<float>(p);
   const auto scale = static_cast<float>(1.0 / (1.0 - p));
   for (std::int64_t i = 0; i < mask.numel(); ++i) values[i] = rng.uniform_float() < threshold ? 0 : scale;
-  return x * mask;
+  return x * mask.to(x.device());
 }
 
 Tensor random_crop(const Tensor& x, std::int64_t size, Rng& rng) {
   const Tensor input = x.contiguous();
   const std::int64_t n = input.size(0), channels = input.size(1), height = input.size(2),
                      width = input.size(3);
+  const auto place = [&](std::int64_t extent) {
+    return static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(extent - size + 1)));
+  };
+  if (!x.is_cpu()) {
+    std::vector<Tensor> crops;
+    for (std::int64_t example = 0; example < n; ++example) {
+      const std::int64_t top = place(height), left = place(width);
+      crops.push_back(input[example].narrow(1, top, size).narrow(2, left, size));
+    }
+    return at::stack(crops);
+  }
   Tensor output = at::empty({n, channels, size, size}, input.options());
   float* out = output.data_ptr<float>();
   for (std::int64_t example = 0; example < n; ++example) {
-    const auto top = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(height - size + 1)));
-    const auto left = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(width - size + 1)));
+    const std::int64_t top = place(height), left = place(width);
     for (std::int64_t channel = 0; channel < channels; ++channel) {
       const float* plane = input.data_ptr<float>() + (example * channels + channel) * height * width;
       for (std::int64_t row = 0; row < size; ++row, out += size) {

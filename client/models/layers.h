@@ -10,7 +10,8 @@ namespace gossamer {
 
 // The pieces that most of a small network's time goes to, as single autograd nodes. Each gives what the ATen
 // operations in its comment give, up to the order of additions, in less time: fewer nodes and temporaries,
-// and a pooling loop that vectorises. Tensors are float32 in host memory.
+// and a pooling loop that vectorises. Tensors are float32; on another device than the processor it is those
+// ATen operations that run, but for the two halves of pooling, which are for host memory only.
 
 // x [n, in], weight [out, in], bias [out] -> [n, out]: linear().
 at::Tensor dense(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);

@@ -20,7 +20,7 @@ class DownpourTrainer final : public LocalTrainer {
   Update train(std::span<const float> global, const TrainTask& task) override {
     std::ranges::copy(global, work_.weights().begin());
     work_.begin(task);
-    Update update{{}, FloatBuffer(global.size(), 0.0F)};
+    Update update{{{}, FloatBuffer(global.size(), 0.0F)}};
     for (std::int64_t left = work_.steps(); left > 0; --left) {
       work_.gradient_step([&](std::span<float> w, std::span<const float> gradient, std::size_t offset) {
         const std::span<float> sum = std::span<float>(update.values).subspan(offset, w.size());

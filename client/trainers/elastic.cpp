@@ -65,7 +65,7 @@ ElasticTrainer::ElasticTrainer(const Options& options, std::unique_ptr<Model> mo
 Update ElasticTrainer::train(std::span<const float> centre, const TrainTask& task) {
   open_state(task, centre);
   TrainingState& state = *task.state;
-  Update update{{}, FloatBuffer(centre.size())};
+  Update update{{{}, FloatBuffer(centre.size())}};
   subtract(state[0], centre, update.values);
   if (!on_request_) {
     work(task, update.values, alpha_);

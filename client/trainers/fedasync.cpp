@@ -14,6 +14,7 @@ class FedAsync final : public Algorithm {
     options.preset("server.optimizer", "sgd", "fedasync");
     options.preset("server.lr", "1", "fedasync");
   }
+  bool trains_on_device() const override { return true; }
   std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                              std::unique_ptr<Model> model) const override {
     return make_averaging_trainer(options, std::move(model));

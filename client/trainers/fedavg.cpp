@@ -3,6 +3,8 @@
 // over its examples in batches of client.batch_size, and returns the difference, weighted by its examples.
 #include <algorithm>
 
+#include "client/device.h"
+#include "client/trainers/device_trainer.h"
 #include "client/trainers/local_work.h"
 #include "client/trainers/methods.h"
 
@@ -26,6 +28,7 @@ class AveragingTrainer final : public LocalTrainer {
 
 class FedAvg final : public Algorithm {
  public:
+  bool trains_on_device() const override { return true; }
   std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                              std::unique_ptr<Model> model) const override {
     return make_averaging_trainer(options, std::move(model));
@@ -35,6 +38,8 @@ class FedAvg final : public Algorithm {
 }  // namespace
 
 std::unique_ptr<LocalTrainer> make_averaging_trainer(const Options& options, std::unique_ptr<Model> model) {
+  const at::Device device = device_of(options);
+  if (!device.is_cpu()) return make_device_trainer(options, std::move(model), device);
   return std::make_unique<AveragingTrainer>(options, std::move(model));
 }
 

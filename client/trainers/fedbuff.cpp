@@ -13,6 +13,7 @@ class FedBuff final : public Algorithm {
     options.preset("sync.correction", "none", "fedbuff");
     options.set_default("sync.staleness_weight", "polynomial");
   }
+  bool trains_on_device() const override { return true; }
   std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                              std::unique_ptr<Model> model) const override {
     return make_averaging_trainer(options, std::move(model));

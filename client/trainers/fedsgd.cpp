@@ -11,6 +11,7 @@ class FedSgd final : public Algorithm {
     options.preset("client.local_steps", "0", "fedsgd");
     options.preset("client.batch_size", "0", "fedsgd");
   }
+  bool trains_on_device() const override { return true; }
   std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                              std::unique_ptr<Model> model) const override {
     return make_averaging_trainer(options, std::move(model));

@@ -12,6 +12,7 @@ class LocalSgd final : public Algorithm {
     preset_local_steps(options, "local_sgd");
     options.preset("server.weighting", "uniform", "local_sgd");
   }
+  bool trains_on_device() const override { return true; }
   std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                              std::unique_ptr<Model> model) const override {
     return make_averaging_trainer(options, std::move(model));

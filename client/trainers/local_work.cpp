@@ -268,7 +268,7 @@ UpdateInfo LocalWork::info() const {
 }
 
 Update difference_update(LocalWork& work, std::span<const float> global) {
-  Update update{work.info(), FloatBuffer(global.size())};
+  Update update{{work.info(), FloatBuffer(global.size())}};
   subtract(work.weights(), global, update.values);
   return update;
 }

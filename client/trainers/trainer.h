@@ -61,6 +61,8 @@ class Algorithm {
   // Whether peers exchange gradients in every step (TrainTask::exchange), so that their updates are one and
   // the same.
   virtual bool exchanges_gradients() const { return false; }
+  // Whether its trainers work where run.device says.
+  virtual bool trains_on_device() const { return false; }
   virtual std::unique_ptr<LocalTrainer> make_trainer(const Options& options,
                                                      std::unique_ptr<Model> model) const = 0;
 };

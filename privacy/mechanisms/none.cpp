@@ -6,6 +6,7 @@ namespace {
 
 class NoMechanism final : public PrivacyMechanism {
   void add_noise(const UpdateInfo&, std::span<float>) override {}
+  bool reads_values() const noexcept override { return false; }
 };
 
 }  // namespace

@@ -388,7 +388,7 @@ class OpenSelection final : public PrivacyMechanism {
 
  private:
   void add_noise(const UpdateInfo& info, std::span<float> values) override {
-    Update update{info, FloatBuffer(values.begin(), values.end())};
+    Update update{{info, FloatBuffer(values.begin(), values.end())}};
     const PrivateUpdate chosen = selection_->privatize(keep_.clip(std::move(update)));
     std::ranges::copy(chosen.values, values.begin());
     const auto source = make_insecure_noise_source(3, 0, static_cast<std::uint64_t>(info.round));

@@ -48,6 +48,50 @@ TEST(LaplaceMechanism, HasTheMultiplierTimesTwiceTheNormAsScale) {
   EXPECT_NEAR(l2(values) / std::sqrt(kDrawn), 3 * std::sqrt(2.0), 0.06);  // and no Gaussian has both
 }
 
+// An update on another device.
+class FarFloats final : public DeviceFloats {
+ public:
+  explicit FarFloats(FloatBuffer values) : values_(std::move(values)) {}
+  std::size_t size() const noexcept override { return values_.size(); }
+  const float* address() const noexcept override { return nullptr; }
+  void read(std::size_t begin, std::span<float> out) const override {
+    std::ranges::copy(std::span(values_).subspan(begin, out.size()), out.begin());
+  }
+
+ private:
+  FloatBuffer values_;
+};
+
+PrivateUpdate private_update_from_afar(const Given& given, const ParameterLayout& layout,
+                                       FloatBuffer values) {
+  const Options options = private_options(given);
+  Update update;
+  update.info.round = 1;
+  update.on_device = std::make_shared<FarFloats>(std::move(values));
+  return make_mechanism(options, layout)->privatize(make_clipper(options, layout)->clip(std::move(update)));
+}
+
+TEST(Mechanisms, BringWhatIsOnADeviceHereToClipItAndAddNoise) {
+  const ParameterLayout layout = layout_of({1000}, 0);
+  const FloatBuffer values(1000, 2.0F);
+  for (const char* const placement : {"client", "central"}) {
+    const Given given{{"privacy.placement", placement}, {"privacy.clip_norm", "0.5"}};
+    const PrivateUpdate near = private_update(given, layout, values),
+                        far = private_update_from_afar(given, layout, values);
+    EXPECT_EQ(far.on_device, nullptr);
+    EXPECT_EQ(far.values, near.values) << placement;
+    EXPECT_NE(far.values, values);
+  }
+}
+
+TEST(Mechanisms, WithoutPrivacyWhatIsOnADeviceStaysThere) {
+  const ParameterLayout layout = layout_of({1000}, 0);
+  const PrivateUpdate far =
+      private_update_from_afar({{"privacy.mechanism", "none"}}, layout, FloatBuffer(1000, 2.0F));
+  ASSERT_NE(far.on_device, nullptr);
+  EXPECT_TRUE(far.values.empty());
+}
+
 const Given kSelective{{"privacy.mechanism", "selective"}, {"privacy.noise_multiplier", "0"}};
 
 Given selective(const char* noise, const char* fraction, const char* rule) {

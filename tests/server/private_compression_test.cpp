@@ -43,7 +43,7 @@ Norms norms_with(const std::string& method) {
   Norms norms;
   for (Round round = 1; round <= 20; ++round) {
     Rng rng(3, Purpose::test, 0, static_cast<std::uint64_t>(round));
-    Update update{{}, FloatBuffer(kUpdateFloats)};
+    Update update{{{}, FloatBuffer(kUpdateFloats)}};
     update.info.round = round;
     for (float& value : update.values) value = static_cast<float>(0.03 * kBound * rng.normal());
     PrivateUpdate leaving = mechanism->privatize(clipper->clip(std::move(update)));

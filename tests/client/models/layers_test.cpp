@@ -114,5 +114,22 @@ TEST_F(Layers, CropsLieInsideAndCoverEveryPlace) {
   EXPECT_TRUE(at::equal(centre_crop(x, 4), x.narrow(2, 1, 4).narrow(3, 1, 4)));
 }
 
+// A device whose memory cannot be read here: what touched the floats would fail.
+TEST_F(Layers, AreComputedWhereTheirInputsAre) {
+  const auto there = at::TensorOptions(at::kMeta).dtype(at::kFloat);
+  Rng rng(1, Purpose::test);
+  const at::Tensor x = at::empty({3, 2, 8, 6}, there).requires_grad_(true);
+  const at::Tensor pooled = max_pool2_relu(x);
+  EXPECT_EQ(pooled.sizes(), at::IntArrayRef({3, 2, 4, 3}));
+  const at::Tensor cropped = random_crop(x, 5, rng);
+  EXPECT_EQ(cropped.sizes(), at::IntArrayRef({3, 2, 5, 5}));
+  EXPECT_EQ(centre_crop(x, 4).sizes(), at::IntArrayRef({3, 2, 4, 4}));
+  const at::Tensor weight = at::empty({24, 10}, there).requires_grad_(true);
+  const at::Tensor logits = at::mm(dropout(pooled.reshape({3, 24}), 0.5, rng), weight);
+  const at::Tensor loss = softmax_cross_entropy(logits, at::empty({3}, there.dtype(at::kLong)));
+  loss.backward();
+  for (const at::Tensor& one : {pooled, cropped, loss, x.grad(), weight.grad()}) EXPECT_TRUE(one.is_meta());
+}
+
 }  // namespace
 }  // namespace gossamer

@@ -112,6 +112,29 @@ TEST_P(EveryModel, GradientsReachEveryParameterAndDescend) {
   EXPECT_LT(last, first);
 }
 
+TEST_P(EveryModel, IsComputedFromTheVectorThatItIsMovedTo) {
+  const auto model = make(GetParam()), other = make(GetParam(), "2");
+  const std::vector<float> home = copy(*model);
+  std::vector<float> there = copy(*other);
+  const auto batch = batch_of(shape_for(GetParam()), 2);
+  const auto loss_of = [&](Model& one) {
+    one.set_randomness(Rng(1, Purpose::test));
+    return one.loss(one.forward(batch.features), batch.labels);
+  };
+  const float wanted = loss_of(*other).item<float>();
+  model->move_to(at::from_blob(there.data(), {static_cast<std::int64_t>(there.size())}, at::kFloat));
+  const at::Tensor loss = loss_of(*model);
+  EXPECT_EQ(loss.item<float>(), wanted);
+  loss.backward();
+  for (const at::Tensor& parameter : model->parameters()) EXPECT_TRUE(parameter.grad().defined());
+  EXPECT_EQ(there, copy(*other));  // statistics too
+  EXPECT_EQ(copy(*model), home);
+
+  model->return_to_values();
+  for (const at::Tensor& parameter : model->parameters()) EXPECT_FALSE(parameter.grad().defined());
+  EXPECT_EQ(loss_of(*model).item<float>(), loss_of(*make(GetParam())).item<float>());
+}
+
 TEST_P(EveryModel, TrainingIsDeterministicGivenItsRandomStream) {
   const auto batch = batch_of(shape_for(GetParam()), 4);
   const auto train = [&](Model& model) {

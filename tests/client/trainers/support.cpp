@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include "client/device.h"
 #include "client/models/model_options.h"
 #include "privacy/privacy_plan.h"
 
@@ -41,6 +42,7 @@ Options make_options(const std::vector<std::pair<std::string, std::string>>& giv
   add_model_options(*schema);
   add_methods(*schema, algorithms().describe());
   add_client_options(*schema);
+  add_device_option(*schema);
   Options options(schema);
   for (const auto& [key, value] : given) options.set(key, value);
   options.check_methods();

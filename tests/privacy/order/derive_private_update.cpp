@@ -4,7 +4,7 @@
 namespace gossamer {
 
 struct Pretended : PrivateUpdate {
-  explicit Pretended(Update update) : PrivateUpdate(update.info, std::move(update.values)) {}
+  explicit Pretended(ClippedUpdate update) : PrivateUpdate(std::move(update)) {}
 };
 
 }  // namespace gossamer

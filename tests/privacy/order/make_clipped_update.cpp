@@ -3,6 +3,6 @@
 
 namespace gossamer {
 
-ClippedUpdate pretend(Update update) { return ClippedUpdate(update.info, std::move(update.values)); }
+ClippedUpdate pretend(Update update) { return ClippedUpdate(std::move(update)); }
 
 }  // namespace gossamer

@@ -3,6 +3,6 @@
 
 namespace gossamer {
 
-PrivateUpdate pretend(Update update) { return PrivateUpdate{update.info, std::move(update.values)}; }
+PrivateUpdate pretend(ClippedUpdate update) { return PrivateUpdate(std::move(update)); }
 
 }  // namespace gossamer

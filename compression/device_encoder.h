@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include "compression/method.h"
+
+namespace gossamer {
+
+// A method (compression.up with its keys) for vectors that lie on another device: the payloads and states of
+// the processor's method, bit for bit. Owns the memory that it works in: one call at a time.
+class DeviceEncoder {
+ public:
+  virtual ~DeviceEncoder() = default;
+
+  // What the method keeps of so many floats, in the processor's memory, as Method::state_floats() says.
+  virtual std::size_t state_floats(std::size_t floats) const noexcept = 0;
+  // As Method::encode(), of floats at an address of the device. Throws RunError where the device fails.
+  virtual std::optional<std::size_t> encode(const float* values, std::size_t floats, std::span<float> state,
+                                            EncodeContext context, std::span<std::byte> payload) = 0;
+};
+
+}  // namespace gossamer

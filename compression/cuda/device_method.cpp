@@ -30,7 +30,8 @@ std::size_t DeviceMethod::payload_bytes(std::size_t floats) const noexcept {
 }
 
 std::size_t DeviceMethod::state_floats(std::size_t floats) const noexcept {
-  return floats * ((plan_.memories.residual ? 1U : 0U) + (plan_.memories.momentum ? 1U : 0U));
+  const std::size_t around = (plan_.memories.residual ? 1U : 0U) + (plan_.memories.momentum ? 1U : 0U);
+  return floats * around + host_->state_floats(floats);
 }
 
 void DeviceMethod::check_fits(const EncodeScratch& scratch, std::size_t floats, const void* payload) const {
@@ -42,6 +43,8 @@ void DeviceMethod::check_fits(const EncodeScratch& scratch, std::size_t floats, 
 void DeviceMethod::encode(const float* values, float* state, std::size_t floats, EncodeContext context,
                           std::byte* payload, EncodeScratch& scratch, const Stream& stream) const {
   check_fits(scratch, floats, payload);
+  if (state == nullptr && floats > 0 && host_->state_floats(floats) > 0)
+    throw std::logic_error("encode: a method that is nothing without its state");
   fill_zero(scratch.answer_.data(), sizeof(EncodeScratch::Answer), stream);
   scratch.fixed_length_.reset();
   if (has_fixed_length() || floats == 0) scratch.fixed_length_ = payload_bytes(floats);

@@ -57,12 +57,13 @@ class DeviceMethod {
   // The longest payload of so many floats; the length of any, where it is fixed.
   std::size_t payload_bytes(std::size_t floats) const noexcept;
   bool has_fixed_length() const noexcept { return host_->has_fixed_length(); }
-  // What the options have the sender keep, as state of encode(): the velocity, with momentum correction, and
-  // then the residual, with error feedback.
+  // What the options have the sender keep, as state of encode(): the velocity, with momentum correction, then
+  // the residual, with error feedback, and then what the method itself keeps.
   std::size_t state_floats(std::size_t floats) const noexcept;
 
   // Writes the payload of values, or, where `state` is not null, what the processor's method with error
-  // feedback, and with momentum correction where the options say so, makes of them and of its state.
+  // feedback, and with momentum correction where the options say so, makes of them and of its state. It must
+  // not be null where the method itself keeps something.
   void encode(const float* values, float* state, std::size_t floats, EncodeContext context,
               std::byte* payload, EncodeScratch& scratch, const Stream& stream) const;
   // sum += weight * decoded, of a payload that Method::is_valid() took for one of so many floats.

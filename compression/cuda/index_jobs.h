@@ -80,6 +80,7 @@ struct AddUpCodes {
   std::uint64_t* bits;
   std::uint8_t* payload;
   std::uint64_t* length;
+  float* messages;  // which are counted, unless it is null
 
   std::size_t teams() const { return 1; }
 
@@ -99,6 +100,7 @@ struct AddUpCodes {
     }
     team.each([&](unsigned thread) {
       if (thread != 0) return;
+      if (messages != nullptr) *messages = *messages + 1;
       choosing->code_bytes = (sum + 7) / 8;
       *length = layout.begin() + choosing->code_bytes + layout.tail_bytes(count);
       if (layout.has_count) store_bytes(payload, static_cast<std::uint32_t>(count), 4);

@@ -36,6 +36,10 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
     plan.kind = Plan::Kind::dgc;
     plan.schedule = DgcSchedule(options.real("compression.dgc.density"),
                                 options.integer("compression.dgc.warmup_rounds"));
+  } else if (method == "adacomp") {
+    plan.kind = Plan::Kind::adacomp;
+    plan.density = options.real("compression.adacomp.density");
+    plan.divides = options.flag("compression.adacomp.staleness");
   } else if (method == "threshold") {
     plan.kind = Plan::Kind::threshold;
     plan.tau = static_cast<float>(options.real("compression.threshold.tau"));
@@ -48,8 +52,10 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
     return std::nullopt;
   }
   plan.memories = memories_of(method, options);
+  // Of the methods that choose the largest, those that keep what is left.
   const bool can_have_momentum =
-      (plan.kind == Plan::Kind::top_k || plan.kind == Plan::Kind::dgc) && plan.memories.residual;
+      plan.kind == Plan::Kind::adacomp ||
+      ((plan.kind == Plan::Kind::top_k || plan.kind == Plan::Kind::dgc) && plan.memories.residual);
   if (plan.memories.momentum && !can_have_momentum) return std::nullopt;
   return plan;
 }
@@ -72,6 +78,8 @@ std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options)
       return make_top_k(options);
     case Plan::Kind::dgc:
       return make_dgc(options);
+    case Plan::Kind::adacomp:
+      return make_adacomp(options);
     case Plan::Kind::threshold:
       return make_threshold(options);
     case Plan::Kind::random_k:
@@ -83,6 +91,7 @@ std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options)
 std::size_t sent_of(const Plan& plan, std::size_t n, std::int64_t round) {
   switch (plan.kind) {
     case Plan::Kind::top_k:
+    case Plan::Kind::adacomp:
     case Plan::Kind::random_k:
       return kept_values(plan.density, n);
     case Plan::Kind::dgc:
@@ -115,6 +124,7 @@ std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
       return (parts_of(n, TernaryTotals::kPart) + 1) * sizeof(TernaryTotal);
     case Plan::Kind::top_k:
     case Plan::Kind::dgc:
+    case Plan::Kind::adacomp:
     case Plan::Kind::threshold:
       return n == 0 ? 0 : SparseRoom(nullptr, n, sent_of(plan, n, 0)).bytes;
     default:
@@ -129,7 +139,8 @@ std::size_t most_workspace_bytes(std::size_t n) {
 }
 
 SparseLayout layout_of(const Plan& plan) {
-  return {plan.kind != Plan::Kind::top_k, plan.kind == Plan::Kind::threshold};
+  const bool has_fixed_count = plan.kind == Plan::Kind::top_k || plan.kind == Plan::Kind::adacomp;
+  return {!has_fixed_count, plan.kind == Plan::Kind::threshold};
 }
 
 Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale) {

@@ -17,16 +17,17 @@ namespace gossamer::cuda {
 
 // A method that there are kernels for, with its settings.
 struct Plan {
-  enum class Kind { fp16, bf16, int8, one_bit, terngrad, qsgd, top_k, dgc, threshold, random_k };
+  enum class Kind { fp16, bf16, int8, one_bit, terngrad, qsgd, top_k, dgc, adacomp, threshold, random_k };
   Kind kind = Kind::fp16;
   bool stochastic = false;  // int8
   std::size_t block = 0;    // one_bit
   double clip = 0;          // terngrad
   int bits = 0;             // qsgd
   bool euclidean = false;
-  double density = 1;          // top_k and random_k
+  double density = 1;          // top_k, adacomp and random_k
   bool scaled = false;         // random_k
   bool masks = false;          // it is random_mask
+  bool divides = false;        // adacomp
   DgcSchedule schedule{1, 0};  // dgc
   float tau = 0;               // threshold
   Memories memories;
@@ -47,7 +48,9 @@ std::size_t most_workspace_bytes(std::size_t n);
 // See jobs.h.
 struct EncodeOperands {
   const float* values = nullptr;
-  float* state = nullptr;  // the memories', or, of a plan without momentum, a residual; null: none
+  // The memories', or, of a plan without momentum, a residual; and the method's own behind that. Null: none,
+  // of a method without any of its own.
+  float* state = nullptr;
   std::size_t n = 0;
   EncodeContext context;
   std::uint8_t* payload = nullptr;
@@ -108,6 +111,8 @@ void encode_sparse(const Plan& plan, const EncodeOperands& x, const Launch& laun
   const Momentum momentum = moved ? momentum_of(*plan.memories.momentum, x.state, room.scale) : Momentum{};
   const float* const all = residual != nullptr ? residual : x.values;
   const Listed listed{all, x.n, room.lists};
+  float* const last = plan.kind == Plan::Kind::adacomp ? residual + x.n : nullptr;
+  float* const messages = last == nullptr ? nullptr : last + x.n;
   const SparseLayout layout = layout_of(plan);
 
   if (by_magnitude) {
@@ -134,12 +139,20 @@ void encode_sparse(const Plan& plan, const EncodeOperands& x, const Launch& laun
     launch(CountChosen<true>{listed, wanted, room.choosing, room.shares});
   }
   launch(AddUpShares{listed.segments(), room.choosing, room.shares});
-  launch(WriteChosen{listed, by_magnitude ? 0 : wanted, room.choosing, room.shares, residual, momentum,
-                     by_magnitude, plan.tau, room.chosen});
+  launch(WriteChosen{listed,
+                     by_magnitude ? 0 : wanted,
+                     room.choosing,
+                     room.shares,
+                     residual,
+                     momentum,
+                     by_magnitude,
+                     plan.tau,
+                     {last, messages, plan.divides},
+                     room.chosen});
   if (momentum.masking == Momentum::unless_all_is_sent)
     launch(MaskLate{residual, momentum, wanted, x.n, room.choosing});
   launch(MeasureCodes{layout, x.n, k, room.choosing, room.chosen.indices, x.payload, room.code_bits});
-  launch(AddUpCodes{layout, room.choosing, room.code_bits, x.payload, x.length});
+  launch(AddUpCodes{layout, room.choosing, room.code_bits, x.payload, x.length, messages});
   launch(WriteCodes{layout, x.n, k, room.choosing, room.chosen, room.code_bits, x.payload});
 }
 
@@ -192,6 +205,7 @@ void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
       return qsgd(std::integral_constant<int, 8>());
     case Plan::Kind::top_k:
     case Plan::Kind::dgc:
+    case Plan::Kind::adacomp:
     case Plan::Kind::threshold:
       return x.n == 0 ? void() : encode_sparse(plan, x, launch);
     case Plan::Kind::random_k:
@@ -218,6 +232,7 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
       return launch(AddQsgd<8>{x.payload, x.weight, x.sum, x.n});
     case Plan::Kind::top_k:
     case Plan::Kind::dgc:
+    case Plan::Kind::adacomp:
     case Plan::Kind::threshold:
       return x.n == 0 ? void() : add_sparse(plan, x, launch);
     case Plan::Kind::random_k:

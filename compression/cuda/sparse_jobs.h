@@ -495,6 +495,14 @@ struct Chosen {
   float* values;
 };
 
+// What adacomp keeps besides: the number of the message that each value was last in, and that of the last
+// one.
+struct Ages {
+  float* last;  // null: another method
+  const float* messages;
+  bool divides;
+};
+
 // Writes what is chosen one behind the other, and takes it out of the residual.
 struct WriteChosen {
   using Shared = NothingShared;
@@ -508,6 +516,7 @@ struct WriteChosen {
   Momentum momentum;
   bool sends_tau;  // in the place of a value, with its sign
   float tau;
+  Ages ages;
   Chosen chosen;
 
   std::size_t teams() const { return listed.segments(); }
@@ -537,12 +546,19 @@ struct WriteChosen {
         if (magnitude < rank.bits || (magnitude == rank.bits && !has_room)) return;
         const std::uint32_t at = chosen_of(here, rank.left), index = part.index(i);
         chosen.indices[at] = index;
-        chosen.values[at] = x;
+        chosen.values[at] = ages.last == nullptr ? x : aged(x, index);
         if (residual != nullptr) residual[index] = sends_tau ? x - (x < 0 ? -tau : tau) : 0.0F;
         if (masks) momentum.velocity[index] = 0;
       });
       sum += total;
     }
+  }
+
+ private:
+  GOSSAMER_DEVICE float aged(float x, std::uint32_t index) const {
+    const float now = *ages.messages + 1, waited = now - ages.last[index];
+    ages.last[index] = now;
+    return ages.divides && waited > 1 ? x / waited : x;
   }
 };
 

@@ -75,6 +75,8 @@ class Cuda : public testing::TestWithParam<std::size_t> {
     EXPECT_TRUE(same_bits_as(from_device<FloatBuffer>(added, off, n, *stream_), sum)) << n;
     return left;
   }
+  // What there is no encoding without.
+  bool keeps_something() const { return host_->state_floats(1) > 0; }
   EncodeContext context(std::size_t n) const { return {0x9E3779B97F4A7C15U * n, one().round}; }
 
   const Options options_ = options_of(one());
@@ -88,7 +90,7 @@ class Cuda : public testing::TestWithParam<std::size_t> {
 TEST_P(Cuda, GivesTheBitsOfTheProcessorAtAnyLength) {
   for (const std::size_t n : device_lengths()) {
     for (const Content content : kContents) {
-      expect_the_same(device_values(n, content, n), {}, 0, context(n));
+      if (!keeps_something()) expect_the_same(device_values(n, content, n), {}, 0, context(n));
       expect_the_same(device_values(n, content, n), device_values(with_state_->state_floats(n), content, 99),
                       n % 4, context(n));
       if (HasFailure()) return;
@@ -99,7 +101,7 @@ TEST_P(Cuda, GivesTheBitsOfTheProcessorAtAnyLength) {
 TEST_P(Cuda, GivesThemOfALongVector) {
   constexpr std::size_t kFloats = 3'000'001;
   const FloatBuffer values = device_values(kFloats, Content::normal, 1);
-  expect_the_same(values, {}, 0, context(1));
+  if (!keeps_something()) expect_the_same(values, {}, 0, context(1));
   expect_the_same(values, device_values(with_state_->state_floats(kFloats), Content::special, 2), 0,
                   context(1));
 }
@@ -133,7 +135,7 @@ TEST_P(Cuda, RefusesWhatIsNotFinite) {
         state[at] = bad;
         expect_the_same(values, state, 0, context(n));
         values[at] = bad;
-        expect_the_same(values, {}, 0, context(n));
+        if (!keeps_something()) expect_the_same(values, {}, 0, context(n));
         if (HasFailure()) return;
       }
     }

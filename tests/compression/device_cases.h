@@ -52,6 +52,9 @@ inline const std::vector<DeviceCase>& device_cases() {
       {"dgc", {{"compression.nesterov", "true"}, {"compression.factor_masking", "off"}}},
       {"dgc", {{"compression.local_clip", "3"}, {"compression.dgc.density", "0.05"}}, 2},
       {"dgc", {{"compression.momentum_correction", "off"}}},
+      {"adacomp", {}},
+      {"adacomp", {{"compression.adacomp.density", "0.2"}, {"compression.momentum_correction", "on"}}},
+      {"adacomp", {{"compression.adacomp.staleness", "false"}}},
       {"threshold", {{"compression.threshold.tau", "0.01"}}},
       {"threshold", {{"compression.threshold.tau", "1.5"}}},
       {"threshold", {{"compression.threshold.tau", "1e30"}}},
@@ -94,7 +97,9 @@ inline const std::vector<std::size_t>& device_lengths() {
 
 // The method with the memories that encode() gives a state to.
 inline std::unique_ptr<Method> host_method_with_state(const Plan& plan, const Options& options) {
-  return with_memories(host_method_of(plan, options), {true, plan.memories.momentum});
+  auto method = host_method_of(plan, options);
+  const bool has_residual = method->has_residual();
+  return with_memories(std::move(method), {!has_residual, plan.memories.momentum});
 }
 
 // Values as they come, and those that are special: zeros of both signs, denormal numbers, whole blocks of one

@@ -19,7 +19,7 @@ class DeviceMethod;
 // floats at most.
 class EncodeScratch {
  public:
-  // For any method: about 11 bytes a float.
+  // For any method: about 14 bytes a float.
   explicit EncodeScratch(std::size_t floats);
   // For the one: of what sends few values, about 2 bytes a float.
   EncodeScratch(const DeviceMethod& method, std::size_t floats);

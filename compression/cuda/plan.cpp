@@ -40,6 +40,10 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
     plan.kind = Plan::Kind::adacomp;
     plan.density = options.real("compression.adacomp.density");
     plan.divides = options.flag("compression.adacomp.staleness");
+  } else if (method == "esgd") {
+    plan.kind = Plan::Kind::esgd;
+    plan.density = options.real("compression.esgd.density");
+    plan.momentum = static_cast<float>(options.real("compression.esgd.momentum"));
   } else if (method == "threshold") {
     plan.kind = Plan::Kind::threshold;
     plan.tau = static_cast<float>(options.real("compression.threshold.tau"));
@@ -80,6 +84,8 @@ std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options)
       return make_dgc(options);
     case Plan::Kind::adacomp:
       return make_adacomp(options);
+    case Plan::Kind::esgd:
+      return make_esgd(options);
     case Plan::Kind::threshold:
       return make_threshold(options);
     case Plan::Kind::random_k:
@@ -92,6 +98,7 @@ std::size_t sent_of(const Plan& plan, std::size_t n, std::int64_t round) {
   switch (plan.kind) {
     case Plan::Kind::top_k:
     case Plan::Kind::adacomp:
+    case Plan::Kind::esgd:
     case Plan::Kind::random_k:
       return kept_values(plan.density, n);
     case Plan::Kind::dgc:
@@ -101,7 +108,8 @@ std::size_t sent_of(const Plan& plan, std::size_t n, std::int64_t round) {
   }
 }
 
-SparseRoom::SparseRoom(std::uint8_t* begin, std::size_t n, std::size_t most_chosen) {
+SparseRoom::SparseRoom(std::uint8_t* begin, const Plan& plan, std::size_t n) {
+  const std::size_t most_chosen = sent_of(plan, n, 0);  // the warm-up begins with the most
   const std::size_t segments = parts_of(n, kSegment), listed = segments * kMostListed;
   // Of any number of indices: fewer than of the fewest floats, there can be more.
   const std::size_t teams = parts_of(IndexCode::most_bytes(n), kTeamCodeBytes);
@@ -113,6 +121,8 @@ SparseRoom::SparseRoom(std::uint8_t* begin, std::size_t n, std::size_t most_chos
   code_bits = take<std::uint64_t>(begin, parts_of(most_chosen, kTeamCodes));
   scale = take<float>(begin, 1);
   square_sums = take<double>(begin, parts_of(n, SquareSums::kPart));
+  stay = take<std::uint32_t>(begin, 1);
+  ranks = take<float>(begin, plan.kind == Plan::Kind::esgd ? n : 0);
   code_maps = take<CodeMap>(begin, teams);
   code_begins = take<CodeStep>(begin, teams);
 }
@@ -125,22 +135,25 @@ std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
     case Plan::Kind::top_k:
     case Plan::Kind::dgc:
     case Plan::Kind::adacomp:
+    case Plan::Kind::esgd:
     case Plan::Kind::threshold:
-      return n == 0 ? 0 : SparseRoom(nullptr, n, sent_of(plan, n, 0)).bytes;
+      return n == 0 ? 0 : SparseRoom(nullptr, plan, n).bytes;
     default:
       return 0;
   }
 }
 
 std::size_t most_workspace_bytes(std::size_t n) {
+  Plan esgd;  // of a density of 1
+  esgd.kind = Plan::Kind::esgd;
   Plan terngrad;
   terngrad.kind = Plan::Kind::terngrad;
-  return std::max(workspace_bytes(terngrad, n), SparseRoom(nullptr, n, n).bytes);
+  return std::max(workspace_bytes(esgd, n), workspace_bytes(terngrad, n));
 }
 
 SparseLayout layout_of(const Plan& plan) {
-  const bool has_fixed_count = plan.kind == Plan::Kind::top_k || plan.kind == Plan::Kind::adacomp;
-  return {!has_fixed_count, plan.kind == Plan::Kind::threshold};
+  return {plan.kind == Plan::Kind::dgc || plan.kind == Plan::Kind::threshold,
+          plan.kind == Plan::Kind::threshold};
 }
 
 Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale) {

@@ -17,17 +17,31 @@ namespace gossamer::cuda {
 
 // A method that there are kernels for, with its settings.
 struct Plan {
-  enum class Kind { fp16, bf16, int8, one_bit, terngrad, qsgd, top_k, dgc, adacomp, threshold, random_k };
+  enum class Kind {
+    fp16,
+    bf16,
+    int8,
+    one_bit,
+    terngrad,
+    qsgd,
+    top_k,
+    dgc,
+    adacomp,
+    esgd,
+    threshold,
+    random_k
+  };
   Kind kind = Kind::fp16;
   bool stochastic = false;  // int8
   std::size_t block = 0;    // one_bit
   double clip = 0;          // terngrad
   int bits = 0;             // qsgd
   bool euclidean = false;
-  double density = 1;          // top_k, adacomp and random_k
+  double density = 1;          // top_k, adacomp, esgd and random_k
   bool scaled = false;         // random_k
   bool masks = false;          // it is random_mask
   bool divides = false;        // adacomp
+  float momentum = 0;          // esgd
   DgcSchedule schedule{1, 0};  // dgc
   float tau = 0;               // threshold
   Memories memories;
@@ -68,9 +82,9 @@ struct AddOperands {
   std::uint8_t* workspace = nullptr;
 };
 
-// The workspace of the methods that choose some values.
+// The workspace of the methods that choose some values; the same in all rounds.
 struct SparseRoom {
-  SparseRoom(std::uint8_t* begin, std::size_t n, std::size_t most_chosen);
+  SparseRoom(std::uint8_t* begin, const Plan& plan, std::size_t n);
   Choosing* choosing;
   Lists lists;
   Shares* shares;
@@ -78,6 +92,8 @@ struct SparseRoom {
   std::uint64_t* code_bits;
   float* scale;
   double* square_sums;
+  std::uint32_t* stay;  // of esgd
+  float* ranks;
   CodeMap* code_maps;
   CodeStep* code_begins;
   std::size_t bytes = 0;
@@ -98,59 +114,83 @@ std::size_t rank_of_guess(std::size_t n, std::size_t k);
 // What random_k's values are multiplied by when they are decoded.
 float subset_scale(const Plan& plan, std::size_t n);
 
+// What is chosen from.
+struct ChoiceOperands {
+  const float* values;
+  float* residual;
+  Momentum momentum;
+  Ages ages;
+  std::size_t n, k;
+  std::uint32_t* refused;
+};
+
 // The k largest, or, of `threshold`, all that are at least tau.
 template <class Launch>
-void encode_sparse(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
-  const std::size_t k = sent_of(plan, x.n, x.context.round);
-  const auto wanted = static_cast<std::uint32_t>(k);
+void choose(const Plan& plan, const ChoiceOperands& x, const SparseRoom& room, const Launch& launch) {
   const bool by_magnitude = plan.kind == Plan::Kind::threshold;
-  // Sizes do not depend on the round, so that one workspace does for all.
-  const SparseRoom room(x.workspace, x.n, sent_of(plan, x.n, 0));
-  const bool moved = x.state != nullptr && plan.memories.momentum.has_value();
-  float* const residual = moved ? x.state + x.n : x.state;
-  const Momentum momentum = moved ? momentum_of(*plan.memories.momentum, x.state, room.scale) : Momentum{};
-  const float* const all = residual != nullptr ? residual : x.values;
-  const Listed listed{all, x.n, room.lists};
-  float* const last = plan.kind == Plan::Kind::adacomp ? residual + x.n : nullptr;
-  float* const messages = last == nullptr ? nullptr : last + x.n;
-  const SparseLayout layout = layout_of(plan);
-
+  const auto k = static_cast<std::uint32_t>(by_magnitude ? 0 : x.k);
+  const Listed listed{x.residual != nullptr ? x.residual : x.values, x.n, room.lists};
   if (by_magnitude) {
     launch(SetThreshold{plan.tau, room.choosing});
   } else {
-    if (momentum.scale != nullptr) {
+    if (x.momentum.scale != nullptr) {
       launch(SquareSums{x.values, x.n, room.square_sums});
       launch(ClipScale{room.square_sums, parts_of(x.n, SquareSums::kPart), plan.memories.momentum->clip,
                        room.scale});
     }
-    launch(GuessThreshold{x.values, residual, momentum, x.n, rank_of_guess(x.n, k), room.choosing});
+    launch(GuessThreshold{x.values, x.residual, x.momentum, x.n, rank_of_guess(x.n, k), room.choosing});
   }
-  if (moved) {
-    launch(ListLarge<true>{x.values, residual, momentum, x.n, room.lists, room.choosing, x.refused});
+  if (x.momentum.velocity != nullptr) {
+    launch(ListLarge<true>{x.values, x.residual, x.momentum, x.n, room.lists, room.choosing, x.refused});
   } else {
-    launch(ListLarge<false>{x.values, residual, momentum, x.n, room.lists, room.choosing, x.refused});
+    launch(ListLarge<false>{x.values, x.residual, x.momentum, x.n, room.lists, room.choosing, x.refused});
   }
   if (by_magnitude) {
-    launch(CountChosen<false>{listed, 0, room.choosing, room.shares});
+    launch(CountChosen<false>{listed, k, room.choosing, room.shares});
   } else {
-    launch(CountDigits<0>{listed, wanted, room.choosing});
-    launch(CountDigits<1>{listed, wanted, room.choosing});
-    launch(CountDigits<2>{listed, wanted, room.choosing});
-    launch(CountChosen<true>{listed, wanted, room.choosing, room.shares});
+    launch(CountDigits<0>{listed, k, room.choosing});
+    launch(CountDigits<1>{listed, k, room.choosing});
+    launch(CountDigits<2>{listed, k, room.choosing});
+    launch(CountChosen<true>{listed, k, room.choosing, room.shares});
   }
   launch(AddUpShares{listed.segments(), room.choosing, room.shares});
-  launch(WriteChosen{listed,
-                     by_magnitude ? 0 : wanted,
-                     room.choosing,
-                     room.shares,
-                     residual,
-                     momentum,
-                     by_magnitude,
-                     plan.tau,
-                     {last, messages, plan.divides},
-                     room.chosen});
-  if (momentum.masking == Momentum::unless_all_is_sent)
-    launch(MaskLate{residual, momentum, wanted, x.n, room.choosing});
+  launch(WriteChosen{listed, k, room.choosing, room.shares, x.residual, x.momentum, by_magnitude, plan.tau,
+                     x.ages, room.chosen});
+  if (x.momentum.masking == Momentum::unless_all_is_sent)
+    launch(MaskLate{x.residual, x.momentum, k, x.n, room.choosing});
+}
+
+// The places that are to be sent become those of the largest ranks.
+template <class Launch>
+void encode_esgd(const Plan& plan, const EncodeOperands& x, const SparseRoom& room, const Launch& launch) {
+  const std::size_t k = sent_of(plan, x.n, 0);
+  float* const residual = x.state;
+  float* const marks = residual + x.n;
+  launch(AccumulateResidual{x.values, plan.momentum, residual, marks, x.n, room.shares, x.refused});
+  launch(DecidePlaces{room.shares, parts_of(x.n, AccumulateResidual::kPart), k,
+                      static_cast<float>(x.context.loss), marks + x.n, room.stay});
+  launch(DrawRanks{residual, marks, room.ranks, x.n, x.context.key, room.stay});
+  choose(plan, {room.ranks, nullptr, {}, {}, x.n, k, x.refused}, room, launch);
+  launch(TakeMarked{room.chosen.indices, room.chosen.values, k, residual, marks});
+}
+
+template <class Launch>
+void encode_sparse(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const std::size_t k = sent_of(plan, x.n, x.context.round);
+  const SparseRoom room(x.workspace, plan, x.n);
+  float* messages = nullptr;  // of adacomp
+  if (plan.kind == Plan::Kind::esgd) {
+    encode_esgd(plan, x, room, launch);
+  } else {
+    const bool moved = x.state != nullptr && plan.memories.momentum.has_value();
+    float* const residual = moved ? x.state + x.n : x.state;
+    const Momentum momentum = moved ? momentum_of(*plan.memories.momentum, x.state, room.scale) : Momentum{};
+    float* const last = plan.kind == Plan::Kind::adacomp ? residual + x.n : nullptr;
+    if (last != nullptr) messages = last + x.n;
+    choose(plan, {x.values, residual, momentum, {last, messages, plan.divides}, x.n, k, x.refused}, room,
+           launch);
+  }
+  const SparseLayout layout = layout_of(plan);
   launch(MeasureCodes{layout, x.n, k, room.choosing, room.chosen.indices, x.payload, room.code_bits});
   launch(AddUpCodes{layout, room.choosing, room.code_bits, x.payload, x.length, messages});
   launch(WriteCodes{layout, x.n, k, room.choosing, room.chosen, room.code_bits, x.payload});
@@ -165,7 +205,7 @@ void encode_subset(const Plan& plan, const EncodeOperands& x, const Launch& laun
 
 template <class Launch>
 void add_sparse(const Plan& plan, const AddOperands& x, const Launch& launch) {
-  const SparseRoom room(x.workspace, x.n, sent_of(plan, x.n, 0));
+  const SparseRoom room(x.workspace, plan, x.n);
   const CodedIndices codes{layout_of(plan), x.payload, x.bytes, x.n, sent_of(plan, x.n, 0)};
   launch(MapCodes{codes, room.code_maps});
   launch(TraceCodes{codes, room.code_maps, room.code_begins});
@@ -206,6 +246,7 @@ void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
     case Plan::Kind::top_k:
     case Plan::Kind::dgc:
     case Plan::Kind::adacomp:
+    case Plan::Kind::esgd:
     case Plan::Kind::threshold:
       return x.n == 0 ? void() : encode_sparse(plan, x, launch);
     case Plan::Kind::random_k:
@@ -233,6 +274,7 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
     case Plan::Kind::top_k:
     case Plan::Kind::dgc:
     case Plan::Kind::adacomp:
+    case Plan::Kind::esgd:
     case Plan::Kind::threshold:
       return x.n == 0 ? void() : add_sparse(plan, x, launch);
     case Plan::Kind::random_k:

@@ -55,6 +55,8 @@ inline const std::vector<DeviceCase>& device_cases() {
       {"adacomp", {}},
       {"adacomp", {{"compression.adacomp.density", "0.2"}, {"compression.momentum_correction", "on"}}},
       {"adacomp", {{"compression.adacomp.staleness", "false"}}},
+      {"esgd", {}},
+      {"esgd", {{"compression.esgd.density", "0.003"}, {"compression.esgd.momentum", "1"}}},
       {"threshold", {{"compression.threshold.tau", "0.01"}}},
       {"threshold", {{"compression.threshold.tau", "1.5"}}},
       {"threshold", {{"compression.threshold.tau", "1e30"}}},

@@ -22,9 +22,8 @@ inline constexpr unsigned kBins = 2048;
 
 // What the jobs of one message know of it in common.
 struct Choosing {
-  std::uint32_t
-      guess;  // bits of a magnitude that rather more than k values have: what is at least it is listed
-  std::uint32_t listed;   // how many values have it
+  std::uint32_t guess;    // bits of a magnitude that, it seems, rather more than k values have
+  std::uint32_t listed;   // how many values have it, and are listed
   std::uint32_t nonzero;  // how many are not zero; of momentum only
   std::uint32_t late;     // whether there is a zero that has a velocity
   Rank after[kDigits];    // so many digits

@@ -268,9 +268,10 @@ nlohmann::ordered_json bench_methods_on_cuda(std::ostream& out) {
     const Options options = options_of_case(one, schema);
     const auto method = cuda::make_device_method(options.text("compression.up"), options);
     if (method == nullptr) continue;  // it has no kernels
-    const cuda::DeviceFigures figures = bench.measure(*method, one.kept > 0);
+    const cuda::DeviceFigures figures = bench.measure(*method);
     rows.push_back(row_of(one, "cuda", median(figures.encode_seconds), median(figures.decode_seconds),
-                          figures.payload_bytes, false, relative_error(values, figures.decoded)));
+                          figures.payload_bytes, !method->has_fixed_length(),
+                          relative_error(values, figures.decoded)));
   }
   for (auto& row : rows) compare_with_floor(row, bench.rate());
   print(out, cuda::device_name(), rows, bench.rate());

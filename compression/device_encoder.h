@@ -14,9 +14,8 @@ class DeviceEncoder {
  public:
   virtual ~DeviceEncoder() = default;
 
-  // What the method keeps of so many floats, in the processor's memory, as Method::state_floats() says.
-  virtual std::size_t state_floats(std::size_t floats) const noexcept = 0;
-  // As Method::encode(), of floats at an address of the device. Throws RunError where the device fails.
+  // As Method::encode(), of floats at an address of the device; state and payload are in the processor's
+  // memory. Throws RunError where the device fails.
   virtual std::optional<std::size_t> encode(const float* values, std::size_t floats, std::span<float> state,
                                             EncodeContext context, std::span<std::byte> payload) = 0;
 };

@@ -7,9 +7,9 @@
 // paper: 25%, 6.25%, 1.5625%, 0.390625%; it is never below compression.dgc.density. A receiver does not know
 // the sender's round: the payload is how many values travel (u32), and these (sparse_floats.h).
 #include <algorithm>
-#include <array>
 #include <cstring>
 
+#include "compression/dgc_schedule.h"
 #include "compression/methods.h"
 #include "compression/sparse_floats.h"
 
@@ -18,18 +18,14 @@ namespace {
 
 class Dgc final : public FusedMethod {
  public:
-  Dgc(double density, std::int64_t warmup_rounds) : warmup_rounds_(warmup_rounds) {
-    double share = 1;
-    for (double& step : densities_) step = warmup_rounds > 0 ? std::max(density, share /= 4) : density;
-    densities_.back() = density;
-  }
+  explicit Dgc(DgcSchedule schedule) : schedule_(schedule) {}
 
   CompressorTraits traits() const noexcept override { return {.norm_nonincreasing = true}; }
   bool by_tensor() const noexcept override { return true; }
   bool has_fixed_length() const noexcept override { return false; }
   std::size_t most_bytes(std::size_t floats) const noexcept override {
     std::size_t most = 0;
-    for (const double density : densities_)
+    for (const double density : schedule_.densities())
       most = std::max(most, sizeof(Count) + most_sparse_bytes(floats, kept_values(density, floats)));
     return most;
   }
@@ -38,8 +34,8 @@ class Dgc final : public FusedMethod {
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     if (payload.size() < sizeof(Count)) return false;
     const std::size_t k = count_of(payload);
-    const bool is_known =
-        std::ranges::any_of(densities_, [&](double density) { return k == kept_values(density, floats); });
+    const bool is_known = std::ranges::any_of(
+        schedule_.densities(), [&](double density) { return k == kept_values(density, floats); });
     return is_known && is_valid_sparse(payload.subspan(sizeof(Count)), floats, k);
   }
   void add(std::span<const std::byte> payload, float weight, std::span<float> sum) const noexcept override {
@@ -54,15 +50,10 @@ class Dgc final : public FusedMethod {
     std::memcpy(&count, payload.data(), sizeof count);
     return count;
   }
-  double density_in(std::int64_t round) const noexcept {
-    constexpr std::int64_t kSteps = 4;
-    if (round >= warmup_rounds_) return densities_.back();
-    return densities_[static_cast<std::size_t>(kSteps * round / warmup_rounds_)];
-  }
 
   std::optional<std::size_t> write(std::span<const float> values, float* residual, EncodeContext context,
                                    std::span<std::byte> payload) const override {
-    const std::size_t n = values.size(), k = kept_values(density_in(context.round), n);
+    const std::size_t n = values.size(), k = kept_values(schedule_.density_in(context.round), n);
     const auto chosen = choose_largest(values, residual, k, payload.subspan(most_bytes(n)));
     if (!chosen) return std::nullopt;
     const auto count = static_cast<Count>(k);
@@ -70,15 +61,14 @@ class Dgc final : public FusedMethod {
     return sizeof count + write_sparse(*chosen, n, payload.data() + sizeof count);
   }
 
-  const std::int64_t warmup_rounds_;
-  std::array<double, 5> densities_;  // of the steps, and at last
+  const DgcSchedule schedule_;
 };
 
 }  // namespace
 
 std::unique_ptr<Method> make_dgc(const Options& options) {
-  return std::make_unique<Dgc>(options.real("compression.dgc.density"),
-                               options.integer("compression.dgc.warmup_rounds"));
+  return std::make_unique<Dgc>(
+      DgcSchedule(options.real("compression.dgc.density"), options.integer("compression.dgc.warmup_rounds")));
 }
 
 }  // namespace gossamer

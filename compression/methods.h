@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 
 #include "compression/compressor.h"
 #include "compression/method.h"
@@ -33,12 +35,19 @@ std::unique_ptr<Method> make_sketched(const Options&);
 std::unique_ptr<Method> make_powersgd(const Options&, std::span<const std::int64_t> shape);
 std::unique_ptr<Method> make_low_rank(const Options&, std::span<const std::int64_t> shape);
 
+// What the configuration puts around a method for updates: a residual, and momentum correction.
+struct Memories {
+  bool residual = false;
+  std::optional<MomentumSettings> momentum;
+};
+// Of the method of that name, which has to be one of the above. Throws ConfigError where it refuses them.
+Memories memories_of(const std::string& method, const Options& options);
+std::unique_ptr<Method> with_memories(std::unique_ptr<Method> method, const Memories& memories);
+
 // compression.up = auto: what one of a few methods makes of each message (choice.h).
 std::unique_ptr<Compressor> make_choice(const Options&, const ParameterLayout& layout);
 
 // That of compression.up, which is neither `none` nor `auto`, without error feedback.
 std::unique_ptr<Method> make_up_method(const Options&, std::span<const std::int64_t> shape);
-// The same with the memory that the configuration puts around it; null for `none` and `auto`.
-std::unique_ptr<Method> make_up_method_with_memory(const Options&, std::span<const std::int64_t> shape);
 
 }  // namespace gossamer

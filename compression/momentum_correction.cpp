@@ -82,6 +82,29 @@ HWY_EXPORT(accumulate);
 HWY_EXPORT(look_ahead);
 HWY_EXPORT(mask);
 
+// Of parts of 4,096 values, in 256 lanes of four neighbours each, which are added up two by two; and of the
+// parts' sums in 64 lanes: an order that a GPU's threads can keep to (cuda/norm_jobs.h). No square of a float
+// is out of a double's range.
+double sum_of_squares(std::span<const float> values) {
+  constexpr std::size_t kLanes = 256, kNeighbours = 4, kPart = 4096;
+  std::array<double, 64> sums{};
+  for (std::size_t part = 0; part * kPart < values.size(); ++part) {
+    const auto own = values.subspan(part * kPart, std::min(kPart, values.size() - part * kPart));
+    std::array<double, kLanes> lanes{};
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      const auto x = static_cast<double>(own[i]);
+      lanes[i / kNeighbours % kLanes] += x * x;
+    }
+    for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+      for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+    }
+    sums[part % sums.size()] += lanes[0];
+  }
+  double squares = 0;
+  for (const double sum : sums) squares += sum;
+  return squares;
+}
+
 class MomentumCorrection final : public Method {
  public:
   MomentumCorrection(std::unique_ptr<Method> inner, MomentumSettings settings)
@@ -135,19 +158,7 @@ class MomentumCorrection final : public Method {
   // What the values are multiplied by.
   float scale_of(std::span<const float> values) const {
     if (settings_.clip == 0) return 1;
-    // No square of a float is out of a double's range.
-    std::array<double, 16> sums{};
-    std::size_t i = 0;
-    for (; i + sums.size() <= values.size(); i += sums.size()) {
-      for (std::size_t lane = 0; lane < sums.size(); ++lane) {
-        const auto x = static_cast<double>(values[i + lane]);
-        sums[lane] += x * x;
-      }
-    }
-    for (; i < values.size(); ++i)
-      sums[i % sums.size()] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-    double squares = 0;
-    for (const double sum : sums) squares += sum;
+    const double squares = sum_of_squares(values);
     const double norm = std::sqrt(squares);
     if (!std::isfinite(norm)) return 1;  // the method refuses them
     return norm > settings_.clip ? static_cast<float>(settings_.clip / norm) : 1.0F;

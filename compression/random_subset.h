@@ -1,15 +1,12 @@
 #pragma once
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 namespace gossamer {
 
 // The mixer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-inline std::uint64_t mixed_bits(std::uint64_t x) noexcept {
+constexpr std::uint64_t mixed_bits(std::uint64_t x) noexcept {
   x = (x ^ x >> 30U) * 0xBF58476D1CE4E5B9U;
   x = (x ^ x >> 27U) * 0x94D049BB133111EBU;
   return x ^ x >> 31U;
@@ -20,12 +17,11 @@ inline std::uint64_t mixed_bits(std::uint64_t x) noexcept {
 // 2002). Its first k are a random subset of k places, which only the key has to travel for.
 class Permutation {
  public:
-  Permutation(std::size_t bound, std::uint64_t key) noexcept
-      : bound_(bound),
-        half_(std::max(1U, (static_cast<unsigned>(std::bit_width(bound - 1)) + 1) / 2)),
-        key_(key) {}
+  constexpr Permutation(std::size_t bound, std::uint64_t key) noexcept : bound_(bound), key_(key) {
+    while (half_ < 32 && (bound - 1) >> (2 * half_) != 0) ++half_;
+  }
 
-  std::size_t operator()(std::size_t i) const noexcept {
+  constexpr std::size_t operator()(std::size_t i) const noexcept {
     std::uint64_t x = i;
     do {
       x = once(x);
@@ -34,7 +30,7 @@ class Permutation {
   }
 
  private:
-  std::uint64_t once(std::uint64_t x) const noexcept {
+  constexpr std::uint64_t once(std::uint64_t x) const noexcept {
     const std::uint64_t mask = (std::uint64_t{1} << half_) - 1;
     std::uint64_t left = x >> half_, right = x & mask;
     for (std::uint64_t round = 1; round <= 4; ++round) {
@@ -46,7 +42,7 @@ class Permutation {
   }
 
   std::size_t bound_;
-  unsigned half_;
+  unsigned half_ = 1;
   std::uint64_t key_;
 };
 

@@ -214,19 +214,19 @@ const MethodEntry* find_method(const std::string& name) {
   return found == methods().end() ? nullptr : &*found;
 }
 
-std::unique_ptr<Method> with_momentum(const MethodEntry& entry, const Options& options,
-                                      std::unique_ptr<Method> made) {
-  return has_around(options, entry, "compression.momentum_correction", entry.momentum)
-             ? make_momentum_correction(std::move(made), momentum_settings(options))
-             : std::move(made);
+std::optional<MomentumSettings> momentum_of(const MethodEntry& entry, const Options& options) {
+  if (!has_around(options, entry, "compression.momentum_correction", entry.momentum)) return std::nullopt;
+  return momentum_settings(options);
+}
+
+Memories memories_of(const MethodEntry& entry, const Options& options) {
+  return {has_around(options, entry, "compression.error_feedback", entry.feedback),
+          momentum_of(entry, options)};
 }
 
 std::unique_ptr<Method> make_with_memory(const MethodEntry& entry, const Options& options,
                                          std::span<const std::int64_t> shape) {
-  auto made = entry.make(options, shape);
-  if (has_around(options, entry, "compression.error_feedback", entry.feedback))
-    made = make_error_feedback(std::move(made));
-  return with_momentum(entry, options, std::move(made));
+  return with_memories(entry.make(options, shape), memories_of(entry, options));
 }
 
 std::unique_ptr<Compressor> make_up(const MethodEntry& method, const Options& options,
@@ -235,7 +235,9 @@ std::unique_ptr<Compressor> make_up(const MethodEntry& method, const Options& op
   // What travels as it is has the same momentum as the rest.
   return make_pieces(
       options, layout, [&](Shape shape) { return make_with_memory(method, options, shape); },
-      [&](Shape) { return with_momentum(method, options, make_dense()); });
+      [&](Shape) {
+        return with_memories(make_dense(), {false, momentum_of(method, options)});
+      });
 }
 
 // Of whole models; or of differences. What was left out of one is in the next, without a residual; but as
@@ -343,14 +345,18 @@ bool keeps_state(const Options& options) {
          make_with_memory(*found, options, kShape)->state_floats(kShape[0] * kShape[1]) > 0;
 }
 
-std::unique_ptr<Method> make_up_method_with_memory(const Options& options,
-                                                   std::span<const std::int64_t> shape) {
-  const MethodEntry* const found = find_method(options.text("compression.up"));
-  return found == nullptr ? nullptr : make_with_memory(*found, options, shape);
-}
-
 std::unique_ptr<Method> make_up_method(const Options& options, std::span<const std::int64_t> shape) {
   return find_method(options.text("compression.up"))->make(options, shape);
+}
+
+Memories memories_of(const std::string& method, const Options& options) {
+  return memories_of(*find_method(method), options);
+}
+
+std::unique_ptr<Method> with_memories(std::unique_ptr<Method> method, const Memories& memories) {
+  if (memories.residual) method = make_error_feedback(std::move(method));
+  return memories.momentum ? make_momentum_correction(std::move(method), *memories.momentum)
+                           : std::move(method);
 }
 
 void add_compression_options(OptionSchema& schema) {

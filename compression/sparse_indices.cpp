@@ -2,22 +2,16 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 
-namespace gossamer {
-IndexCode::IndexCode(std::size_t bound, std::size_t count) : bound_(bound), count_(count) {
-  // The best number of bits for geometric gaps of this mean: log2(ln 2 * mean), rounded (Golomb 1966).
-  const std::size_t mean = bound / count;
-  if (mean > 1)
-    low_bits_ = std::bit_width(static_cast<std::size_t>(static_cast<double>(mean) * 0.6931 * 1.4142)) - 1;
-  if (low_bits_ < 0) low_bits_ = 0;
-}
+#include "compression/rice_code.h"
 
-std::size_t IndexCode::most_bytes() const noexcept {
-  const std::size_t low = static_cast<std::size_t>(low_bits_);
-  return (count_ * (low + 1) + (bound_ >> low) + 7) / 8;
-}
+namespace gossamer {
+
+IndexCode::IndexCode(std::size_t bound, std::size_t count)
+    : bound_(bound), count_(count), low_bits_(static_cast<int>(rice_low_bits(bound, count))) {}
+
+std::size_t IndexCode::most_bytes() const noexcept { return most_rice_bytes(bound_, count_); }
 
 // Two bits for each of the bound at most: where nearly all are there.
 std::size_t IndexCode::most_bytes(std::size_t bound) noexcept { return 3 * (bound / 8 + 1); }

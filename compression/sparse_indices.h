@@ -42,7 +42,7 @@ class IndexCode {
 
  private:
   std::size_t bound_, count_;
-  int low_bits_ = 0;
+  int low_bits_;
 };
 
 }  // namespace gossamer

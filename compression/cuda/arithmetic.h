@@ -21,6 +21,7 @@
 namespace gossamer::cuda {
 
 inline constexpr std::uint32_t kInfinityBits = 0x7F800000U;
+inline constexpr float kLargestFloat = 0x1.FFFFFEp127F;
 inline constexpr float kLeastScale = 0x1p-100F;  // below it a block counts as zeros: 1 / step would overflow
 
 GOSSAMER_DEVICE inline std::uint32_t bits_of(float x) {

@@ -5,6 +5,8 @@
 //
 //   team.each(f)       f(thread) on every thread, then a barrier
 //   team.largest(f)    the same, and the largest of what f returned, to all
+//   team.prefix(before, f)  the same, and the sum of what f returned, to all; before[thread] becomes that of
+//                           the threads before it
 //   PerThread<T>       a T of each thread's own, [thread], from one of these calls to the next
 //
 // Between the calls all threads do the same, on the same data. Within one call no thread may rely on another.
@@ -12,10 +14,16 @@
 //
 // All jobs: `n` floats; pointers are to the device's memory, payloads aligned to 16 bytes, floats as they
 // come (faster where to 16 bytes). `residual` may be null. `refused` becomes 1 where a value, or one plus its
-// residual, is NaN or infinite; payload and residual are then of no use.
+// residual, is NaN or infinite; payload and residual are then of no use. Sparse methods take several jobs a
+// message, which know what they have in common from Choosing.
 #pragma once
 
+#include "compression/cuda/esgd_jobs.h"
 #include "compression/cuda/half_jobs.h"
+#include "compression/cuda/index_jobs.h"
 #include "compression/cuda/level_jobs.h"
+#include "compression/cuda/norm_jobs.h"
 #include "compression/cuda/one_bit_jobs.h"
+#include "compression/cuda/random_jobs.h"
+#include "compression/cuda/sparse_jobs.h"
 #include "compression/cuda/terngrad_jobs.h"

@@ -24,6 +24,16 @@ __device__ std::uint32_t largest_of_warp(std::uint32_t own) {
 #endif
 }
 
+// The sum of those of the lanes up to this one.
+template <class T>
+__device__ T running_sum_of_warp(T sum) {
+  for (unsigned distance = 1; distance < kWarp; distance *= 2) {
+    const T before = __shfl_up_sync(kAllLanes, sum, distance);
+    if (threadIdx.x % kWarp >= distance) sum += before;
+  }
+  return sum;
+}
+
 template <class T>
 class OwnValue {
  public:
@@ -49,6 +59,13 @@ class WarpTeam {
     __syncwarp();
     return found;
   }
+  template <class T, class F>
+  __device__ T prefix(OwnValue<T>& before, const F& f) {
+    const T own = f(threadIdx.x % kWarp), sum = running_sum_of_warp(own);
+    before[0] = sum - own;
+    __syncwarp();
+    return __shfl_sync(kAllLanes, sum, kWarp - 1);
+  }
 };
 
 template <unsigned threads>
@@ -72,6 +89,24 @@ class BlockTeam {
     for (unsigned warp = 0; warp < threads / kWarp; ++warp) found = max(found, of_warps[warp]);
     __syncthreads();  // before the next use of it
     return found;
+  }
+  template <class T, class F>
+  __device__ T prefix(OwnValue<T>& before, const F& f) {
+    static_assert(threads / kWarp <= kWarp);
+    __shared__ T of_warps[kWarp];  // the sums up to the end of each
+    const unsigned lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    const T own = f(threadIdx.x), sum = running_sum_of_warp(own);
+    if (lane == kWarp - 1) of_warps[warp] = sum;
+    __syncthreads();
+    if (warp == 0) {
+      const T of_lane = lane < threads / kWarp ? of_warps[lane] : T{0};
+      of_warps[lane] = running_sum_of_warp(of_lane);
+    }
+    __syncthreads();
+    before[0] = sum - own + (warp == 0 ? T{0} : of_warps[warp - 1]);
+    const T total = of_warps[threads / kWarp - 1];
+    __syncthreads();  // before the next use of it
+    return total;
   }
 };
 
@@ -136,5 +171,32 @@ template void launch(const AddTernary&, cudaStream_t);
 template void launch(const AddQsgd<2>&, cudaStream_t);
 template void launch(const AddQsgd<4>&, cudaStream_t);
 template void launch(const AddQsgd<8>&, cudaStream_t);
+template void launch(const GuessThreshold&, cudaStream_t);
+template void launch(const SetThreshold&, cudaStream_t);
+template void launch(const ListLarge<false>&, cudaStream_t);
+template void launch(const ListLarge<true>&, cudaStream_t);
+template void launch(const CountDigits<0>&, cudaStream_t);
+template void launch(const CountDigits<1>&, cudaStream_t);
+template void launch(const CountDigits<2>&, cudaStream_t);
+template void launch(const CountChosen<false>&, cudaStream_t);
+template void launch(const CountChosen<true>&, cudaStream_t);
+template void launch(const AddUpShares&, cudaStream_t);
+template void launch(const WriteChosen&, cudaStream_t);
+template void launch(const MaskLate&, cudaStream_t);
+template void launch(const MeasureCodes&, cudaStream_t);
+template void launch(const AddUpCodes&, cudaStream_t);
+template void launch(const WriteCodes&, cudaStream_t);
+template void launch(const AccumulateResidual&, cudaStream_t);
+template void launch(const DecidePlaces&, cudaStream_t);
+template void launch(const DrawRanks&, cudaStream_t);
+template void launch(const TakeMarked&, cudaStream_t);
+template void launch(const SquareSums&, cudaStream_t);
+template void launch(const ClipScale&, cudaStream_t);
+template void launch(const AddResidual&, cudaStream_t);
+template void launch(const WriteSubset&, cudaStream_t);
+template void launch(const MapCodes&, cudaStream_t);
+template void launch(const TraceCodes&, cudaStream_t);
+template void launch(const AddSparse&, cudaStream_t);
+template void launch(const AddSubset&, cudaStream_t);
 
 }  // namespace gossamer::cuda

@@ -5,7 +5,6 @@
 namespace gossamer::cuda {
 
 // int8 and QSGD have a warp for each block of 512 values: of lane l the quads at 4 l, 128 + 4 l, ...
-inline constexpr unsigned kWarp = 32;
 inline constexpr std::size_t kLevelBlock = kChunk;
 inline constexpr std::size_t kWarpStride = 4 * kWarp;
 inline constexpr int kWarpQuads = static_cast<int>(kLevelBlock / kWarpStride);

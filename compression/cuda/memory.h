@@ -5,6 +5,8 @@
 
 namespace gossamer::cuda {
 
+inline constexpr unsigned kWarp = 32;  // threads; a team of so many is one
+
 struct NothingShared {};
 
 // Four values side by side, the unit of access to memory.
@@ -154,6 +156,33 @@ GOSSAMER_DEVICE inline void refuse(std::uint32_t* refused) {
   atomicExch(refused, 1U);
 #else
   *refused = 1;
+#endif
+}
+
+// Of a word that is not 0.
+GOSSAMER_DEVICE inline unsigned trailing_zeros(std::uint64_t word) {
+#ifdef __CUDA_ARCH__
+  return static_cast<unsigned>(__ffsll(static_cast<long long>(word)) - 1);
+#else
+  return static_cast<unsigned>(__builtin_ctzll(word));
+#endif
+}
+
+// For numbers that several threads change: the order of the changes is not known, and does not matter.
+GOSSAMER_DEVICE inline void add_to(std::uint32_t* number, std::uint32_t more) {
+#ifdef __CUDA_ARCH__
+  atomicAdd(number, more);
+#else
+  *number += more;
+#endif
+}
+
+// The same of bits in the word at p, which is aligned, as store_bytes() writes it.
+GOSSAMER_DEVICE inline void or_into(std::uint8_t* p, std::uint32_t bits) {
+#ifdef __CUDA_ARCH__
+  atomicOr(reinterpret_cast<std::uint32_t*>(p), bits);
+#else
+  store_bytes(p, load_bytes(p, sizeof bits) | bits, sizeof bits);
 #endif
 }
 

@@ -9,46 +9,207 @@
 #include <type_traits>
 
 #include "compression/cuda/jobs.h"
+#include "compression/dgc_schedule.h"
 #include "compression/method.h"
+#include "compression/methods.h"
 
 namespace gossamer::cuda {
 
 // A method that there are kernels for, with its settings.
 struct Plan {
-  enum class Kind { fp16, bf16, int8, one_bit, terngrad, qsgd };
+  enum class Kind {
+    fp16,
+    bf16,
+    int8,
+    one_bit,
+    terngrad,
+    qsgd,
+    top_k,
+    dgc,
+    adacomp,
+    esgd,
+    threshold,
+    random_k
+  };
   Kind kind = Kind::fp16;
   bool stochastic = false;  // int8
   std::size_t block = 0;    // one_bit
   double clip = 0;          // terngrad
   int bits = 0;             // qsgd
   bool euclidean = false;
+  double density = 1;          // top_k, adacomp, esgd and random_k
+  bool scaled = false;         // random_k
+  bool masks = false;          // it is random_mask
+  bool divides = false;        // adacomp
+  float momentum = 0;          // esgd
+  DgcSchedule schedule{1, 0};  // dgc
+  float tau = 0;               // threshold
+  Memories memories;
 };
 
-// The method of that name as the options set it; none where there are no kernels for it.
+// The method of that name as the options set it; none where there are no kernels for it, or for what the
+// options put around it.
 std::optional<Plan> plan_of(const std::string& method, const Options& options);
-// The same method for the processor, whose payloads and residuals are the same.
+// The same method for the processor, whose payloads and residuals are the same; without its memories.
 std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options);
+// How many values it sends in a round where that is known before, and else the most.
+std::size_t sent_of(const Plan& plan, std::size_t n, std::int64_t round);
+// What encode() and add() work in, for so many floats or fewer.
+std::size_t workspace_bytes(const Plan& plan, std::size_t n);
+// The same for any plan.
+std::size_t most_workspace_bytes(std::size_t n);
 
 // See jobs.h.
 struct EncodeOperands {
   const float* values = nullptr;
-  float* residual = nullptr;
+  // The memories', or, of a plan without momentum, a residual; and the method's own behind that. Null: none,
+  // of a method without any of its own.
+  float* state = nullptr;
   std::size_t n = 0;
-  std::uint64_t key = 0;
+  EncodeContext context;
   std::uint8_t* payload = nullptr;
   std::uint32_t* refused = nullptr;  // a zero
-  TernaryTotal* totals = nullptr;    // totals_of() of them
+  std::uint64_t* length = nullptr;   // becomes the payload's, where that is not fixed
+  std::uint8_t* workspace = nullptr;
 };
 
 struct AddOperands {
   const std::uint8_t* payload = nullptr;
+  std::size_t bytes = 0;  // of it
   float weight = 1;
   float* sum = nullptr;
   std::size_t n = 0;
+  std::uint8_t* workspace = nullptr;
 };
 
-inline std::size_t totals_of(const Plan& plan, std::size_t n) {
-  return plan.kind == Plan::Kind::terngrad ? TernaryTotals::parts(n) : 0;
+// The workspace of the methods that choose some values; the same in all rounds.
+struct SparseRoom {
+  SparseRoom(std::uint8_t* begin, const Plan& plan, std::size_t n);
+  Choosing* choosing;
+  Lists lists;
+  Shares* shares;
+  Chosen chosen;
+  std::uint64_t* code_bits;
+  float* scale;
+  double* square_sums;
+  std::uint32_t* stay;  // of esgd
+  float* ranks;
+  CodeMap* code_maps;
+  CodeStep* code_begins;
+  std::size_t bytes = 0;
+
+ private:
+  template <class T>
+  T* take(std::uint8_t* begin, std::size_t count) {
+    T* const place = begin == nullptr ? nullptr : reinterpret_cast<T*>(begin + bytes);
+    bytes += parts_of(count * sizeof(T), 256) * 256;
+    return place;
+  }
+};
+
+SparseLayout layout_of(const Plan& plan);
+Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale);
+// Of the threshold that is guessed, among the sample; 0 where there is no use in guessing.
+std::size_t rank_of_guess(std::size_t n, std::size_t k);
+// What random_k's values are multiplied by when they are decoded.
+float subset_scale(const Plan& plan, std::size_t n);
+
+// What is chosen from.
+struct ChoiceOperands {
+  const float* values;
+  float* residual;
+  Momentum momentum;
+  Ages ages;
+  std::size_t n, k;
+  std::uint32_t* refused;
+};
+
+// The k largest, or, of `threshold`, all that are at least tau.
+template <class Launch>
+void choose(const Plan& plan, const ChoiceOperands& x, const SparseRoom& room, const Launch& launch) {
+  const bool by_magnitude = plan.kind == Plan::Kind::threshold;
+  const auto k = static_cast<std::uint32_t>(by_magnitude ? 0 : x.k);
+  const Listed listed{x.residual != nullptr ? x.residual : x.values, x.n, room.lists};
+  if (by_magnitude) {
+    launch(SetThreshold{plan.tau, room.choosing});
+  } else {
+    if (x.momentum.scale != nullptr) {
+      launch(SquareSums{x.values, x.n, room.square_sums});
+      launch(ClipScale{room.square_sums, parts_of(x.n, SquareSums::kPart), plan.memories.momentum->clip,
+                       room.scale});
+    }
+    launch(GuessThreshold{x.values, x.residual, x.momentum, x.n, rank_of_guess(x.n, k), room.choosing});
+  }
+  if (x.momentum.velocity != nullptr) {
+    launch(ListLarge<true>{x.values, x.residual, x.momentum, x.n, room.lists, room.choosing, x.refused});
+  } else {
+    launch(ListLarge<false>{x.values, x.residual, x.momentum, x.n, room.lists, room.choosing, x.refused});
+  }
+  if (by_magnitude) {
+    launch(CountChosen<false>{listed, k, room.choosing, room.shares});
+  } else {
+    launch(CountDigits<0>{listed, k, room.choosing});
+    launch(CountDigits<1>{listed, k, room.choosing});
+    launch(CountDigits<2>{listed, k, room.choosing});
+    launch(CountChosen<true>{listed, k, room.choosing, room.shares});
+  }
+  launch(AddUpShares{listed.segments(), room.choosing, room.shares});
+  launch(WriteChosen{listed, k, room.choosing, room.shares, x.residual, x.momentum, by_magnitude, plan.tau,
+                     x.ages, room.chosen});
+  if (x.momentum.masking == Momentum::unless_all_is_sent)
+    launch(MaskLate{x.residual, x.momentum, k, x.n, room.choosing});
+}
+
+// The places that are to be sent become those of the largest ranks.
+template <class Launch>
+void encode_esgd(const Plan& plan, const EncodeOperands& x, const SparseRoom& room, const Launch& launch) {
+  const std::size_t k = sent_of(plan, x.n, 0);
+  float* const residual = x.state;
+  float* const marks = residual + x.n;
+  launch(AccumulateResidual{x.values, plan.momentum, residual, marks, x.n, room.shares, x.refused});
+  launch(DecidePlaces{room.shares, parts_of(x.n, AccumulateResidual::kPart), k,
+                      static_cast<float>(x.context.loss), marks + x.n, room.stay});
+  launch(DrawRanks{residual, marks, room.ranks, x.n, x.context.key, room.stay});
+  choose(plan, {room.ranks, nullptr, {}, {}, x.n, k, x.refused}, room, launch);
+  launch(TakeMarked{room.chosen.indices, room.chosen.values, k, residual, marks});
+}
+
+template <class Launch>
+void encode_sparse(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const std::size_t k = sent_of(plan, x.n, x.context.round);
+  const SparseRoom room(x.workspace, plan, x.n);
+  float* messages = nullptr;  // of adacomp
+  if (plan.kind == Plan::Kind::esgd) {
+    encode_esgd(plan, x, room, launch);
+  } else {
+    const bool moved = x.state != nullptr && plan.memories.momentum.has_value();
+    float* const residual = moved ? x.state + x.n : x.state;
+    const Momentum momentum = moved ? momentum_of(*plan.memories.momentum, x.state, room.scale) : Momentum{};
+    float* const last = plan.kind == Plan::Kind::adacomp ? residual + x.n : nullptr;
+    if (last != nullptr) messages = last + x.n;
+    choose(plan, {x.values, residual, momentum, {last, messages, plan.divides}, x.n, k, x.refused}, room,
+           launch);
+  }
+  const SparseLayout layout = layout_of(plan);
+  launch(MeasureCodes{layout, x.n, k, room.choosing, room.chosen.indices, x.payload, room.code_bits});
+  launch(AddUpCodes{layout, room.choosing, room.code_bits, x.payload, x.length, messages});
+  launch(WriteCodes{layout, x.n, k, room.choosing, room.chosen, room.code_bits, x.payload});
+}
+
+template <class Launch>
+void encode_subset(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const std::size_t k = sent_of(plan, x.n, 0);
+  launch(AddResidual{x.values, x.state, x.n, x.refused});
+  launch(WriteSubset{x.values, x.state, x.n, k, x.context.key, subset_scale(plan, x.n), x.payload});
+}
+
+template <class Launch>
+void add_sparse(const Plan& plan, const AddOperands& x, const Launch& launch) {
+  const SparseRoom room(x.workspace, plan, x.n);
+  const CodedIndices codes{layout_of(plan), x.payload, x.bytes, x.n, sent_of(plan, x.n, 0)};
+  launch(MapCodes{codes, room.code_maps});
+  launch(TraceCodes{codes, room.code_maps, room.code_begins});
+  launch(AddSparse{codes, room.code_begins, x.weight, plan.tau, x.sum});
 }
 
 // Gives launch() the method's jobs, each of which begins when those before it have ended.
@@ -56,30 +217,40 @@ template <class Launch>
 void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
   const auto qsgd = [&]<int bits>(std::integral_constant<int, bits>) {
     if (plan.euclidean) {
-      launch(EncodeQsgd<bits, true>{x.values, x.residual, x.key, x.payload, x.n, x.refused});
+      launch(EncodeQsgd<bits, true>{x.values, x.state, x.context.key, x.payload, x.n, x.refused});
     } else {
-      launch(EncodeQsgd<bits, false>{x.values, x.residual, x.key, x.payload, x.n, x.refused});
+      launch(EncodeQsgd<bits, false>{x.values, x.state, x.context.key, x.payload, x.n, x.refused});
     }
   };
   switch (plan.kind) {
     case Plan::Kind::fp16:
-      return launch(EncodeHalves<Fp16>{x.values, x.residual, x.payload, x.n, x.refused});
+      return launch(EncodeHalves<Fp16>{x.values, x.state, x.payload, x.n, x.refused});
     case Plan::Kind::bf16:
-      return launch(EncodeHalves<Bf16>{x.values, x.residual, x.payload, x.n, x.refused});
+      return launch(EncodeHalves<Bf16>{x.values, x.state, x.payload, x.n, x.refused});
     case Plan::Kind::int8:
       if (plan.stochastic)
-        return launch(EncodeInt8<true>{x.values, x.residual, x.key, x.payload, x.n, x.refused});
-      return launch(EncodeInt8<false>{x.values, x.residual, x.key, x.payload, x.n, x.refused});
+        return launch(EncodeInt8<true>{x.values, x.state, x.context.key, x.payload, x.n, x.refused});
+      return launch(EncodeInt8<false>{x.values, x.state, x.context.key, x.payload, x.n, x.refused});
     case Plan::Kind::one_bit:
-      return launch(EncodeOneBit{x.values, x.residual, plan.block, x.payload, x.n, x.refused});
-    case Plan::Kind::terngrad:
-      launch(TernaryTotals{x.values, x.residual, x.n, x.totals});
-      launch(TernaryScale{x.totals, TernaryTotals::parts(x.n), x.n, plan.clip, x.payload, x.refused});
-      return launch(EncodeTernary{x.values, x.residual, x.key, x.payload, x.n, x.refused});
+      return launch(EncodeOneBit{x.values, x.state, plan.block, x.payload, x.n, x.refused});
+    case Plan::Kind::terngrad: {
+      auto* const totals = reinterpret_cast<TernaryTotal*>(x.workspace);
+      launch(TernaryTotals{x.values, x.state, x.n, totals});
+      launch(TernaryScale{totals, TernaryTotals::parts(x.n), x.n, plan.clip, x.payload, x.refused});
+      return launch(EncodeTernary{x.values, x.state, x.context.key, x.payload, x.n, x.refused});
+    }
     case Plan::Kind::qsgd:
       if (plan.bits == 2) return qsgd(std::integral_constant<int, 2>());
       if (plan.bits == 4) return qsgd(std::integral_constant<int, 4>());
       return qsgd(std::integral_constant<int, 8>());
+    case Plan::Kind::top_k:
+    case Plan::Kind::dgc:
+    case Plan::Kind::adacomp:
+    case Plan::Kind::esgd:
+    case Plan::Kind::threshold:
+      return x.n == 0 ? void() : encode_sparse(plan, x, launch);
+    case Plan::Kind::random_k:
+      return x.n == 0 ? void() : encode_subset(plan, x, launch);
   }
 }
 
@@ -100,6 +271,16 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
       if (plan.bits == 2) return launch(AddQsgd<2>{x.payload, x.weight, x.sum, x.n});
       if (plan.bits == 4) return launch(AddQsgd<4>{x.payload, x.weight, x.sum, x.n});
       return launch(AddQsgd<8>{x.payload, x.weight, x.sum, x.n});
+    case Plan::Kind::top_k:
+    case Plan::Kind::dgc:
+    case Plan::Kind::adacomp:
+    case Plan::Kind::esgd:
+    case Plan::Kind::threshold:
+      return x.n == 0 ? void() : add_sparse(plan, x, launch);
+    case Plan::Kind::random_k:
+      if (x.n == 0) return;
+      return launch(
+          AddSubset{x.payload, x.weight, x.sum, x.n, sent_of(plan, x.n, 0), subset_scale(plan, x.n)});
   }
 }
 

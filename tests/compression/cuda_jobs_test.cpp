@@ -21,7 +21,7 @@ bool same_bits(const T& a, const T& b) {
 
 struct Encoded {
   ByteBuffer payload;
-  FloatBuffer residual;
+  FloatBuffer state;
   bool refused = false;
 };
 
@@ -36,29 +36,38 @@ struct Misplaced {
   std::size_t begin;
 };
 
+// What no thread is to touch, behind a payload.
+constexpr std::size_t kFence = 64;
+constexpr std::byte kUntouched{0xA5};
+
 template <bool backwards>
 Encoded encode_by_loops(const Plan& plan, const Method& host, const FloatBuffer& values,
-                        const FloatBuffer& residual, std::uint64_t key, std::size_t off) {
-  Misplaced x(values, off), e(residual, off);
+                        const FloatBuffer& state, EncodeContext context, std::size_t off) {
+  Misplaced x(values, off), e(state, off);
   std::uint32_t refused = 0;
-  std::vector<TernaryTotal> totals(totals_of(plan, values.size()));
+  std::uint64_t length = 0;
+  ByteBuffer workspace(workspace_bytes(plan, values.size()), kUntouched);
+  const std::size_t most = host.most_bytes(values.size());
   // What no thread writes stays, and differs from what the processor wrote.
-  Encoded result{ByteBuffer(host.most_bytes(values.size()), std::byte{0xA5}), {}};
+  Encoded result{ByteBuffer(most + kFence, kUntouched), {}};
   encode(plan,
-         {x.data(), residual.empty() ? nullptr : e.data(), values.size(), key,
-          reinterpret_cast<std::uint8_t*>(result.payload.data()), &refused, totals.data()},
+         {x.data(), state.empty() ? nullptr : e.data(), values.size(), context,
+          reinterpret_cast<std::uint8_t*>(result.payload.data()), &refused, &length,
+          reinterpret_cast<std::uint8_t*>(workspace.data())},
          [](const auto& job) { run_on_host<backwards>(job); });
-  result.residual = e.copy();
+  EXPECT_TRUE(std::all_of(result.payload.end() - kFence, result.payload.end(),
+                          [](std::byte b) { return b == kUntouched; }));
+  result.payload.resize(host.has_fixed_length() ? most : std::min<std::size_t>(length, most));
+  result.state = e.copy();
   result.refused = refused != 0;
   return result;
 }
 
-Encoded encode_by_host(const Method& host, const FloatBuffer& values, const FloatBuffer& residual,
-                       std::uint64_t key) {
-  Encoded result{ByteBuffer(host.most_bytes(values.size())), residual};
-  const auto length = residual.empty()
-                          ? host.encode(values, {}, {key}, result.payload)
-                          : host.encode_with_residual(values, result.residual, {key}, result.payload);
+Encoded encode_by_host(const Method& host, const FloatBuffer& values, const FloatBuffer& state,
+                       EncodeContext context) {
+  Encoded result{ByteBuffer(host.room_bytes(values.size())), state};
+  const auto length = host.encode(values, result.state, context, result.payload);
+  result.payload.resize(length.value_or(0));
   result.refused = !length;
   return result;
 }
@@ -66,92 +75,236 @@ Encoded encode_by_host(const Method& host, const FloatBuffer& values, const Floa
 class CudaJobs : public testing::TestWithParam<std::size_t> {
  protected:
   const DeviceCase& one() const { return device_cases()[GetParam()]; }
+  // What there is no encoding without.
+  bool keeps_something() const { return host_->state_floats(1) > 0; }
+  const Method& host(bool with_state) const { return with_state ? *with_state_ : *host_; }
+
+  // Forwards where the floats are aligned, backwards where they are not. Returns what the processor wrote.
+  Encoded expect_the_same(const FloatBuffer& values, const FloatBuffer& state, EncodeContext context) {
+    const Encoded wanted = encode_by_host(host(!state.empty()), values, state, context);
+    const Encoded forwards = encode_by_loops<false>(plan_, *host_, values, state, context, 0),
+                  backwards = encode_by_loops<true>(plan_, *host_, values, state, context, 1);
+    for (const Encoded* got : {&forwards, &backwards}) {
+      EXPECT_EQ(got->refused, wanted.refused);
+      if (wanted.refused) continue;
+      EXPECT_TRUE(same_bits(got->payload, wanted.payload));
+      EXPECT_TRUE(same_bits(got->state, wanted.state));
+    }
+    return wanted;
+  }
+  void expect_the_same_sum(const ByteBuffer& payload, const FloatBuffer& start) {
+    FloatBuffer wanted = start;
+    host_->add(payload, 0.3F, wanted);
+    const auto added = [&](std::size_t off, const auto& launch) {
+      Misplaced sum(start, off);
+      ByteBuffer workspace(workspace_bytes(plan_, start.size()), kUntouched);
+      add(plan_,
+          {reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size(), 0.3F, sum.data(),
+           start.size(), reinterpret_cast<std::uint8_t*>(workspace.data())},
+          launch);
+      return sum.copy();
+    };
+    EXPECT_TRUE(same_bits(added(0, [](const auto& job) { run_on_host<false>(job); }), wanted));
+    EXPECT_TRUE(same_bits(added(1, [](const auto& job) { run_on_host<true>(job); }), wanted));
+  }
+
   const Options options_ = options_of(one());
   const Plan plan_ = plan_of(one().method, options_).value();
-  const std::unique_ptr<Method> host_ = host_method_of(plan_, options_);
+  const std::unique_ptr<Method> host_ = host_method_of(plan_, options_),
+                                with_state_ = host_method_with_state(plan_, options_);
 };
 
 TEST_P(CudaJobs, EncodeTheSameBits) {
   for (const std::size_t length : device_lengths()) {
     for (const Content content : kContents) {
       const FloatBuffer values = device_values(length, content, length);
-      for (const bool feedback : {false, true}) {
-        const FloatBuffer residual = feedback ? device_values(length, content, 99) : FloatBuffer{};
-        const std::uint64_t key = 0x9E3779B97F4A7C15U * length;
-        const Encoded wanted = encode_by_host(*host_, values, residual, key);
-        const Encoded forwards = encode_by_loops<false>(plan_, *host_, values, residual, key, 0),
-                      backwards = encode_by_loops<true>(plan_, *host_, values, residual, key, 1);
-        for (const Encoded* got : {&forwards, &backwards}) {
-          ASSERT_EQ(got->refused, wanted.refused) << length << ' ' << static_cast<int>(content) << feedback;
-          if (wanted.refused) continue;
-          ASSERT_TRUE(same_bits(got->payload, wanted.payload))
-              << length << ' ' << static_cast<int>(content) << feedback;
-          ASSERT_TRUE(same_bits(got->residual, wanted.residual))
-              << length << ' ' << static_cast<int>(content);
+      for (const bool keeps : {false, true}) {
+        if (!keeps && keeps_something()) continue;
+        SCOPED_TRACE(testing::Message() << length << ' ' << static_cast<int>(content) << keeps);
+        const FloatBuffer state =
+            keeps ? device_values(with_state_->state_floats(length), content, 99) : FloatBuffer{};
+        expect_the_same(values, state, {0x9E3779B97F4A7C15U * length, one().round});
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// From nothing kept on, each with what the one before it left.
+TEST_P(CudaJobs, EncodeTheSameBitsMessageAfterMessage) {
+  for (const std::size_t length : {1UL, 700UL, 4097UL, 24601UL}) {
+    FloatBuffer state(with_state_->state_floats(length), 0.0F);
+    for (std::uint64_t message = 0; message < 12; ++message) {
+      SCOPED_TRACE(testing::Message() << length << ' ' << message);
+      // Zeros after zeros, and the same values again.
+      const Content content = message < 3 ? Content::scarce : message < 8 ? Content::normal : Content::equal;
+      // A loss that falls, but for every fourth message.
+      const double loss = message % 4 == 0 ? 9.0 : 5.0 - 0.25 * static_cast<double>(message);
+      const EncodeContext context{message, one().round + static_cast<std::int64_t>(message / 2), loss};
+      const Encoded written = expect_the_same(device_values(length, content, message / 2), state, context);
+      if (HasFailure()) return;
+      expect_the_same_sum(written.payload, device_values(length, Content::normal, 5));
+      if (HasFailure()) return;
+      state = written.state;
+    }
+  }
+}
+
+// More parts than there are lanes for their totals, and threads to add them up.
+TEST_P(CudaJobs, EncodeTheSameBitsOfManyParts) {
+  constexpr std::size_t kFloats = 600'001;
+  const FloatBuffer values = device_values(kFloats, Content::normal, 1),
+                    state = device_values(with_state_->state_floats(kFloats), Content::special, 2);
+  const EncodeContext context{3, one().round};
+  const Encoded wanted = encode_by_host(*with_state_, values, state, context),
+                got = encode_by_loops<false>(plan_, *host_, values, state, context, 0);
+  ASSERT_FALSE(wanted.refused || got.refused);
+  EXPECT_TRUE(same_bits(got.payload, wanted.payload));
+  EXPECT_TRUE(same_bits(got.state, wanted.state));
+  expect_the_same_sum(wanted.payload, values);
+}
+
+TEST_P(CudaJobs, AddTheSameBits) {
+  for (const std::size_t length : device_lengths()) {
+    for (const Content content : {Content::normal, Content::special, Content::tiny, Content::scarce}) {
+      SCOPED_TRACE(testing::Message() << length << ' ' << static_cast<int>(content));
+      const FloatBuffer values = device_values(length, content, length);
+      const FloatBuffer state(host_->state_floats(length), 0.0F);
+      const Encoded encoded = encode_by_host(*host_, values, state, {length, one().round});
+      ASSERT_FALSE(encoded.refused);
+      expect_the_same_sum(encoded.payload, device_values(length, content, 5));
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST_P(CudaJobs, RefuseWhatIsNotFinite) {
+  const auto is_refused = [&](const FloatBuffer& values, const FloatBuffer& state) {
+    return encode_by_loops<false>(plan_, *host_, values, state, {1, one().round}, 0).refused;
+  };
+  for (const std::size_t length : {1UL, 17UL, 513UL, 4097UL, 8200UL, 20000UL}) {
+    const std::size_t kept = with_state_->state_floats(length);
+    for (const std::size_t at : {std::size_t{0}, length / 2, length - 1}) {
+      for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                              -std::numeric_limits<float>::infinity()}) {
+        FloatBuffer values = device_values(length, Content::normal, 1), zeros(length, 0.0F);
+        FloatBuffer state(kept, 0.0F);
+        EXPECT_FALSE(!keeps_something() && is_refused(values, {}));
+        EXPECT_FALSE(is_refused(values, state));
+        values[at] = bad;
+        EXPECT_TRUE(keeps_something() || is_refused(values, {})) << length << ' ' << at;
+        EXPECT_TRUE(is_refused(values, state)) << length << ' ' << at;
+        const std::size_t summed = kept - host_->state_floats(length) + (host_->has_residual() ? length : 0);
+        for (std::size_t begin = 0; begin < summed; begin += length) {
+          state[begin + at] = bad;
+          EXPECT_TRUE(is_refused(zeros, state)) << length << ' ' << at;
+          state[begin + at] = 0;
         }
       }
     }
   }
 }
 
-// More parts than TernGrad has lanes for their totals, and threads to add them up.
-TEST_P(CudaJobs, EncodeTheSameBitsOfManyParts) {
-  constexpr std::size_t kFloats = 600'001;
-  const FloatBuffer values = device_values(kFloats, Content::normal, 1),
-                    residual = device_values(kFloats, Content::special, 2);
-  const Encoded wanted = encode_by_host(*host_, values, residual, 3),
-                got = encode_by_loops<false>(plan_, *host_, values, residual, 3, 0);
-  ASSERT_FALSE(wanted.refused || got.refused);
-  EXPECT_TRUE(same_bits(got.payload, wanted.payload));
-  EXPECT_TRUE(same_bits(got.residual, wanted.residual));
-}
-
-TEST_P(CudaJobs, AddTheSameBits) {
-  for (const std::size_t length : device_lengths()) {
-    for (const Content content : {Content::normal, Content::special, Content::tiny}) {
-      const FloatBuffer values = device_values(length, content, length);
-      const Encoded encoded = encode_by_host(*host_, values, {}, length);
-      ASSERT_FALSE(encoded.refused);
-      const FloatBuffer start = device_values(length, content, 5);
-      FloatBuffer wanted = start;
-      host_->add(encoded.payload, 0.3F, wanted);
-      const auto added = [&](std::size_t off, const auto& launch) {
-        Misplaced sum(start, off);
-        add(plan_, {reinterpret_cast<const std::uint8_t*>(encoded.payload.data()), 0.3F, sum.data(), length},
-            launch);
-        return sum.copy();
-      };
-      ASSERT_TRUE(same_bits(added(0, [](const auto& job) { run_on_host<false>(job); }), wanted)) << length;
-      ASSERT_TRUE(same_bits(added(1, [](const auto& job) { run_on_host<true>(job); }), wanted)) << length;
-    }
-  }
-}
-
-TEST_P(CudaJobs, RefuseWhatIsNotFinite) {
-  for (const std::size_t length : {1UL, 17UL, 513UL, 4097UL, 8200UL, 20000UL}) {
-    for (const std::size_t at : {std::size_t{0}, length / 2, length - 1}) {
-      for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
-                              -std::numeric_limits<float>::infinity()}) {
-        FloatBuffer values = device_values(length, Content::normal, 1), zeros(length, 0.0F);
-        EXPECT_FALSE(encode_by_loops<false>(plan_, *host_, values, {}, 1, 0).refused);
-        values[at] = bad;
-        EXPECT_TRUE(encode_by_loops<false>(plan_, *host_, values, {}, 1, 0).refused) << length << ' ' << at;
-        EXPECT_TRUE(encode_by_loops<false>(plan_, *host_, zeros, values, 1, 0).refused)
-            << length << ' ' << at;
-      }
-    }
-  }
-}
-
 TEST_P(CudaJobs, OfNothingDoNothing) {
-  const Encoded got = encode_by_loops<false>(plan_, *host_, {}, {}, 1, 0);
-  EXPECT_FALSE(got.refused);
-  EXPECT_TRUE(std::ranges::all_of(got.payload, [](std::byte b) { return b == std::byte{0}; }));
+  std::uint32_t refused = 0;
+  std::uint64_t length = 0;
+  ByteBuffer payload(kFence, kUntouched), workspace(workspace_bytes(plan_, 0), kUntouched);
+  encode(plan_,
+         {nullptr,
+          nullptr,
+          0,
+          {1, 0},
+          reinterpret_cast<std::uint8_t*>(payload.data()),
+          &refused,
+          &length,
+          reinterpret_cast<std::uint8_t*>(workspace.data())},
+         [](const auto& job) { run_on_host<false>(job); });
+  EXPECT_EQ(refused, 0U);
+  // TernGrad's scaler, which is 0.
+  EXPECT_TRUE(std::all_of(payload.begin() + 4, payload.end(), [](std::byte b) { return b == kUntouched; }));
   add(plan_, {}, [](const auto& job) { run_on_host<false>(job); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, CudaJobs, testing::Range<std::size_t>(0, device_cases().size()),
                          [](const auto& test) { return name_of(device_cases()[test.param]); });
+
+// The places that a threshold is guessed from hold all the large values, and there are fewer than are wanted.
+TEST(CudaChoice, DoesWithoutAGuessThatWasTooHigh) {
+  const DeviceCase cases[] = {{"top_k", {{"compression.top_k.density", "0.25"}}},
+                              {"dgc", {{"compression.factor_masking", "on"}}}};
+  for (const DeviceCase& one : cases) {
+    const Options options = options_of(one);
+    const Plan plan = plan_of(one.method, options).value();
+    const auto host = host_method_of(plan, options), with_state = host_method_with_state(plan, options);
+    for (const std::size_t length : {40'960UL, 100'003UL}) {
+      FloatBuffer values = device_values(length, Content::normal, 1);
+      const std::size_t stride = length / (GuessThreshold::kSampled / GuessThreshold::kRun);
+      for (std::size_t i = 0; i < length; ++i) {
+        if (i % stride >= GuessThreshold::kRun) values[i] *= 0x1p-20F;
+      }
+      const std::size_t k = sent_of(plan, length, 0), rank = rank_of_guess(length, k);
+      ASSERT_GT(rank, 0U);
+      ASSERT_LT(2 * rank, k);  // about as many as the guess leaves
+      const FloatBuffer state(with_state->state_floats(length), 0.0F);
+      const Encoded wanted = encode_by_host(*with_state, values, state, {}),
+                    got = encode_by_loops<false>(plan, *host, values, state, {}, 0);
+      EXPECT_TRUE(same_bits(got.payload, wanted.payload));
+      EXPECT_TRUE(same_bits(got.state, wanted.state));
+    }
+  }
+}
+
+// What is zero and has a velocity, while other values are left to the next message.
+TEST(CudaChoice, MasksTheVelocityOfWhatCancelsOut) {
+  for (const char* masking : {"auto", "on", "off"}) {
+    const DeviceCase one{
+        "dgc", {{"compression.dgc.density", "0.1"}, {"compression.factor_masking", masking}}, 4};
+    const Options options = options_of(one);
+    const Plan plan = plan_of(one.method, options).value();
+    const auto host = host_method_of(plan, options), with_state = host_method_with_state(plan, options);
+    constexpr std::size_t kLength = 5003;
+    for (const std::size_t nonzero : {100UL, 3000UL}) {
+      FloatBuffer values(kLength, 0.0F), state(2 * kLength, 0.0F);
+      for (std::size_t i = 0; i < kLength; ++i) {
+        if (i < nonzero) {
+          values[i] = static_cast<float>(i) + 1;
+        } else if (i % 7 == 0) {
+          values[i] = 2;
+          state[kLength + i] = -2;
+        }
+      }
+      const Encoded wanted = encode_by_host(*with_state, values, state, {1, one.round});
+      for (const bool backwards : {false, true}) {
+        const Encoded got = backwards ? encode_by_loops<true>(plan, *host, values, state, {1, one.round}, 1)
+                                      : encode_by_loops<false>(plan, *host, values, state, {1, one.round}, 0);
+        EXPECT_TRUE(same_bits(got.payload, wanted.payload)) << masking << nonzero;
+        EXPECT_TRUE(same_bits(got.state, wanted.state)) << masking << nonzero;
+      }
+    }
+  }
+}
+
+// A workspace does for whatever is shorter, and one for any method for each.
+TEST(CudaPlan, WorkspacesGrow) {
+  for (const DeviceCase& one : device_cases()) {
+    const Options options = options_of(one);
+    const Plan plan = plan_of(one.method, options).value();
+    std::size_t before = 0;
+    for (std::size_t n = 0; n < 20'000; n += 1 + n / 40) {
+      const std::size_t bytes = workspace_bytes(plan, n);
+      EXPECT_GE(bytes, before) << name_of(one) << ' ' << n;
+      EXPECT_GE(most_workspace_bytes(n), bytes) << name_of(one) << ' ' << n;
+      before = bytes;
+    }
+  }
+}
+
+// What there are no kernels for.
+TEST(CudaPlan, LeavesOutOtherMethods) {
+  EXPECT_FALSE(plan_of("wangni", options_of({"wangni", {}})));
+  const DeviceCase one{"fp16", {{"compression.momentum_correction", "on"}}};
+  EXPECT_FALSE(plan_of(one.method, options_of(one)));
+}
 
 TEST(CudaArithmetic, RoundsFloatsOfAnySizeToTheSameHalves) {
   // Every 251st that there is, and is finite.
@@ -166,7 +319,7 @@ TEST(CudaArithmetic, RoundsFloatsOfAnySizeToTheSameHalves) {
     const Options options = options_of(one);
     const Plan plan = plan_of(one.method, options).value();
     const auto host = host_method_of(plan, options);
-    const Encoded wanted = encode_by_host(*host, values, {}, 0);
+    const Encoded wanted = encode_by_host(*host, values, {}, {});
     for (std::size_t i = 0; i < values.size(); ++i) {
       std::uint16_t half;
       std::memcpy(&half, wanted.payload.data() + 2 * i, sizeof half);

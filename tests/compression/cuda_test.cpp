@@ -45,37 +45,44 @@ class Cuda : public testing::TestWithParam<std::size_t> {
 
   const DeviceCase& one() const { return device_cases()[GetParam()]; }
 
-  // On the device and on the processor, with a residual unless it is empty. Floats lie `off` floats from
-  // where memory begins.
-  void expect_the_same(const FloatBuffer& values, const FloatBuffer& residual, std::size_t off) {
+  // On the device and on the processor, with a state unless it is empty. Floats lie `off` floats from where
+  // memory begins. Returns the state that is left.
+  FloatBuffer expect_the_same(const FloatBuffer& values, const FloatBuffer& state, std::size_t off,
+                              EncodeContext context) {
     const std::size_t n = values.size();
-    const std::uint64_t key = 0x9E3779B97F4A7C15U * n;
-    ByteBuffer wanted(host_->most_bytes(n));
-    FloatBuffer left = residual;
-    const auto length = residual.empty() ? host_->encode(values, {}, {key}, wanted)
-                                         : host_->encode_with_residual(values, left, {key}, wanted);
-    ASSERT_EQ(device_->payload_bytes(n), wanted.size());
-    const auto x = on_device<float>(values, off, *stream_), e = on_device<float>(residual, off, *stream_);
+    ByteBuffer wanted(with_state_->room_bytes(n));
+    FloatBuffer left = state;
+    const auto length = (state.empty() ? *host_ : *with_state_).encode(values, left, context, wanted);
+    wanted.resize(length.value_or(0));
+    EXPECT_EQ(device_->payload_bytes(n), host_->most_bytes(n));
+    const auto x = on_device<float>(values, off, *stream_), e = on_device<float>(state, off, *stream_);
     // What no thread writes stays, and differs from what the processor wrote.
-    const auto payload = on_device<std::byte>(ByteBuffer(wanted.size(), std::byte{0xA5}), 0, *stream_);
-    EncodeScratch scratch(n);
-    device_->encode(x.data() + off, residual.empty() ? nullptr : e.data() + off, n, {key}, payload.data(),
+    const auto payload =
+        on_device<std::byte>(ByteBuffer(device_->payload_bytes(n), std::byte{0xA5}), 0, *stream_);
+    EncodeScratch scratch(*device_, n);
+    device_->encode(x.data() + off, state.empty() ? nullptr : e.data() + off, n, context, payload.data(),
                     scratch, *stream_);
-    ASSERT_EQ(scratch.was_finite(*stream_), length.has_value()) << n;
-    if (!length) return;
-    ASSERT_TRUE(same_bits_as(from_device<ByteBuffer>(payload, 0, wanted.size(), *stream_), wanted)) << n;
-    const auto kept = from_device<FloatBuffer>(e, off, residual.size(), *stream_);
-    ASSERT_TRUE(same_bits_as(kept, left)) << n;
+    EXPECT_EQ(scratch.finish(*stream_), length) << n;
+    if (!length || HasFailure()) return left;
+    EXPECT_TRUE(same_bits_as(from_device<ByteBuffer>(payload, 0, wanted.size(), *stream_), wanted)) << n;
+    const auto kept = from_device<FloatBuffer>(e, off, state.size(), *stream_);
+    EXPECT_TRUE(same_bits_as(kept, left)) << n;
 
     FloatBuffer sum = device_values(n, Content::normal, 5);
     const auto added = on_device<float>(sum, off, *stream_);
-    device_->add(payload.data(), 0.3F, added.data() + off, n, *stream_);
+    device_->add({payload.data(), wanted.size()}, 0.3F, added.data() + off, n, scratch, *stream_);
     host_->add(wanted, 0.3F, sum);
-    ASSERT_TRUE(same_bits_as(from_device<FloatBuffer>(added, off, n, *stream_), sum)) << n;
+    EXPECT_TRUE(same_bits_as(from_device<FloatBuffer>(added, off, n, *stream_), sum)) << n;
+    return left;
   }
+  // What there is no encoding without.
+  bool keeps_something() const { return host_->state_floats(1) > 0; }
+  EncodeContext context(std::size_t n) const { return {0x9E3779B97F4A7C15U * n, one().round}; }
 
   const Options options_ = options_of(one());
-  const std::unique_ptr<Method> host_ = host_method_of(plan_of(one().method, options_).value(), options_);
+  const Plan plan_ = plan_of(one().method, options_).value();
+  const std::unique_ptr<Method> host_ = host_method_of(plan_, options_),
+                                with_state_ = host_method_with_state(plan_, options_);
   std::unique_ptr<DeviceMethod> device_;
   std::optional<Stream> stream_;
 };
@@ -83,8 +90,10 @@ class Cuda : public testing::TestWithParam<std::size_t> {
 TEST_P(Cuda, GivesTheBitsOfTheProcessorAtAnyLength) {
   for (const std::size_t n : device_lengths()) {
     for (const Content content : kContents) {
-      expect_the_same(device_values(n, content, n), {}, 0);
-      expect_the_same(device_values(n, content, n), device_values(n, content, 99), n % 4);
+      if (!keeps_something()) expect_the_same(device_values(n, content, n), {}, 0, context(n));
+      expect_the_same(device_values(n, content, n), device_values(with_state_->state_floats(n), content, 99),
+                      n % 4, context(n));
+      if (HasFailure()) return;
     }
   }
 }
@@ -92,16 +101,28 @@ TEST_P(Cuda, GivesTheBitsOfTheProcessorAtAnyLength) {
 TEST_P(Cuda, GivesThemOfALongVector) {
   constexpr std::size_t kFloats = 3'000'001;
   const FloatBuffer values = device_values(kFloats, Content::normal, 1);
-  expect_the_same(values, {}, 0);
-  expect_the_same(values, device_values(kFloats, Content::special, 2), 0);
+  if (!keeps_something()) expect_the_same(values, {}, 0, context(1));
+  expect_the_same(values, device_values(with_state_->state_floats(kFloats), Content::special, 2), 0,
+                  context(1));
+}
+
+TEST_P(Cuda, GivesThemMessageAfterMessage) {
+  constexpr std::size_t kFloats = 200'003;
+  FloatBuffer state(with_state_->state_floats(kFloats), 0.0F);
+  for (std::uint64_t message = 0; message < 12 && !HasFailure(); ++message) {
+    const Content content = message < 3 ? Content::scarce : message < 8 ? Content::normal : Content::equal;
+    state = expect_the_same(device_values(kFloats, content, message / 2), state, 0,
+                            {message, one().round + static_cast<std::int64_t>(message / 2),
+                             message % 4 == 0 ? 9.0 : 5.0 - 0.25 * static_cast<double>(message)});
+  }
 }
 
 TEST_P(Cuda, DoesNothingToNothing) {
   EncodeScratch scratch(0);
   const DeviceBuffer<std::byte> payload(64);
   device_->encode(nullptr, nullptr, 0, {1}, payload.data(), scratch, *stream_);
-  device_->add(payload.data(), 1, nullptr, 0, *stream_);
-  EXPECT_TRUE(scratch.was_finite(*stream_));
+  device_->add({payload.data(), 0}, 1, nullptr, 0, scratch, *stream_);
+  EXPECT_EQ(scratch.finish(*stream_), device_->payload_bytes(0));
 }
 
 TEST_P(Cuda, RefusesWhatIsNotFinite) {
@@ -109,10 +130,14 @@ TEST_P(Cuda, RefusesWhatIsNotFinite) {
     for (const std::size_t at : {std::size_t{0}, n / 2, n - 1}) {
       for (const float bad :
            {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
-        FloatBuffer values = device_values(n, Content::normal, 1);
+        FloatBuffer values = device_values(n, Content::normal, 1),
+                    state = device_values(with_state_->state_floats(n), Content::normal, 2);
+        expect_the_same(values, state, 0, context(n));
+        state[at] = bad;
+        expect_the_same(values, state, 0, context(n));
         values[at] = bad;
-        expect_the_same(values, {}, 0);
-        expect_the_same(device_values(n, Content::normal, 2), values, 0);
+        if (!keeps_something()) expect_the_same(values, {}, 0, context(n));
+        if (HasFailure()) return;
       }
     }
   }

@@ -17,6 +17,7 @@ namespace gossamer::cuda {
 struct DeviceCase {
   std::string method;
   std::vector<std::pair<std::string, std::string>> keys;
+  std::int64_t round = 0;  // of the first message
 };
 
 inline const std::vector<DeviceCase>& device_cases() {
@@ -37,6 +38,32 @@ inline const std::vector<DeviceCase>& device_cases() {
       {"qsgd", {{"compression.qsgd.bits", "4"}, {"compression.qsgd.norm", "l2"}}},
       {"qsgd", {{"compression.qsgd.bits", "8"}}},
       {"qsgd", {{"compression.qsgd.bits", "8"}, {"compression.qsgd.norm", "l2"}}},
+      {"top_k", {{"compression.top_k.density", "0.001"}}},
+      {"top_k", {{"compression.top_k.density", "0.01"}}},
+      {"top_k", {{"compression.top_k.density", "0.25"}}},
+      {"top_k", {{"compression.top_k.density", "1"}}},
+      {"top_k", {{"compression.top_k.density", "0.1"}, {"compression.momentum_correction", "on"}}},
+      {"dgc", {}},
+      {"dgc", {}, 4},
+      {"dgc", {{"compression.dgc.density", "0.01"}, {"compression.dgc.warmup_rounds", "0"}}},
+      {"dgc", {{"compression.dgc.density", "1"}}},
+      {"dgc", {{"compression.dgc.density", "1"}, {"compression.factor_masking", "on"}}},
+      {"dgc", {{"compression.nesterov", "true"}, {"compression.factor_masking", "on"}}, 3},
+      {"dgc", {{"compression.nesterov", "true"}, {"compression.factor_masking", "off"}}},
+      {"dgc", {{"compression.local_clip", "3"}, {"compression.dgc.density", "0.05"}}, 2},
+      {"dgc", {{"compression.momentum_correction", "off"}}},
+      {"adacomp", {}},
+      {"adacomp", {{"compression.adacomp.density", "0.2"}, {"compression.momentum_correction", "on"}}},
+      {"adacomp", {{"compression.adacomp.staleness", "false"}}},
+      {"esgd", {}},
+      {"esgd", {{"compression.esgd.density", "0.003"}, {"compression.esgd.momentum", "1"}}},
+      {"threshold", {{"compression.threshold.tau", "0.01"}}},
+      {"threshold", {{"compression.threshold.tau", "1.5"}}},
+      {"threshold", {{"compression.threshold.tau", "1e30"}}},
+      {"threshold", {{"compression.threshold.tau", "1e-60"}}},
+      {"random_k", {}},
+      {"random_k", {{"compression.random_k.density", "1"}, {"compression.error_feedback", "on"}}},
+      {"random_mask", {}},
   };
   return all;
 }
@@ -54,6 +81,10 @@ inline Options options_of(const DeviceCase& one) {
 inline std::string name_of(const DeviceCase& one) {
   std::string name = one.method;
   for (const auto& [key, value] : one.keys) name += '_' + key.substr(key.rfind('.') + 1) + '_' + value;
+  if (one.round > 0) name += "_round_" + std::to_string(one.round);
+  for (char& c : name) {
+    if (c == '.' || c == '-') c = '_';
+  }
   return name;
 }
 
@@ -66,10 +97,18 @@ inline const std::vector<std::size_t>& device_lengths() {
   return all;
 }
 
+// The method with the memories that encode() gives a state to.
+inline std::unique_ptr<Method> host_method_with_state(const Plan& plan, const Options& options) {
+  auto method = host_method_of(plan, options);
+  const bool has_residual = method->has_residual();
+  return with_memories(std::move(method), {!has_residual, plan.memories.momentum});
+}
+
 // Values as they come, and those that are special: zeros of both signs, denormal numbers, whole blocks of one
-// magnitude or of nothing, the largest that there are.
-enum class Content { normal, special, tiny, huge };
-inline constexpr Content kContents[] = {Content::normal, Content::special, Content::tiny, Content::huge};
+// magnitude or of nothing, the largest that there are, nothing but one magnitude, almost nothing but zeros.
+enum class Content { normal, special, tiny, huge, equal, scarce };
+inline constexpr Content kContents[] = {Content::normal, Content::special, Content::tiny,
+                                        Content::huge,   Content::equal,   Content::scarce};
 
 inline FloatBuffer device_values(std::size_t count, Content content, std::uint64_t seed) {
   Rng rng(seed, Purpose::test);
@@ -78,6 +117,8 @@ inline FloatBuffer device_values(std::size_t count, Content content, std::uint64
     float x = static_cast<float>(rng.normal());
     if (content == Content::tiny) x *= i % 3 == 0 ? 1e-44F : 1e-38F;
     if (content == Content::huge) x = std::copysign(i % 2 == 0 ? 3e34F : 1e30F, x);
+    if (content == Content::equal) x = std::copysign(0.25F, x);
+    if (content == Content::scarce && i % 501 != 7) x = std::copysign(0.0F, x);
     if (content == Content::special) {
       if (i / 700 % 4 == 1) x = std::copysign(0.5F, x);
       if (i / 700 % 4 == 2) x = std::copysign(0.0F, x);

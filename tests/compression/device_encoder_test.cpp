@@ -33,9 +33,9 @@ class FarFloats final : public DeviceFloats {
 
 class FarEncoder final : public DeviceEncoder {
  public:
-  explicit FarEncoder(const Options& options) : method_(make_up_method_with_memory(options, {})) {}
-  std::size_t state_floats(std::size_t floats) const noexcept override {
-    return method_->state_floats(floats);
+  explicit FarEncoder(const Options& options) : method_(make_up_method(options, {})) {
+    if (memories_of(options.text("compression.up"), options).residual)
+      method_ = make_error_feedback(std::move(method_));
   }
   std::optional<std::size_t> encode(const float* values, std::size_t floats, std::span<float> state,
                                     EncodeContext context, std::span<std::byte> payload) override {

@@ -31,6 +31,17 @@ class HostTeam {
     each([&](unsigned thread) { found = std::max(found, f(thread)); });
     return found;
   }
+  template <class T, class F>
+  T prefix(PerThread<T>& before, const F& f) {
+    std::vector<T> own(threads);
+    each([&](unsigned thread) { own[thread] = f(thread); });
+    T sum = 0;
+    for (unsigned thread = 0; thread < threads; ++thread) {
+      before[thread] = sum;
+      sum += own[thread];
+    }
+    return sum;
+  }
 };
 
 // A launch: all teams of a job, each with shared memory that holds no zeros when it begins.

@@ -28,19 +28,19 @@ HWY_INLINE void quantize(const float* HWY_RESTRICT values, float* HWY_RESTRICT r
   const Integers integers;
   const hn::Rebind<std::int8_t, Floats> bytes;
   const hn::Rebind<std::int16_t, Floats> halves;
-  const auto most = hn::Set(integers, kMostSteps);
+  [[maybe_unused]] const auto most = hn::Set(integers, kMostSteps);
   for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
+    __builtin_prefetch(values + i + kBlockFloats);  // the next block, while this one is in the cache
     const auto x = hn::LoadU(floats, values + i);
-    const auto magnitude = hn::Mul(hn::Abs(x), hn::Set(floats, inverse));
-    hn::Vec<Integers> rounded;
+    const auto level = hn::Mul(x, hn::Set(floats, inverse));
+    hn::Vec<Integers> whole;
     if constexpr (stochastic) {
-      rounded = round_at_random(magnitude, random + i);
+      const auto steps = hn::Min(round_at_random(hn::Abs(level), random + i), most);
+      const auto negative = hn::RebindMask(integers, hn::Lt(x, hn::Zero(floats)));
+      whole = hn::IfThenElse(negative, hn::Neg(steps), steps);
     } else {
-      rounded = hn::NearestInt(magnitude);
+      whole = hn::NearestInt(level);  // at most kMostSteps: 127 / scale times the scale is that to a few ulp
     }
-    const auto steps = hn::Min(rounded, most);
-    const auto negative = hn::RebindMask(integers, hn::Lt(x, hn::Zero(floats)));
-    const auto whole = hn::IfThenElse(negative, hn::Neg(steps), steps);
     if (residual != nullptr) {
       const auto sent = hn::Mul(hn::ConvertTo(floats, whole), hn::Set(floats, step));
       hn::StoreU(hn::Sub(x, sent), floats, residual + i);

@@ -18,6 +18,7 @@
 // message, which know what they have in common from Choosing.
 #pragma once
 
+#include "compression/cuda/bounded_jobs.h"
 #include "compression/cuda/esgd_jobs.h"
 #include "compression/cuda/half_jobs.h"
 #include "compression/cuda/index_jobs.h"

@@ -64,6 +64,11 @@ inline const std::vector<DeviceCase>& device_cases() {
       {"random_k", {}},
       {"random_k", {{"compression.random_k.density", "1"}, {"compression.error_feedback", "on"}}},
       {"random_mask", {}},
+      {"bounded_error", {}},
+      {"bounded_error", {{"compression.bounded_error.bound", "1.7"}}},
+      {"bounded_error", {{"compression.bounded_error.bound", "0.004"}}},
+      {"bounded_error", {{"compression.bounded_error.bound", "0.00003"}}},
+      {"bounded_error", {{"compression.bounded_error.bound", "1e-25"}}},
   };
   return all;
 }

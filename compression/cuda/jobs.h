@@ -26,5 +26,6 @@
 #include "compression/cuda/norm_jobs.h"
 #include "compression/cuda/one_bit_jobs.h"
 #include "compression/cuda/random_jobs.h"
+#include "compression/cuda/sketched_jobs.h"
 #include "compression/cuda/sparse_jobs.h"
 #include "compression/cuda/terngrad_jobs.h"

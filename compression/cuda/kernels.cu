@@ -201,6 +201,8 @@ template void launch(const MapBounded&, cudaStream_t);
 template void launch(const TraceBounded&, cudaStream_t);
 template void launch(const PlaceBounded&, cudaStream_t);
 template void launch(const AddBounded&, cudaStream_t);
+template void launch(const EncodeSketched&, cudaStream_t);
+template void launch(const AddSketched&, cudaStream_t);
 template void launch(const MapCodes&, cudaStream_t);
 template void launch(const TraceCodes&, cudaStream_t);
 template void launch(const AddSparse&, cudaStream_t);

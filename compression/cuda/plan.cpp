@@ -56,6 +56,12 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
   } else if (method == "bounded_error") {
     plan.kind = Plan::Kind::bounded_error;
     plan.step = bounded_error_step(options.real("compression.bounded_error.bound"));
+  } else if (method == "sketched") {
+    plan.kind = Plan::Kind::sketched;
+    plan.bits = std::stoi(options.text("compression.sketched.bits"));
+    plan.density = options.real("compression.sketched.density");
+    plan.rotated = options.flag("compression.sketched.rotation");
+    plan.scaled = options.text("compression.error_feedback") != "on";
   } else {
     return std::nullopt;
   }
@@ -96,6 +102,8 @@ std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options)
       return plan.masks ? make_random_mask(options) : make_random_k(options);
     case Plan::Kind::bounded_error:
       return make_bounded_error(options);
+    case Plan::Kind::sketched:
+      return make_sketched(options);
   }
   throw std::logic_error("a plan of no kind");
 }
@@ -106,6 +114,7 @@ std::size_t sent_of(const Plan& plan, std::size_t n, std::int64_t round) {
     case Plan::Kind::adacomp:
     case Plan::Kind::esgd:
     case Plan::Kind::random_k:
+    case Plan::Kind::sketched:
       return kept_values(plan.density, n);
     case Plan::Kind::dgc:
       return kept_values(plan.schedule.density_in(round), n);
@@ -169,6 +178,8 @@ std::size_t most_workspace_bytes(std::size_t n) {
   return std::max(
       {workspace_bytes(esgd, n), workspace_bytes(terngrad, n), workspace_bytes(bounded_error, n)});
 }
+
+SketchLayout sketch_layout_of(const Plan& plan, std::size_t n) { return {n, sent_of(plan, n, 0), plan.bits}; }
 
 SparseLayout layout_of(const Plan& plan) {
   return {plan.kind == Plan::Kind::dgc || plan.kind == Plan::Kind::threshold,

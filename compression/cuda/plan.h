@@ -30,16 +30,18 @@ struct Plan {
     esgd,
     threshold,
     random_k,
-    bounded_error
+    bounded_error,
+    sketched
   };
   Kind kind = Kind::fp16;
   bool stochastic = false;  // int8
   std::size_t block = 0;    // one_bit
   double clip = 0;          // terngrad
-  int bits = 0;             // qsgd
+  int bits = 0;             // qsgd, sketched
   bool euclidean = false;
-  double density = 1;          // top_k, adacomp, esgd and random_k
-  bool scaled = false;         // random_k
+  double density = 1;          // top_k, adacomp, esgd, random_k and sketched
+  bool scaled = false;         // random_k, sketched: no error is fed back
+  bool rotated = false;        // sketched
   bool masks = false;          // it is random_mask
   bool divides = false;        // adacomp
   float momentum = 0;          // esgd
@@ -125,11 +127,12 @@ struct BoundedRoom : Room {
   BoundedEntry* entries;
 };
 
+SketchLayout sketch_layout_of(const Plan& plan, std::size_t n);
 SparseLayout layout_of(const Plan& plan);
 Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale);
 // Of the threshold that is guessed, among the sample; 0 where there is no use in guessing.
 std::size_t rank_of_guess(std::size_t n, std::size_t k);
-// What random_k's values are multiplied by when they are decoded.
+// What random_k's values are multiplied by when they are decoded, and sketched's when they are encoded.
 float subset_scale(const Plan& plan, std::size_t n);
 
 // What is chosen from.
@@ -248,6 +251,14 @@ void add_bounded(const Plan& plan, const AddOperands& x, const Launch& launch) {
   launch(AddBounded{payload, room.begins, plan.step, x.weight, x.sum, x.n});
 }
 
+template <class Launch>
+void encode_sketched(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const SketchLayout layout = sketch_layout_of(plan, x.n);
+  if (layout.chooses()) launch(AddResidual{x.values, x.state, x.n, x.refused});
+  launch(EncodeSketched{x.values, x.state, layout, plan.rotated, !plan.scaled, subset_scale(plan, x.n),
+                        x.context.key, x.payload, x.refused});
+}
+
 // Gives launch() the method's jobs, each of which begins when those before it have ended.
 template <class Launch>
 void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
@@ -289,6 +300,8 @@ void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
       return x.n == 0 ? void() : encode_subset(plan, x, launch);
     case Plan::Kind::bounded_error:
       return x.n == 0 ? void() : encode_bounded(plan, x, launch);
+    case Plan::Kind::sketched:
+      return x.n == 0 ? void() : encode_sketched(plan, x, launch);
   }
 }
 
@@ -321,6 +334,9 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
           AddSubset{x.payload, x.weight, x.sum, x.n, sent_of(plan, x.n, 0), subset_scale(plan, x.n)});
     case Plan::Kind::bounded_error:
       return x.n == 0 ? void() : add_bounded(plan, x, launch);
+    case Plan::Kind::sketched:
+      if (x.n == 0) return;
+      return launch(AddSketched{x.payload, sketch_layout_of(plan, x.n), plan.rotated, x.weight, x.sum});
   }
 }
 

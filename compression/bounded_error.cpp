@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "compression/bounded_error.h"
 #include "compression/methods.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -242,8 +243,7 @@ HWY_EXPORT(is_valid_bounded);
 
 class BoundedError final : public Method {
  public:
-  explicit BoundedError(double bound)
-      : step_(static_cast<float>(std::ldexp(1.0, static_cast<int>(std::floor(std::log2(bound))) + 1))) {}
+  explicit BoundedError(double bound) : step_(bounded_error_step(bound)) {}
 
   CompressorTraits traits() const noexcept override { return {}; }
   bool has_fixed_length() const noexcept override { return false; }

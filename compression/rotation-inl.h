@@ -20,8 +20,6 @@ HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
 constexpr std::size_t kFloatLanes = hn::MaxLanes(Floats());
-// The signs of a block are bits of a chunk far beyond those that values take.
-constexpr std::uint64_t kFirstSigns = std::uint64_t{1} << 48U;
 static_assert(kMostRotation <= 16 * kRandomChunk);
 
 // Lanes whose index has the bit `distance` are the second of a pair; the others, `other` being x with the two

@@ -8,6 +8,8 @@ namespace gossamer {
 // Floats that are rotated together; fewer are a power of two, at least kLeastRotation.
 inline constexpr std::size_t kMostRotation = 4096;
 inline constexpr std::size_t kLeastRotation = 256;
+// The signs of a block are bits of a chunk far beyond those that values take.
+inline constexpr std::uint64_t kFirstSigns = std::uint64_t{1} << 48U;
 
 // The randomised Hadamard transform (Ailon, Chazelle: "The fast Johnson-Lindenstrauss transform", 2009) of n
 // floats, in place: each with a random sign, then the orthonormal Walsh-Hadamard matrix. The signs are those

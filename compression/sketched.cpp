@@ -16,6 +16,7 @@
 #include "compression/methods.h"
 #include "compression/random_subset.h"
 #include "compression/rotation.h"
+#include "compression/sketch.h"
 #include "compression/sparse_floats.h"
 #include "core/checksum.h"
 
@@ -41,9 +42,6 @@ struct Sketch {
 
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
-
-// What is larger counts as that: no sum of a rotation is infinite.
-constexpr float kMostSketched = 0x1p100F;
 
 // Copies `n` values times `factor`, with zeros behind up to `length`. False where one is NaN or infinite.
 bool copy_scaled(const float* HWY_RESTRICT values, std::size_t n, float factor, float* HWY_RESTRICT to,
@@ -100,9 +98,10 @@ HWY_INLINE void write_block(const float* HWY_RESTRICT values, std::size_t n, boo
     least = hn::Min(least, hn::Load(floats, values + i));
     largest = hn::Max(largest, hn::Load(floats, values + i));
   }
-  const float low = hn::GetLane(hn::MinOfLanes(floats, least));
+  // A zero has no sign: which of two is less depends on the processor.
+  const float low = 0.0F + hn::GetLane(hn::MinOfLanes(floats, least));
   const float high = hn::GetLane(hn::MaxOfLanes(floats, largest)), range = high - low;
-  const bool vanishes = range < 0x1p-100F;  // 1 / step would overflow
+  const bool vanishes = range < kLeastRange;
   const float step = vanishes ? 0 : range / kLevels, inverse = vanishes ? 0 : kLevels / range;
   const float multiple = shrunk ? best_multiple(values, n, low, high, step) : 1.0F;
   const float sent[2] = {low * multiple, step * multiple};
@@ -208,7 +207,7 @@ class Sketched final : public Method {
 
   CompressorTraits traits() const noexcept override { return {.unbiased = !feedback_}; }
   std::size_t most_bytes(std::size_t floats) const noexcept override {
-    const std::size_t kept = kept_values(density_, floats), last = padded(kept % kMostRotation);
+    const std::size_t kept = kept_values(density_, floats), last = sketch_length(kept % kMostRotation);
     return sizeof(std::uint64_t) + kept / kMostRotation * block_bytes(kMostRotation) +
            (last > 0 ? block_bytes(last) : 0);
   }
@@ -224,7 +223,7 @@ class Sketched final : public Method {
     alignas(64) float block[kMostRotation];
     alignas(64) float chosen[kMostRotation];
     for (std::size_t begin = 0, number = 0; begin < kept; begin += kMostRotation, ++number) {
-      const std::size_t count = std::min(kMostRotation, kept - begin), length = padded(count);
+      const std::size_t count = std::min(kMostRotation, kept - begin), length = sketch_length(count);
       const float* from = values.data() + begin;
       if (kept < n) {
         for (std::size_t i = 0; i < count; ++i) chosen[i] = values[place(begin + i)];
@@ -242,7 +241,7 @@ class Sketched final : public Method {
     if (payload.size() != most_bytes(floats)) return false;
     const std::byte* at = payload.data() + sizeof(std::uint64_t);
     for (std::size_t kept = kept_values(density_, floats); kept > 0;) {
-      const std::size_t count = std::min(kMostRotation, kept), length = padded(count);
+      const std::size_t count = std::min(kMostRotation, kept), length = sketch_length(count);
       float low, step;
       std::memcpy(&low, at, sizeof low);
       std::memcpy(&step, at + sizeof low, sizeof step);
@@ -267,7 +266,7 @@ class Sketched final : public Method {
     const Permutation place(sum.size(), key);
     alignas(64) float block[kMostRotation];
     for (std::size_t begin = 0, number = 0; begin < kept; begin += kMostRotation, ++number) {
-      const std::size_t count = std::min(kMostRotation, kept - begin), length = padded(count);
+      const std::size_t count = std::min(kMostRotation, kept - begin), length = sketch_length(count);
       const Sketch sketch{length, bits_, rotated_, key, number};
       if (kept == sum.size() && count == length) {
         HWY_DYNAMIC_DISPATCH(add_sketch)(at, sketch, weight, sum.data() + begin);
@@ -284,12 +283,7 @@ class Sketched final : public Method {
   }
 
  private:
-  static std::size_t padded(std::size_t floats) noexcept {
-    return floats == 0 ? 0 : std::max(kLeastRotation, std::bit_ceil(floats));
-  }
-  std::size_t block_bytes(std::size_t length) const noexcept {
-    return 2 * sizeof(float) + length * static_cast<std::size_t>(bits_) / 8;
-  }
+  std::size_t block_bytes(std::size_t length) const noexcept { return sketch_bytes(length, bits_); }
 
   const int bits_;
   const double density_;

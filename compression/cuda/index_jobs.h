@@ -86,18 +86,8 @@ struct AddUpCodes {
 
   template <class Team>
   GOSSAMER_DEVICE void run(Team& team, std::size_t, Shared&) const {
-    const std::size_t count = choosing->chosen, parts = (count + kTeamCodes - 1) / kTeamCodes;
-    std::uint64_t sum = 0;
-    typename Team::template PerThread<std::uint64_t> before;
-    for (std::size_t tile = 0; tile < parts; tile += kThreads) {
-      const std::uint64_t total = team.prefix(before, [&](unsigned thread) {
-        return tile + thread < parts ? bits[tile + thread] : std::uint64_t{0};
-      });
-      team.each([&](unsigned thread) {
-        if (tile + thread < parts) bits[tile + thread] = sum + before[thread];
-      });
-      sum += total;
-    }
+    const std::size_t count = choosing->chosen;
+    const std::uint64_t sum = sum_up_before<kThreads>(team, bits, (count + kTeamCodes - 1) / kTeamCodes);
     team.each([&](unsigned thread) {
       if (thread != 0) return;
       if (messages != nullptr) *messages = *messages + 1;

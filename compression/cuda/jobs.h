@@ -18,6 +18,7 @@
 // message, which know what they have in common from Choosing.
 #pragma once
 
+#include "compression/cuda/bounded_jobs.h"
 #include "compression/cuda/esgd_jobs.h"
 #include "compression/cuda/half_jobs.h"
 #include "compression/cuda/index_jobs.h"
@@ -25,5 +26,6 @@
 #include "compression/cuda/norm_jobs.h"
 #include "compression/cuda/one_bit_jobs.h"
 #include "compression/cuda/random_jobs.h"
+#include "compression/cuda/sketched_jobs.h"
 #include "compression/cuda/sparse_jobs.h"
 #include "compression/cuda/terngrad_jobs.h"

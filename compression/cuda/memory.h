@@ -168,6 +168,14 @@ GOSSAMER_DEVICE inline unsigned trailing_zeros(std::uint64_t word) {
 #endif
 }
 
+GOSSAMER_DEVICE inline std::uint32_t count_ones(std::uint32_t word) {
+#ifdef __CUDA_ARCH__
+  return static_cast<std::uint32_t>(__popc(word));
+#else
+  return static_cast<std::uint32_t>(__builtin_popcount(word));
+#endif
+}
+
 // For numbers that several threads change: the order of the changes is not known, and does not matter.
 GOSSAMER_DEVICE inline void add_to(std::uint32_t* number, std::uint32_t more) {
 #ifdef __CUDA_ARCH__

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "compression/bounded_error.h"
 #include "compression/methods.h"
 #include "compression/sparse_floats.h"
 #include "compression/sparse_indices.h"
@@ -52,6 +53,15 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
     plan.density = options.real("compression." + method + ".density");
     plan.masks = method == "random_mask";
     plan.scaled = !plan.masks && options.text("compression.error_feedback") != "on";
+  } else if (method == "bounded_error") {
+    plan.kind = Plan::Kind::bounded_error;
+    plan.step = bounded_error_step(options.real("compression.bounded_error.bound"));
+  } else if (method == "sketched") {
+    plan.kind = Plan::Kind::sketched;
+    plan.bits = std::stoi(options.text("compression.sketched.bits"));
+    plan.density = options.real("compression.sketched.density");
+    plan.rotated = options.flag("compression.sketched.rotation");
+    plan.scaled = options.text("compression.error_feedback") != "on";
   } else {
     return std::nullopt;
   }
@@ -90,6 +100,10 @@ std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options)
       return make_threshold(options);
     case Plan::Kind::random_k:
       return plan.masks ? make_random_mask(options) : make_random_k(options);
+    case Plan::Kind::bounded_error:
+      return make_bounded_error(options);
+    case Plan::Kind::sketched:
+      return make_sketched(options);
   }
   throw std::logic_error("a plan of no kind");
 }
@@ -100,6 +114,7 @@ std::size_t sent_of(const Plan& plan, std::size_t n, std::int64_t round) {
     case Plan::Kind::adacomp:
     case Plan::Kind::esgd:
     case Plan::Kind::random_k:
+    case Plan::Kind::sketched:
       return kept_values(plan.density, n);
     case Plan::Kind::dgc:
       return kept_values(plan.schedule.density_in(round), n);
@@ -127,6 +142,14 @@ SparseRoom::SparseRoom(std::uint8_t* begin, const Plan& plan, std::size_t n) {
   code_begins = take<CodeStep>(begin, teams);
 }
 
+BoundedRoom::BoundedRoom(std::uint8_t* begin, std::size_t n) {
+  const std::size_t blocks = BoundedLayout{n}.blocks();
+  const std::size_t parts = parts_of(blocks * kMostBoundedBytes, kBoundedPart);
+  begins = take<std::uint64_t>(begin, blocks);
+  maps = take<BoundedMap>(begin, parts);
+  entries = take<BoundedEntry>(begin, parts);
+}
+
 std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
   switch (plan.kind) {
     case Plan::Kind::terngrad:
@@ -137,7 +160,9 @@ std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
     case Plan::Kind::adacomp:
     case Plan::Kind::esgd:
     case Plan::Kind::threshold:
-      return n == 0 ? 0 : SparseRoom(nullptr, plan, n).bytes;
+      return n == 0 ? 0 : SparseRoom(nullptr, plan, n).bytes();
+    case Plan::Kind::bounded_error:
+      return BoundedRoom(nullptr, n).bytes();
     default:
       return 0;
   }
@@ -148,8 +173,13 @@ std::size_t most_workspace_bytes(std::size_t n) {
   esgd.kind = Plan::Kind::esgd;
   Plan terngrad;
   terngrad.kind = Plan::Kind::terngrad;
-  return std::max(workspace_bytes(esgd, n), workspace_bytes(terngrad, n));
+  Plan bounded_error;
+  bounded_error.kind = Plan::Kind::bounded_error;
+  return std::max(
+      {workspace_bytes(esgd, n), workspace_bytes(terngrad, n), workspace_bytes(bounded_error, n)});
 }
+
+SketchLayout sketch_layout_of(const Plan& plan, std::size_t n) { return {n, sent_of(plan, n, 0), plan.bits}; }
 
 SparseLayout layout_of(const Plan& plan) {
   return {plan.kind == Plan::Kind::dgc || plan.kind == Plan::Kind::threshold,

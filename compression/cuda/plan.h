@@ -29,21 +29,25 @@ struct Plan {
     adacomp,
     esgd,
     threshold,
-    random_k
+    random_k,
+    bounded_error,
+    sketched
   };
   Kind kind = Kind::fp16;
   bool stochastic = false;  // int8
   std::size_t block = 0;    // one_bit
   double clip = 0;          // terngrad
-  int bits = 0;             // qsgd
+  int bits = 0;             // qsgd, sketched
   bool euclidean = false;
-  double density = 1;          // top_k, adacomp, esgd and random_k
-  bool scaled = false;         // random_k
+  double density = 1;          // top_k, adacomp, esgd, random_k and sketched
+  bool scaled = false;         // random_k, sketched: no error is fed back
+  bool rotated = false;        // sketched
   bool masks = false;          // it is random_mask
   bool divides = false;        // adacomp
   float momentum = 0;          // esgd
   DgcSchedule schedule{1, 0};  // dgc
   float tau = 0;               // threshold
+  float step = 0;              // bounded_error
   Memories memories;
 };
 
@@ -82,8 +86,25 @@ struct AddOperands {
   std::uint8_t* workspace = nullptr;
 };
 
-// The workspace of the methods that choose some values; the same in all rounds.
-struct SparseRoom {
+// A workspace, out of which memory is taken; of nothing, to know how much that is.
+class Room {
+ public:
+  std::size_t bytes() const { return bytes_; }
+
+ protected:
+  template <class T>
+  T* take(std::uint8_t* begin, std::size_t count) {
+    T* const place = begin == nullptr ? nullptr : reinterpret_cast<T*>(begin + bytes_);
+    bytes_ += parts_of(count * sizeof(T), 256) * 256;
+    return place;
+  }
+
+ private:
+  std::size_t bytes_ = 0;
+};
+
+// That of the methods that choose some values; the same in all rounds.
+struct SparseRoom : Room {
   SparseRoom(std::uint8_t* begin, const Plan& plan, std::size_t n);
   Choosing* choosing;
   Lists lists;
@@ -96,22 +117,22 @@ struct SparseRoom {
   float* ranks;
   CodeMap* code_maps;
   CodeStep* code_begins;
-  std::size_t bytes = 0;
-
- private:
-  template <class T>
-  T* take(std::uint8_t* begin, std::size_t count) {
-    T* const place = begin == nullptr ? nullptr : reinterpret_cast<T*>(begin + bytes);
-    bytes += parts_of(count * sizeof(T), 256) * 256;
-    return place;
-  }
 };
 
+// That of bounded_error.
+struct BoundedRoom : Room {
+  BoundedRoom(std::uint8_t* begin, std::size_t n);
+  std::uint64_t* begins;  // of the blocks of a payload
+  BoundedMap* maps;
+  BoundedEntry* entries;
+};
+
+SketchLayout sketch_layout_of(const Plan& plan, std::size_t n);
 SparseLayout layout_of(const Plan& plan);
 Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale);
 // Of the threshold that is guessed, among the sample; 0 where there is no use in guessing.
 std::size_t rank_of_guess(std::size_t n, std::size_t k);
-// What random_k's values are multiplied by when they are decoded.
+// What random_k's values are multiplied by when they are decoded, and sketched's when they are encoded.
 float subset_scale(const Plan& plan, std::size_t n);
 
 // What is chosen from.
@@ -212,6 +233,32 @@ void add_sparse(const Plan& plan, const AddOperands& x, const Launch& launch) {
   launch(AddSparse{codes, room.code_begins, x.weight, plan.tau, x.sum});
 }
 
+template <class Launch>
+void encode_bounded(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const BoundedRoom room(x.workspace, x.n);
+  launch(MeasureBounded{x.values, x.state, plan.step, x.n, room.begins, x.refused});
+  launch(AddUpBounded{room.begins, BoundedLayout{x.n}.blocks(), x.length});
+  launch(WriteBounded{x.values, x.state, plan.step, x.n, room.begins, x.payload});
+}
+
+template <class Launch>
+void add_bounded(const Plan& plan, const AddOperands& x, const Launch& launch) {
+  const BoundedRoom room(x.workspace, x.n);
+  const BoundedPayload payload{x.payload, x.bytes};
+  launch(MapBounded{payload, room.maps});
+  launch(TraceBounded{payload, room.maps, room.entries});
+  launch(PlaceBounded{payload, room.entries, BoundedLayout{x.n}.blocks(), room.begins});
+  launch(AddBounded{payload, room.begins, plan.step, x.weight, x.sum, x.n});
+}
+
+template <class Launch>
+void encode_sketched(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const SketchLayout layout = sketch_layout_of(plan, x.n);
+  if (layout.chooses()) launch(AddResidual{x.values, x.state, x.n, x.refused});
+  launch(EncodeSketched{x.values, x.state, layout, plan.rotated, !plan.scaled, subset_scale(plan, x.n),
+                        x.context.key, x.payload, x.refused});
+}
+
 // Gives launch() the method's jobs, each of which begins when those before it have ended.
 template <class Launch>
 void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
@@ -251,6 +298,10 @@ void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
       return x.n == 0 ? void() : encode_sparse(plan, x, launch);
     case Plan::Kind::random_k:
       return x.n == 0 ? void() : encode_subset(plan, x, launch);
+    case Plan::Kind::bounded_error:
+      return x.n == 0 ? void() : encode_bounded(plan, x, launch);
+    case Plan::Kind::sketched:
+      return x.n == 0 ? void() : encode_sketched(plan, x, launch);
   }
 }
 
@@ -281,6 +332,11 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
       if (x.n == 0) return;
       return launch(
           AddSubset{x.payload, x.weight, x.sum, x.n, sent_of(plan, x.n, 0), subset_scale(plan, x.n)});
+    case Plan::Kind::bounded_error:
+      return x.n == 0 ? void() : add_bounded(plan, x, launch);
+    case Plan::Kind::sketched:
+      if (x.n == 0) return;
+      return launch(AddSketched{x.payload, sketch_layout_of(plan, x.n), plan.rotated, x.weight, x.sum});
   }
 }
 

@@ -3,7 +3,7 @@
 // the magnitudes, whose bits are ordered as they are; then the chosen ones, in order.
 #pragma once
 
-#include "compression/cuda/memory.h"
+#include "compression/cuda/prefix.h"
 
 namespace gossamer::cuda {
 
@@ -449,7 +449,7 @@ struct CountChosen {
 // In the place of each segment's shares those of all before it.
 struct AddUpShares {
   using Shared = NothingShared;
-  static constexpr unsigned kThreads = 1024, kOwn = 4;
+  static constexpr unsigned kThreads = 1024;
 
   std::size_t segments;
   Choosing* choosing;
@@ -459,29 +459,7 @@ struct AddUpShares {
 
   template <class Team>
   GOSSAMER_DEVICE void run(Team& team, std::size_t, Shared&) const {
-    Shares sum = 0;
-    typename Team::template PerThread<Shares> before;
-    for (std::size_t tile = 0; tile < segments; tile += kThreads * kOwn) {
-      const Shares total = team.prefix(before, [&](unsigned thread) {
-        Shares own = 0;
-        for (unsigned k = 0; k < kOwn; ++k) {
-          const std::size_t segment = tile + thread * kOwn + k;
-          if (segment < segments) own += shares[segment];
-        }
-        return own;
-      });
-      team.each([&](unsigned thread) {
-        Shares here = sum + before[thread];
-        for (unsigned k = 0; k < kOwn; ++k) {
-          const std::size_t segment = tile + thread * kOwn + k;
-          if (segment >= segments) break;
-          const Shares own = shares[segment];
-          shares[segment] = here;
-          here += own;
-        }
-      });
-      sum += total;
-    }
+    const Shares sum = sum_up_before<kThreads>(team, shares, segments);
     team.each([&](unsigned thread) {
       if (thread == 0) choosing->chosen = chosen_of(sum, choosing->after[kDigits - 1].left);
     });

@@ -64,6 +64,20 @@ inline const std::vector<DeviceCase>& device_cases() {
       {"random_k", {}},
       {"random_k", {{"compression.random_k.density", "1"}, {"compression.error_feedback", "on"}}},
       {"random_mask", {}},
+      {"bounded_error", {}},
+      {"bounded_error", {{"compression.bounded_error.bound", "1.7"}}},
+      {"bounded_error", {{"compression.bounded_error.bound", "0.004"}}},
+      {"bounded_error", {{"compression.bounded_error.bound", "0.00003"}}},
+      {"bounded_error", {{"compression.bounded_error.bound", "1e-25"}}},
+      {"sketched", {}},
+      {"sketched", {{"compression.error_feedback", "on"}}},
+      {"sketched", {{"compression.sketched.bits", "1"}}},
+      {"sketched", {{"compression.sketched.bits", "1"}, {"compression.sketched.rotation", "false"}}},
+      {"sketched", {{"compression.sketched.rotation", "false"}, {"compression.error_feedback", "on"}}},
+      {"sketched", {{"compression.sketched.bits", "4"}, {"compression.error_feedback", "on"}}},
+      {"sketched", {{"compression.sketched.bits", "8"}}},
+      {"sketched", {{"compression.sketched.density", "0.3"}, {"compression.sketched.bits", "8"}}},
+      {"sketched", {{"compression.sketched.density", "0.6"}, {"compression.error_feedback", "on"}}},
   };
   return all;
 }

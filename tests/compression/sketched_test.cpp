@@ -96,6 +96,22 @@ TEST(Sketched, TakesItsBitsAndAFewMoreABlock) {
   EXPECT_GE(4.0 * 199'210 / static_cast<double>(sparse->most_bytes(199'210)), 40);
 }
 
+// Whichever lane of whatever processor the zeros are in.
+TEST(Sketched, TheLeastValueIsNoNegativeZero) {
+  const auto method = sketched({{"compression.sketched.rotation", "false"}});
+  for (const std::size_t negative : {0UL, 1UL, 7UL, 16UL, 100UL, 299UL}) {
+    FloatBuffer values(300, 0.0F);
+    values[negative] = -0.0F;
+    values[5] = 2;
+    ByteBuffer payload(method->room_bytes(values.size()));
+    ASSERT_TRUE(method->encode(values, {}, {}, payload));
+    float low;
+    std::memcpy(&low, payload.data() + sizeof(std::uint64_t), sizeof low);
+    EXPECT_EQ(low, 0.0F);
+    EXPECT_FALSE(std::signbit(low)) << negative;
+  }
+}
+
 TEST(Sketched, WithoutRotationAValueIsOneOfTheLevels) {
   const auto method = sketched({{"compression.sketched.rotation", "false"}});
   FloatBuffer values = normal_floats(4096);

@@ -81,9 +81,11 @@ struct BoundedPlaces {
         at32(tag_bytes + all.of8() + 2 * all.of16() + 4 * before.of32()) {}
   // That of the next value with the tag, which is not 0.
   GOSSAMER_DEVICE std::size_t next(unsigned tag) {
-    std::size_t& at = tag == 1 ? at8 : tag == 2 ? at16 : at32;
-    const std::size_t here = at;
-    at += std::size_t{1} << (tag - 1);
+    // Not by reference: that would take them out of registers.
+    const std::size_t here = tag == 1 ? at8 : tag == 2 ? at16 : at32;
+    at8 += tag == 1 ? 1 : 0;
+    at16 += tag == 2 ? 2 : 0;
+    at32 += tag == 3 ? 4 : 0;
     return here;
   }
 };

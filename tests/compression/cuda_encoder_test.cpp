@@ -40,6 +40,7 @@ ParameterLayout layout_of_two() {
 class CudaEncoder : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(CudaEncoder, SendsWhatTheProcessorSends) {
+  // Needs the device itself; device_encoder_test.cpp goes the same way everywhere, without kernels.
   if (const std::string why = why_no_device(); !why.empty()) GTEST_SKIP() << why;
   const Options options = options_of(device_cases()[GetParam()]);
   const ParameterLayout layout = layout_of_two();

@@ -1,7 +1,6 @@
 // run.device = cuda, as far as a configuration says whether it can be.
 #include <gmock/gmock.h>
 
-#include "core/error.h"
 #include "tests/simulation/simulated.h"
 
 namespace gossamer {
@@ -11,15 +10,8 @@ using ::testing::HasSubstr;
 using DeviceKeys = std::map<std::string, std::string>;
 
 std::string refusal_on_cuda(DeviceKeys keys) {
-  const TemporaryFolder folder;
   keys["run.device"] = "cuda";
-  Options options = configured(keys, folder);
-  try {
-    resolve(options);
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return {};
+  return refusal_of(keys);
 }
 
 TEST(RunDevice, TakesTheAlgorithmsThatItNamesAndNoOthers) {

@@ -29,17 +29,6 @@ double epsilon_of(double noise, double rate, std::uint64_t steps) {
   return accountant->epsilon(1e-5);
 }
 
-std::string refusal_of(const Keys& keys) {
-  const TemporaryFolder folder;
-  Options options = configured(keys, folder);
-  try {
-    resolve(options);
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return {};
-}
-
 bool has_server(const Keys& keys) {
   const auto found = keys.find("topology.name");
   return found == keys.end() || found->second == "parameter_server" || found->second == "tree";

@@ -7,6 +7,7 @@
 
 #include "cli/configuration.h"
 #include "client/datasets/data_options.h"
+#include "core/error.h"
 #include "server/tree_coordinator.h"
 #include "simulation/shared_line.h"
 #include "simulation/simulation.h"
@@ -24,6 +25,18 @@ inline Options configured(const std::map<std::string, std::string>& given, const
   options.set("cohort.fraction", "1");
   for (const auto& [key, value] : given) options.set(key, value);
   return options;
+}
+
+// Why these keys cannot be; empty where they can.
+inline std::string refusal_of(const std::map<std::string, std::string>& given) {
+  const TemporaryFolder folder;
+  Options options = configured(given, folder);
+  try {
+    resolve(options);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return {};
 }
 
 struct Outcome {

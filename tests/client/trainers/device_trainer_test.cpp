@@ -40,19 +40,39 @@ double distance(const FloatBuffer& a, const FloatBuffer& b) {
   return std::sqrt(sum);
 }
 
+// The averaging trainer and that for a device, from the same model.
+class Both {
+ public:
+  Both(const Given& given, const std::shared_ptr<const ExampleSet>& examples, at::Device device)
+      : options_(make_options(given)),
+        here_(make_model(options_, examples->shape())),
+        there_(make_model(options_, examples->shape())),
+        start_(here_->values().begin(), here_->values().end()),
+        model_here_(*here_),
+        model_there_(*there_),
+        plain_(algorithms().make(options_)->make_trainer(options_, std::move(here_))),
+        device_(make_device_trainer(options_, std::move(there_), device)) {}
+
+  const std::vector<float>& start() const { return start_; }
+  Work here(const TrainTask& task) { return work_of(*plain_, model_here_, start_, task); }
+  Work there(const TrainTask& task) { return work_of(*device_, model_there_, start_, task); }
+
+ private:
+  Options options_;
+  std::unique_ptr<Model> here_, there_;
+  std::vector<float> start_;
+  Model &model_here_, &model_there_;
+  std::unique_ptr<LocalTrainer> plain_, device_;
+};
+
 class DeviceTrainers : public ::testing::TestWithParam<Given> {};
 
 TEST_P(DeviceTrainers, TrainAsOnTheProcessor) {
-  const Options options = make_options(GetParam());
   const auto examples = patterns(130, 7);
-  auto first = make_model(options, examples->shape()), second = make_model(options, examples->shape());
-  Model &here = *first, &there = *second;
-  const std::vector<float> start(here.values().begin(), here.values().end());
-  const auto plain = algorithms().make(options)->make_trainer(options, std::move(first));
-  const auto device = make_device_trainer(options, std::move(second), at::kCPU);
+  Both both(GetParam(), examples, at::kCPU);
   for (Round round = 1; round <= 2; ++round) {
     const TrainTask task{3, round, examples, nullptr};
-    const Work wanted = work_of(*plain, here, start, task), got = work_of(*device, there, start, task);
+    const Work wanted = both.here(task), got = both.there(task);
     ASSERT_EQ(got.update.values.size(), wanted.update.values.size());
     EXPECT_GT(wanted.length, 1e-3);
     EXPECT_LT(distance(got.update.values, wanted.update.values), 2e-5 * wanted.length);
@@ -62,7 +82,7 @@ TEST_P(DeviceTrainers, TrainAsOnTheProcessor) {
     EXPECT_EQ(got.update.info.client, 3);
     EXPECT_EQ(got.update.info.round, round);
     // Its own values are not what was trained.
-    EXPECT_EQ(got.model_after, start);
+    EXPECT_EQ(got.model_after, both.start());
   }
 }
 
@@ -84,15 +104,10 @@ INSTANTIATE_TEST_SUITE_P(
 
 // Batches of more than a part.
 TEST(DeviceTrainer, AddsUpTheGradientsOfALargeBatchsParts) {
-  const Options options = make_options({{"model.name", "logistic"}, {"client.batch_size", "0"}});
   const auto examples = patterns(2 * Minibatches::kMicroBatch + 77, 7);
-  auto first = make_model(options, examples->shape()), second = make_model(options, examples->shape());
-  Model &here = *first, &there = *second;
-  const std::vector<float> start(here.values().begin(), here.values().end());
-  const auto plain = algorithms().make(options)->make_trainer(options, std::move(first));
-  const auto device = make_device_trainer(options, std::move(second), at::kCPU);
-  const Work wanted = work_of(*plain, here, start, {0, 1, examples, nullptr}),
-             got = work_of(*device, there, start, {0, 1, examples, nullptr});
+  Both both({{"model.name", "logistic"}, {"client.batch_size", "0"}}, examples, at::kCPU);
+  const TrainTask task{0, 1, examples, nullptr};
+  const Work wanted = both.here(task), got = both.there(task);
   EXPECT_LT(distance(got.update.values, wanted.update.values), 2e-5 * wanted.length);
 }
 
@@ -132,6 +147,7 @@ TEST(DeviceTrainer, WorkThatIsCalledOffLeavesTheModelHere) {
 }
 
 TEST(Device, IsRefusedInOneLineWhereThereIsNone) {
+  // What is refused is the lack of one; TrainsOnAGpu is the other half.
   if (torch::cuda::is_available()) GTEST_SKIP() << "there is one";
   const Options options = make_options({{"run.device", "cuda"}, {"model.name", "logistic"}});
   try {
@@ -146,17 +162,13 @@ TEST(Device, IsRefusedInOneLineWhereThereIsNone) {
 
 // On a GPU, where there is one: the same as the processor's, up to the rounding of its libraries.
 TEST(Device, TrainsOnAGpu) {
+  // Needs the device itself; DeviceTrainers.* run the same steps everywhere.
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
   for (const char* const name : {"mlp", "cnn", "lenet"}) {
-    const Options options = make_options({{"model.name", name}, {"client.local_steps", "5"}});
     const auto examples = patterns(130, 7);
-    auto first = make_model(options, examples->shape()), second = make_model(options, examples->shape());
-    Model &here = *first, &there = *second;
-    const std::vector<float> start(here.values().begin(), here.values().end());
-    const auto plain = algorithms().make(options)->make_trainer(options, std::move(first));
-    const auto device = make_device_trainer(options, std::move(second), at::kCUDA);
-    const Work wanted = work_of(*plain, here, start, {0, 1, examples, nullptr}),
-               got = work_of(*device, there, start, {0, 1, examples, nullptr});
+    Both both({{"model.name", name}, {"client.local_steps", "5"}}, examples, at::kCUDA);
+    const TrainTask task{0, 1, examples, nullptr};
+    const Work wanted = both.here(task), got = both.there(task);
     EXPECT_LT(distance(got.update.values, wanted.update.values), 1e-2 * wanted.length) << name;
   }
 }

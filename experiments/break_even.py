@@ -8,8 +8,8 @@ import json
 import statistics
 import sys
 
-out, down, rates, seeds, names, choices = sys.argv[1:7]
-check = sys.argv[7:] == ["check"]
+out, down, rates, seeds, passes, names, choices = sys.argv[1:8]
+check = sys.argv[8:] == ["check"]
 rates, seeds, names = rates.split(), seeds.split(), names.split()
 choices = {own: f"{ours}/{down}" for own, ours in (pair.split("=") for pair in choices.split())}
 BARS = {"10": 5, "100": 2}
@@ -41,14 +41,17 @@ def mean_rounds(name):
     return None if None in counts else sum(counts) / len(counts)
 
 
-def seconds_a_round(path):
-    """The median; the first round waits for everybody to come."""
-    ends = times(path)
-    return statistics.median(after - before for before, after in zip(ends, ends[1:]))
+def seconds_a_round(rate, name):
+    """The median over all passes; the first round of each waits for everybody to come."""
+    lengths = []
+    for nth in range(1, int(passes) + 1):
+        ends = times(f"{rate}/{nth}/{file_of(name)}")
+        lengths += [after - before for before, after in zip(ends, ends[1:])]
+    return statistics.median(lengths)
 
 
 rounds = {name: mean_rounds(name) for name in names}
-seconds = {(rate, name): seconds_a_round(f"{rate}/{file_of(name)}") for rate in rates for name in names}
+seconds = {(rate, name): seconds_a_round(rate, name) for rate in rates for name in names}
 to_target = {(rate, name): rounds[name] * seconds[rate, name] for rate, name in seconds if rounds[name]}
 faults = []
 if not rounds.get("none"):

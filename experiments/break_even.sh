@@ -5,7 +5,9 @@
 # the server; each host's line, the server's too, carries the rate in either direction, so that the server's is what
 # all wait for: four models down, four updates up.
 #   experiments/break_even.sh [OUT_DIR]    break_even.csv: a row for each method and rate
-#   NAMES="none one_bit/int8 ..." RATES="10 100 1000" SEEDS="1 2 3" ROUNDS=8 (that are timed) LR=0.464 DOWN=one_bit
+# Seconds a round vary from run to run more than from round to round, so each method is timed in several short runs, one
+# pass over all methods after another, and each client keeps to one core.
+#   NAMES="none one_bit/int8 ..." RATES="10 100 1000" SEEDS="1 2 3" PASSES=3 ROUNDS=6 (of a pass) LR=0.464 DOWN=one_bit
 #   A name is UP/DOWN (models as they are where there is no /DOWN), ring-UP for a ring; experiments/compression_methods.sh
 # Ends with 77 where MNIST is missing or the machine does not permit such hosts; with 1 where none does not come to 97%,
 # the best method with a server is less than 5 or 2 times faster than none at 10 and 100 Mbit/s, the whole runs of none
@@ -56,7 +58,7 @@ on_hosts() { # OUT KEYS...
   for ((k = 0; k < clients; ++k)); do
     [[ " $* " != *" --topology.name ring "* ]] ||
       peer=(--client.listen "tcp://10.77.0.$((10 + k)):*" --security.insecure true)
-    on host$k timeout -k 5 280 "$gossamer" client "$@" --server.connect tcp://10.77.0.$((10 + clients)):5555 \
+    on host$k timeout -k 5 280 taskset -c $((k % $(nproc))) "$gossamer" client "$@" --server.connect tcp://10.77.0.$((10 + clients)):5555 \
       --client.id $k ${peer[@]+"${peer[@]}"} >"$out.client$k.log" 2>&1 &
     jobs+=($!)
   done
@@ -78,7 +80,7 @@ if [[ ${1:-} == --inside ]]; then
 fi
 
 out=${1:-runs/break_even}
-rounds=${ROUNDS:-8}
+rounds=${ROUNDS:-6} passes=${PASSES:-3}
 mkdir -p "$out"
 out=$(realpath "$out")
 "$gossamer" simulate --dry-run --data.dataset mnist >/dev/null || { (($? == 4)) && exit 77; exit 1; }
@@ -102,13 +104,15 @@ done
 # Of auto as many rounds as it may take to settle, and more.
 for rate in "${rates[@]}"; do
   wanted=("$out/$rate/auto=auto/$down=80=1")
-  for name in "${names[@]}"; do wanted+=("$out/$rate/$(file_of "$name")=$name=$rounds=1"); done
+  for ((pass = 1; pass <= passes; ++pass)); do
+    for name in "${names[@]}"; do wanted+=("$out/$rate/$pass/$(file_of "$name")=$name=$rounds=1"); done
+  done
   at_rate "$rate" "${wanted[@]}"
 done
 
 # The table; prints the names of the whole runs to make, and their rounds.
 table() { # [with-whole-runs]
-  python3 experiments/break_even.py "$out" "$down" "${rates[*]}" "${seeds[*]}" "${names[*]}" \
+  python3 experiments/break_even.py "$out" "$down" "${rates[*]}" "${seeds[*]}" "$passes" "${names[*]}" \
     "$(for choice in "${!choices[@]}"; do echo -n "$choice=${choices[$choice]} "; done)" "$@"
 }
 wanted=()

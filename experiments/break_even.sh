@@ -3,7 +3,7 @@
 # in lockstep: of each method of compression, at 10, 100 and 1,000 Mbit/s, as rounds from simulation times the seconds a
 # round measured on 4 hosts (network namespaces of this machine) over ZeroMQ. With a parameter server a fifth host has
 # the server; each host's line, the server's too, carries the rate in either direction, so that the server's is what
-# all wait for: four models down, four updates up.
+# all wait for: four models down, four updates up. What comes at once waits in its queue, up to a second's worth.
 #   experiments/break_even.sh [OUT_DIR]    break_even.csv: a row for each method and rate
 # Seconds a round vary from run to run more than from round to round, so each method is timed in several short runs, one
 # pass over all methods after another, and each client keeps to one core.
@@ -11,8 +11,8 @@
 #   A name is UP/DOWN (models as they are where there is no /DOWN), ring-UP for a ring; experiments/compression_methods.sh
 # Ends with 77 where MNIST is missing or the machine does not permit such hosts; with 1 where none does not come to 97%,
 # the best method with a server is less than 5 or 2 times faster than none at 10 and 100 Mbit/s, the whole runs of none
-# and the best method at 100 Mbit/s last 15% longer or shorter than rounds times seconds a round, or what
-# compression.up = auto has chosen is more than 10% slower than the best of what it chooses from.
+# and the best method at 100 Mbit/s, between two more short runs each, last 15% longer or shorter than rounds times
+# seconds a round, or what compression.up = auto has chosen is more than 10% slower than the best of what it chooses from.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 gossamer=$(realpath "${GOSSAMER:-build/release/gossamer}")
@@ -88,7 +88,7 @@ tests/network/hosts.sh 1 true || exit $?
 at_rate() { # RATE RUN...
   local rate=$1
   shift
-  tests/network/hosts.sh --rate "$rate" --burst 1 $((clients + 1)) experiments/break_even.sh --inside "$@"
+  tests/network/hosts.sh --rate "$rate" --burst 1 --queue 1000 $((clients + 1)) experiments/break_even.sh --inside "$@"
 }
 file_of() { echo "${1//\//-}"; } # NAME
 
@@ -115,9 +115,11 @@ table() { # [with-whole-runs]
   python3 experiments/break_even.py "$out" "$down" "${rates[*]}" "${seeds[*]}" "$passes" "${names[*]}" \
     "$(for choice in "${!choices[@]}"; do echo -n "$choice=${choices[$choice]} "; done)" "$@"
 }
+# Between short runs of the same method, for a machine is faster at times; these count in the table as well.
 wanted=()
 while read -r name whole; do
-  wanted+=("$out/whole/$(file_of "$name")=$name=$whole=${seeds[0]}")
+  beside=$out/whole/$(file_of "$name")
+  wanted+=("$beside.before=$name=$rounds=1" "$beside=$name=$whole=${seeds[0]}" "$beside.after=$name=$rounds=1")
 done < <(table)
 ((${#wanted[@]} == 0)) || at_rate 100 "${wanted[@]}"
 table check

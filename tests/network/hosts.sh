@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Several hosts on one machine: network namespaces joined by a bridge, each behind a wire of its own. Runs COMMAND in
 # the midst of them and ends with its exit code; 77 where the machine does not permit such hosts.
-#   tests/network/hosts.sh [--rate MBIT [--burst MS]] N COMMAND...
+#   tests/network/hosts.sh [--rate MBIT [--burst MS] [--queue MS]] N COMMAND...
 #
 # The hosts are host0 ... host<N-1> with the addresses 10.77.0.10, .11, ...; those names are known to all. COMMAND does
 # not run on a host but where the bridge is; it reaches a host by $GOSSAMER_ON_HOST HOST COMMAND..., and mpirun does by
 # the same program (--mca plm_rsh_agent). $GOSSAMER_HOSTS is the list of names, $GOSSAMER_SUBNET their subnet. The wire
 # of host K is seen from the bridge as to-hostK: what the host sent is its rx_bytes. Each direction of a wire carries
-# MBIT million bits a second; after a pause, what it would have carried in MS milliseconds (10) passes at once.
+# MBIT million bits a second; after a pause, what it would have carried in MS milliseconds (10) passes at once; what would
+# wait for longer than MS milliseconds of --queue (50) is dropped.
 #
 # Everything lives in network, mount and process namespaces of this run alone, which the kernel takes down with all
 # processes in them when this script ends, be it by kill -9. Two runs see nothing of each other.
@@ -40,13 +41,17 @@ if [[ ${1:-} != --inside ]]; then
 fi
 shift
 
-rate=0 burst_ms=10 packets=65536
+rate=0 burst_ms=10 packets=65536 queue_ms=50
 if [[ $1 == --rate ]]; then
   rate=$2
   shift 2
 fi
 if [[ $1 == --burst ]]; then
   burst_ms=$2 packets=3200
+  shift 2
+fi
+if [[ $1 == --queue ]]; then
+  queue_ms=$2
   shift 2
 fi
 count=$1
@@ -86,8 +91,8 @@ for ((k = 0; k < count; ++k)); do
     # 10 ms is what the slowest kernel clock (100 Hz) lets through between two ticks; and at least one large packet, or,
     # with less, which needs a better clock, two of those that large ones are cut into.
     burst=$((rate * 125 * burst_ms > packets ? rate * 125 * burst_ms : packets))
-    tc qdisc add dev to-$host root tbf rate "${rate}mbit" burst $burst latency 50ms
-    tc -n $host qdisc add dev eth0 root tbf rate "${rate}mbit" burst $burst latency 50ms
+    tc qdisc add dev to-$host root tbf rate "${rate}mbit" burst $burst latency ${queue_ms}ms
+    tc -n $host qdisc add dev eth0 root tbf rate "${rate}mbit" burst $burst latency ${queue_ms}ms
   fi
 done
 

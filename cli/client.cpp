@@ -47,7 +47,13 @@ int client_command(const CommandLine& line) {
     });
   }
   const auto transport = at_a_distance(options, make_zmq_client(settings));
-  if (are_peers(options)) return run_peer(federation, *transport, settings.client);
+  if (are_peers(options)) {
+    if (options.given("client.state_dir"))
+      throw ConfigError("client.state_dir = " + options.text("client.state_dir") +
+                        ": with topology.name = " + options.text("topology.name") +
+                        " the server's checkpoints have what peers keep; leave it out");
+    return run_peer(federation, *transport, settings.client);
+  }
   return serve(*transport, {});
 }
 

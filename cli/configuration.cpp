@@ -62,6 +62,11 @@ void add_place_options(OptionSchema& schema) {
           .at_least(-1));
   schema.add(text_option("client.listen", "tcp://127.0.0.1:*",
                          "over ZeroMQ, where a peer is reached by the others (port *: a free one)"));
+  schema.add(
+      text_option("client.state_dir", "",
+                  "a folder for what this process's clients keep from round to round (residuals, their "
+                  "algorithm's states), written after each round, from which they go on when they are "
+                  "started again; empty: in memory, and in lockstep in the coordinator's checkpoints"));
   schema.add(real_option("client.server_timeout_s", 60, "silence after which a client gives its server up")
                  .above(0));
   schema.add(
@@ -103,18 +108,23 @@ void check_no_server(Options& options, const std::string& chosen) {
 // Differences between models need receivers that hold one and the same.
 void check_differences(const Options& options, const Topology& topology) {
   check_down_form(options);
-  if (!sends_differences(options)) return;
+  if (!sends_differences(options)) {
+    if (options.given("topology.gossip.consensus_step"))
+      refuse("topology.gossip.consensus_step = " + options.raw("topology.gossip.consensus_step") +
+             ": it is for models whose differences travel; use compression.down_form = difference, or leave "
+             "it out");
+    return;
+  }
   const std::string chosen =
       "compression.down = " + options.text("compression.down") + ": sends differences between models, ";
-  if (topology.kind() == TopologyKind::gossip)
-    refuse(chosen +
-           "and with topology.name = gossip peers hold models of their own; use fp16, bf16 or int8 with "
-           "compression.down_form = model");
   const std::string whole =
       "; use compression.down = fp16, bf16 or int8 with compression.down_form = model, or ";
   if (options.text("sync.mode") != "bsp")
     refuse(chosen + "and with sync.mode = " + options.text("sync.mode") +
            " each client holds a version of its own" + whole + "sync.mode = bsp");
+  if (topology.kind() == TopologyKind::gossip && options.text("topology.gossip.method") != "d_psgd")
+    refuse(chosen + "and with topology.gossip.method = " + options.text("topology.gossip.method") +
+           " a peer has other neighbours in each round" + whole + "topology.gossip.method = d_psgd");
   if (options.text("sync.late") == "finish")
     refuse(chosen + "and with sync.late = finish a client would hold two of them" + whole +
            "sync.late = cancel");

@@ -258,9 +258,9 @@ void save_model(Model& model, const Parameters& version, const std::filesystem::
 
 std::uint64_t max_payload_bytes(const Federation& federation) {
   // With every float sent by its index, too: two bits a float at most (compression/sparse_indices.h). Peers
-  // show what their compression has left out behind their models.
+  // show more than their models.
   const std::uint64_t floats = federation.initial->values.size();
-  const bool shows_more = are_peers(federation.options) && keeps_state(federation.options);
+  const bool shows_more = are_peers(federation.options) && peers_show_more(federation.options);
   return (shows_more ? kMostPeerVectors : 1) * floats * sizeof(float) + floats / 4 + kPayloadSlack;
 }
 

@@ -32,6 +32,15 @@ Participant::Participant(const Options& options, const FederatedData& data)
   const Placement placement = privacy_plan(options).placement;
   if (placement == Placement::client || placement == Placement::example)
     ledger_.emplace(options, CountingPlan{});
+  const std::string& folder = options.text("client.state_dir");
+  if (folder.empty()) return;
+  if (on_request_)
+    throw ConfigError(
+        "client.state_dir = " + folder +
+        ": with sync.pull = on_request clients are in the middle of their training at any time; "
+        "leave it out");
+  if (client_.keeps_state()) folder_.emplace(options, folder);
+  saves_state_ = false;
 }
 
 Result<Parcel> Participant::answer(const Parcel& models, std::function<bool()> called_off) {
@@ -53,7 +62,10 @@ Result<Parcel> Participant::answer(const Parcel& models, std::function<bool()> c
                                            " is asked for more than privacy.target_epsilon allows"};
   }
   if (lockstep_) client_.rewind(client, round);
-  auto update = client_.take_part(models, state_of(client), std::move(called_off));
+  if (folder_) look_back(client, round);
+  ClientState* const state = state_of(client);
+  auto update = client_.take_part(models, state, std::move(called_off));
+  if (update && folder_) folder_->save(client, round, *state);
   if (update) answers_[client] = update.value();
   return update;
 }
@@ -249,6 +261,20 @@ void Participant::keep(Round round) {
   }
   kept_[round] = writer.encode();
   while (kept_.size() > kKeptCheckpoints) kept_.erase(kept_.begin());
+}
+
+// A client that has just begun goes on from its last run, and one whose coordinator went back goes back too.
+void Participant::look_back(ClientId client, Round round) {
+  const auto last = looked_back_.find(client);
+  const bool began = last == looked_back_.end();
+  const bool back = !began && last->second >= round;
+  looked_back_[client] = round;
+  if (!began && !back) return;
+  if (auto state = folder_->before(round, client)) {
+    states_.put(client, std::move(*state));
+  } else if (back) {
+    states_.put(client, {});
+  }
 }
 
 bool Participant::rewind_to(Round round) {

@@ -11,6 +11,7 @@
 
 #include "client/client.h"
 #include "client/client_states.h"
+#include "client/state_folder.h"
 #include "comms/parcel.h"
 #include "comms/transport.h"
 #include "core/checkpoint_schedule.h"
@@ -22,7 +23,8 @@ namespace gossamer {
 // coordinator over a transport. Used by one thread.
 class Participant {
  public:
-  // `options` and `data` outlive the participant.
+  // `options` and `data` outlive the participant. Throws ConfigError where clients that exchange on request
+  // are to keep what they have in client.state_dir.
   Participant(const Options& options, const FederatedData& data);
 
   // Answers a model. A round that was answered already is answered with the same bytes, not trained
@@ -60,6 +62,7 @@ class Participant {
   Result<Message> next(Transport& transport, Transport::Clock::time_point deadline);
   bool is_over(Transport& transport, const FrameHeader& work);
   bool rewind_to(Round round);
+  void look_back(ClientId client, Round round);
 
   const Options& options_;
   Client client_;
@@ -78,6 +81,9 @@ class Participant {
   ParcelAssembly models_;
   std::optional<PrivacyLedger> ledger_;  // of this process's clients, since it began
   std::map<Round, ByteBuffer> kept_;     // states at the last two checkpoints, as these hold them
+  // In place of all that, where clients have a folder of their own.
+  std::optional<StateFolder> folder_;
+  std::map<ClientId, Round> looked_back_;  // the last round that a client was asked for
 };
 
 }  // namespace gossamer

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/public_copies.h"
+
 namespace gossamer {
 
 Rng message_rng(std::uint64_t seed, ClientId from, ClientId to, Round round) {
@@ -58,6 +60,26 @@ std::size_t PeerModel::mix(std::span<const MixingWeight> row, Rank self, std::sp
   }
   values_ = std::move(mixed);
   return malformed;
+}
+
+std::size_t PeerModel::approach(std::span<const MixingWeight> row, Rank self, std::span<const float> own,
+                                const PublicCopies& copies, Round round, double step) {
+  const std::span<const float> copy = copies.after(round, self);
+  auto moved = std::make_shared<FloatBuffer>(own.begin(), own.end());
+  const std::span<float> values = *moved;
+  std::size_t left_out = 0;
+  for (const MixingWeight& entry : row) {
+    if (entry.peer == self) continue;
+    const std::span<const float> theirs = copies.after(round, entry.peer);
+    if (theirs.empty()) {
+      ++left_out;
+      continue;
+    }
+    const auto factor = static_cast<float>(step * entry.weight);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] += factor * (theirs[i] - copy[i]);
+  }
+  values_ = std::move(moved);
+  return left_out;
 }
 
 Result<SharedFloats> PeerModel::half_difference(const Compressed& theirs, const Compressor& down) const {

@@ -12,6 +12,8 @@
 
 namespace gossamer {
 
+class PublicCopies;
+
 // The random bits of what one peer sends to another; to all its neighbours, where `to` is `from`.
 Rng message_rng(std::uint64_t seed, ClientId from, ClientId to, Round round);
 
@@ -40,6 +42,11 @@ class PeerModel {
   // stochastic among those who are left. Returns how many were malformed.
   std::size_t mix(std::span<const MixingWeight> row, Rank self, std::span<const float> own,
                   const std::map<ClientId, Compressed>& arrived, const Compressor& down);
+
+  // The same of models whose differences travel: x = own + step * sum_j W_ij (copy_j - copy_i), of the copies
+  // after `round`; who has none is left out. Returns how many were.
+  std::size_t approach(std::span<const MixingWeight> row, Rank self, std::span<const float> own,
+                       const PublicCopies& copies, Round round, double step);
 
   // Pairwise averaging, asynchronous: who is asked takes half the difference, (x_j - x_i) / 2, as it will
   // arrive, and who asked then gives it. Their sum is conserved whatever else happened to either in between.

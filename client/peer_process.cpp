@@ -44,7 +44,9 @@ PeerProcess::PeerProcess(const Options& options, const FederatedData& data)
       topology_(topologies().make(options)),
       plan_(topology_->gossip_plan(static_cast<int>(options.integer("data.clients")))),
       plain_(make_no_compressor(client_.model().layout()->size())),
-      down_(down_compressors().make(options, *client_.model().layout())) {}
+      down_(down_compressors().make(options, *client_.model().layout())) {
+  if (plan_ && sends_differences(options)) copies_.emplace(options, *client_.model().layout());
+}
 
 std::string PeerProcess::run(PeerPlace place) {
   place_ = std::move(place);
@@ -164,6 +166,11 @@ void PeerProcess::gradient_rounds() {
 
 void PeerProcess::gossip_rounds() {
   Peer& first = peers_.begin()->second;  // all are granted alike
+  if (copies_ && first.completed > 0) {
+    // Differences go on from the copies of a checkpoint, which each peer has of itself alone.
+    for (const auto& [client, peer] : peers_)
+      send_to_neighbours(FrameType::share, client, peer.completed, copies_->whole(client));
+  }
   while (await([&] { return first.granted > first.completed; })) {
     const Round round = first.completed + 1;
     std::map<ClientId, CompressedUpdate> updates;
@@ -171,10 +178,8 @@ void PeerProcess::gossip_rounds() {
     for (auto& [client, peer] : peers_) {
       const auto send_own = [&, id = client] {
         own[id] = peers_.at(id).model.share();
-        const Compressed content = encoded(own[id], id, id, round);
-        for (const MixingWeight& entry : plan_->row(static_cast<Rank>(id), round)) {
-          if (entry.peer != id) send(FrameType::share, {id, entry.peer, round, 0, content});
-        }
+        send_to_neighbours(copies_ ? FrameType::difference : FrameType::share, id, round,
+                           encoded_for_all(id, own[id], round));
       };
       if (plan_->settings().overlap) send_own();
       auto update = train(client, round);
@@ -194,17 +199,46 @@ void PeerProcess::gossip_rounds() {
         });
       });
       if (!complete_row) return;
-      const std::size_t malformed =
-          peer.model.mix(row, static_cast<Rank>(client), own.at(client).values, arrived, *down_);
-      if (malformed > 0)
-        log_warning("client " + std::to_string(client) + ": left out " + std::to_string(malformed) +
-                    " malformed models of its neighbours");
+      mix(client, round, own.at(client));
       if (plan_->settings().overlap) accept(peer.model.add(updates.at(client), *plain_), client);
       for (const auto& [from, content] : arrived) peer.received += share_bytes(content);
       arrived_.erase({client, round});
       complete(client, updates.at(client).info);
     }
   }
+}
+
+// What all neighbours get of a model.
+Compressed PeerProcess::encoded_for_all(ClientId client, const SharedFloats& model, Round round) {
+  return copies_ ? copies_->next(client, model, round) : encoded(model, client, client, round);
+}
+
+void PeerProcess::send_to_neighbours(FrameType type, ClientId client, Round round,
+                                     const Compressed& content) {
+  for (const MixingWeight& entry : plan_->row(static_cast<Rank>(client), round)) {
+    if (entry.peer != client) send(type, {client, entry.peer, round, 0, content});
+  }
+}
+
+// With what has arrived from its neighbours; who has sent something malformed is left out.
+void PeerProcess::mix(ClientId client, Round round, const SharedFloats& own) {
+  PeerModel& model = peers_.at(client).model;
+  const auto row = plan_->row(static_cast<Rank>(client), round);
+  const auto& arrived = arrived_[{client, round}];
+  std::size_t malformed = 0;
+  if (!copies_) {
+    malformed = model.mix(row, static_cast<Rank>(client), own.values, arrived, *down_);
+  } else {
+    for (const auto& [from, content] : arrived) {
+      const bool known = !copies_->after(round - 1, from).empty();
+      if (!copies_->add(from, content, round) && known) ++malformed;
+    }
+    model.approach(row, static_cast<Rank>(client), own.values, *copies_, round,
+                   plan_->settings().consensus_step);
+  }
+  if (malformed > 0)
+    log_warning("client " + std::to_string(client) + ": left out " + std::to_string(malformed) +
+                " malformed models of its neighbours");
 }
 
 void PeerProcess::gossip_freely() {
@@ -350,10 +384,18 @@ void PeerProcess::begin(const Frame& frame) {
   Peer& peer = peers_.at(frame.header.client);
   if (peer.here) return;
   const std::size_t floats = client_.model().layout()->size();
-  FloatBuffer values(mean_ ? std::max(floats, frame.payload.size() / sizeof(float)) : floats);
+  const bool more = mean_ || copies_;  // may stand behind the model
+  FloatBuffer values(more ? std::max(floats, frame.payload.size() / sizeof(float)) : floats);
   accept(read_floats(frame, values), frame.header.client);
   if (mean_) accept(mean_->restore_leftovers(values), frame.header.client);
+  if (copies_) accept(copies_->begin(frame.header.client, values, frame.header.round), frame.header.client);
   values.resize(floats);
+  // A run begins with one model, which so is the copy of everybody.
+  if (copies_ && frame.header.round == 0) {
+    const Compressed initial = as_they_are(SharedFloats::of(FloatBuffer(values)));
+    for (const MixingWeight& entry : plan_->row(static_cast<Rank>(frame.header.client), 1))
+      accept(copies_->hold(entry.peer, initial, 0), frame.header.client);
+  }
   peer.model = PeerModel(std::move(values), 1.0 / static_cast<double>(options_.integer("data.clients")));
   peer.completed = peer.granted = frame.header.round;
   peer.here = true;
@@ -369,7 +411,7 @@ void PeerProcess::serve(FrameType type, PeerShare share) {
   Peer& peer = found->second;
   if (!peer.here) {  // a neighbour that has begun already: the recorder's frames and its own come in any
                      // order
-    if (std::ssize(early_) < kRoundsAhead * options_.integer("data.clients"))
+    if (std::ssize(early_) < (kRoundsAhead + 1) * options_.integer("data.clients") * std::ssize(peers_))
       early_.emplace_back(type, std::move(share));
     return;
   }
@@ -377,6 +419,11 @@ void PeerProcess::serve(FrameType type, PeerShare share) {
     log_warning("dropped what client " + std::to_string(share.from) + " sent to client " +
                 std::to_string(share.to) + ": " + fault.reason);
   };
+  if (copies_ && type == FrameType::share) {
+    peer.received += share_bytes(share.content);
+    if (const auto held = take_copy(share); !held) drop(held.fault());
+    return;
+  }
   if (lockstep_) {
     if (share.round > peer.completed && share.round <= peer.completed + kRoundsAhead)
       arrived_[{share.to, share.round}].try_emplace(share.from, std::move(share.content));
@@ -398,6 +445,15 @@ void PeerProcess::serve(FrameType type, PeerShare share) {
   const Compressed difference = encoded(std::move(half).value(), share.to, share.from, share.round);
   if (const auto taken = peer.model.take(difference, *down_); !taken) return drop(taken.fault());
   send(FrameType::difference, {share.to, share.from, share.round, 0, difference});
+}
+
+Result<std::monostate> PeerProcess::take_copy(const PeerShare& share) {
+  const auto row = plan_->row(static_cast<Rank>(share.to), share.round);
+  const bool neighbour =
+      std::ranges::any_of(row, [&](const MixingWeight& entry) { return entry.peer == share.from; });
+  if (!neighbour || share.round != peers_.at(share.to).completed)
+    return malformed("a copy that nobody waits for");
+  return copies_->hold(share.from, share.content, share.round);
 }
 
 void PeerProcess::lose(const Fault& fault) {
@@ -453,7 +509,9 @@ void PeerProcess::complete(ClientId client, const UpdateInfo& info) {
 void PeerProcess::show(ClientId client) {
   const Peer& peer = peers_.at(client);
   place_.network->tell(encode_state(run_id_, client, peer.completed,
-                                    mean_ ? mean_->with_leftovers(peer.model.values()) : peer.model.share()));
+                                    mean_     ? mean_->with_leftovers(peer.model.values())
+                                    : copies_ ? copies_->with_copy(client, peer.model.values())
+                                              : peer.model.share()));
 }
 
 // A peer that cannot go on says so to the others before it ends.

@@ -14,6 +14,7 @@
 #include "client/client.h"
 #include "client/compressed_mean.h"
 #include "client/peer_model.h"
+#include "client/public_copies.h"
 #include "client/trainers/gradient_exchange.h"
 #include "comms/collectives/all_reduce.h"
 #include "comms/peer_codec.h"
@@ -77,6 +78,9 @@ class PeerProcess {
   // A collective is broken. Throws, but where the recorder says why the run is over.
   void give_up(const Fault& fault);
   void gossip_rounds();
+  Compressed encoded_for_all(ClientId client, const SharedFloats& model, Round round);
+  void mix(ClientId client, Round round, const SharedFloats& own);
+  void send_to_neighbours(FrameType type, ClientId client, Round round, const Compressed& content);
   void gossip_freely();
 
   // False where the run is over before `condition` holds.
@@ -85,6 +89,7 @@ class PeerProcess {
   void handle(const Frame& frame);
   void begin(const Frame& frame);
   void serve(FrameType type, PeerShare share);
+  Result<std::monostate> take_copy(const PeerShare& share);
   void lose(const Fault& fault);
   // None where the run is over.
   std::optional<CompressedUpdate> train(ClientId client, Round round, GradientExchange* exchange = nullptr);
@@ -107,6 +112,7 @@ class PeerProcess {
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<GossipPlan> plan_;
   std::unique_ptr<Compressor> plain_, down_;
+  std::optional<PublicCopies> copies_;  // where gossip sends differences
 
   // Before the collective, which may read them until it is destroyed.
   FloatBuffer sums_;

@@ -97,6 +97,16 @@ std::vector<CheckpointFile> files_in(const fs::path& folder) {
   return files;
 }
 
+template <class Unwanted>
+void remove_files(const fs::path& folder, const Unwanted& unwanted) {
+  for (const CheckpointFile& file : files_in(folder)) {
+    if (!unwanted(file.round)) continue;
+    std::error_code error;
+    fs::remove(file.path, error);
+    if (error) throw RunError("cannot delete " + file.path.string() + ": " + error.message());
+  }
+}
+
 }  // namespace
 
 void CheckpointWriter::add(std::string name, std::span<const std::byte> data) {
@@ -301,12 +311,17 @@ fs::path client_checkpoint_path(const fs::path& folder, Round round, std::string
   return folder / (round_name(round) + ".clients-" + std::string(owner) + std::string(kSuffix));
 }
 
-std::optional<Round> latest_checkpoint(const fs::path& folder) {
-  const std::vector<CheckpointFile> files = files_in(folder);
+std::vector<Round> checkpoint_rounds(const fs::path& folder) {
   std::set<Round, std::greater<>> rounds;
-  for (const CheckpointFile& file : files) {
+  for (const CheckpointFile& file : files_in(folder)) {
     if (file.coordinator && !file.temporary) rounds.insert(file.round);
   }
+  return {rounds.begin(), rounds.end()};
+}
+
+std::optional<Round> latest_checkpoint(const fs::path& folder) {
+  const std::vector<CheckpointFile> files = files_in(folder);
+  const std::vector<Round> rounds = checkpoint_rounds(folder);
   std::string newest_fault;
   for (const Round round : rounds) {
     try {
@@ -324,12 +339,11 @@ std::optional<Round> latest_checkpoint(const fs::path& folder) {
 }
 
 void prune_checkpoints(const fs::path& folder, Round keep_from) {
-  for (const CheckpointFile& file : files_in(folder)) {
-    if (file.round >= keep_from) continue;
-    std::error_code error;
-    fs::remove(file.path, error);
-    if (error) throw RunError("cannot delete " + file.path.string() + ": " + error.message());
-  }
+  remove_files(folder, [keep_from](Round round) { return round < keep_from; });
+}
+
+void remove_checkpoint(const fs::path& folder, Round round) {
+  remove_files(folder, [round](Round of_file) { return of_file == round; });
 }
 
 }  // namespace gossamer

@@ -138,6 +138,9 @@ std::filesystem::path checkpoint_path(const std::filesystem::path& folder, Round
 std::filesystem::path client_checkpoint_path(const std::filesystem::path& folder, Round round,
                                              std::string_view owner);
 
+// The rounds whose coordinator's file is there, the newest first; none where there is no folder.
+std::vector<Round> checkpoint_rounds(const std::filesystem::path& folder);
+
 // The newest round whose files are all valid; a newer round that has a corrupt file is logged as a warning
 // and passed over. None where there is no checkpoint at all; FileError where there are some and none is
 // valid.
@@ -146,5 +149,7 @@ std::optional<Round> latest_checkpoint(const std::filesystem::path& folder);
 // Deletes the checkpoints of all rounds before `keep_from`, and temporary files that a crash left of them.
 // Call it with the round of the checkpoint before the one just written: two stay. Throws RunError.
 void prune_checkpoints(const std::filesystem::path& folder, Round keep_from);
+// The files of that round, likewise.
+void remove_checkpoint(const std::filesystem::path& folder, Round round);
 
 }  // namespace gossamer

@@ -16,7 +16,7 @@ namespace gossamer {
 namespace {
 
 // Keys that say where and how a run happens, not what it trains: peers may differ in them.
-constexpr std::array<std::string_view, 21> kLocalKeys{"run.out",
+constexpr std::array<std::string_view, 22> kLocalKeys{"run.out",
                                                       "run.name",
                                                       "run.threads",
                                                       "run.device",
@@ -28,6 +28,7 @@ constexpr std::array<std::string_view, 21> kLocalKeys{"run.out",
                                                       "run.target_accuracy",
                                                       "client.id",
                                                       "client.listen",
+                                                      "client.state_dir",
                                                       "server.id",
                                                       "server.listen",
                                                       "server.connect",

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Compressed updates: MNIST, 4 workers with a quarter of the examples each, one step of 64 examples an update, in lockstep
-# with a parameter server (ring-NAME: around a ring). Models travel as they are, so bytes are those of the updates.
+# with a parameter server (ring-NAME: around a ring; gossip-NAME: each mixes with its neighbours on a ring). A server's
+# models travel as they are, so bytes are those of the updates.
 # momentum and dgc: half the learning rate, and momentum 0.9 at the server or before compression.
 #   experiments/compression.sh [OUT_DIR]     a run for each model, method and seed; MODEL.svg (and .png) of the first
-#                                            seed's accuracy against the bytes of all updates so far (around a ring: all
-#                                            that peers have sent); compression.csv
+#                                            seed's accuracy against the bytes of all updates so far (of peers: all that
+#                                            they have sent); compression.csv
 #   MODELS="mlp lenet" SEEDS="1 2 3" EPOCHS=5 NAMES="none fp16 ..."
 # Ends with 77 where MNIST is missing, with 1 where a method's mean accuracy is further below that of 32-bit floats than
 # it may be: 0.3 points for fp16, bf16, int8, qsgd and one_bit, 0.5 for terngrad, top_k, powersgd and dgc (which is held
@@ -27,7 +28,8 @@ common=(--data.dataset mnist --data.clients 4 --data.partition iid --cohort.frac
   --run.overwrite)
 read -ra names <<<"${NAMES:-none momentum fp16 bf16 int8 qsgd terngrad one_bit one_bit-without top_k top_k-without dgc powersgd \
   powersgd-without esgd-0.5 esgd-0.25 esgd-0.125 random_k random_mask threshold wangni adacomp low_rank sketched bounded_error \
-  ring-none ring-fp16 ring-int8 ring-qsgd ring-terngrad ring-one_bit ring-top_k ring-powersgd ring-dgc}"
+  ring-none ring-fp16 ring-int8 ring-qsgd ring-terngrad ring-one_bit ring-top_k ring-powersgd ring-dgc \
+  gossip-none gossip-int8 gossip-one_bit gossip-qsgd gossip-terngrad gossip-top_k gossip-powersgd}"
 for model in "${models[@]}"; do
   runs=()
   for name in "${names[@]}"; do

@@ -2,10 +2,12 @@
 # Sourced: the methods of compression.up by the names that compression.sh and break_even.sh have for them.
 #   keys_of NAME   their keys. $lr: the learning rate; $momentum_lr: that with momentum 0.9, at the server or before
 #                  compression; $warmup: rounds over which dgc becomes sparse; $tau: what threshold sends
-# ring-NAME: around a ring. NAME-without: without error feedback. NAME-DENSITY: of esgd and top_k.
+# ring-NAME: around a ring. gossip-NAME: compression.down of models, or of their differences (CHOCO-SGD), among neighbours
+# on a ring. NAME-without: without error feedback. NAME-DENSITY: of esgd and top_k.
 keys_of() {
   case $1 in
     ring-*) echo "--topology.name ring $(keys_of "${1#ring-}")" ;;
+    gossip-*) echo "--topology.name gossip --client.lr $lr --compression.down ${1#gossip-}" ;;
     momentum) echo "--client.lr $momentum_lr --server.optimizer momentum --server.momentum.beta 0.9" ;;
     dgc)
       echo "--client.lr $momentum_lr --compression.up dgc --compression.dgc.density 0.001 --compression.min_size 4096" \

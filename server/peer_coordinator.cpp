@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "compression/compressor.h"
+#include "compression/model_codec.h"
 #include "core/error.h"
 
 namespace gossamer {
@@ -16,10 +17,14 @@ std::string state_name(ClientId client) { return "peer " + std::to_string(client
 
 }  // namespace
 
+bool peers_show_more(const Options& options) {
+  return kind_of(options) == TopologyKind::gossip ? sends_differences(options) : keeps_state(options);
+}
+
 PeerCoordinator::PeerCoordinator(const Options& options, std::shared_ptr<const Parameters> initial)
     : lockstep_(options.text("sync.mode") == "bsp"),
       needs_everybody_(kind_of(options) != TopologyKind::gossip),
-      keeps_leftovers_(needs_everybody_ && keeps_state(options)),
+      shows_more_(peers_show_more(options)),
       conceals_(privacy_plan(options).is_private()),
       topology_(options.text("topology.name")),
       rounds_(options.integer("run.rounds")),
@@ -71,7 +76,7 @@ PeerActions PeerCoordinator::shown(const Frame& state, Seconds now) {
   const ClientId client = state.header.client;
   const std::size_t floats = model_->layout->size();
   const std::size_t shown = state.payload.size() / sizeof(float);
-  const bool longer = keeps_leftovers_ && shown > floats && shown <= kMostPeerVectors * floats;
+  const bool longer = shows_more_ && shown > floats && shown <= kMostPeerVectors * floats;
   auto values = std::make_shared<FloatBuffer>(longer ? shown : floats);
   if (const auto read = read_floats(state, *values); !read) return left(client, read.fault().reason, now);
   if (lockstep_) {
@@ -234,7 +239,7 @@ bool PeerCoordinator::stopping_at(Round round) const { return stopping_ && (!for
 // Whose model is wanted: everybody's, or one's where all have the same and nothing else is saved.
 std::vector<ClientId> PeerCoordinator::showing(Round round) const {
   std::vector<ClientId> here = members_.here();
-  if (needs_everybody_ && !(keeps_leftovers_ && saves(round)) && !here.empty()) here.resize(1);
+  if (needs_everybody_ && !(shows_more_ && saves(round)) && !here.empty()) here.resize(1);
   return here;
 }
 
@@ -247,15 +252,14 @@ SharedFloats PeerCoordinator::start_of(ClientId client) const {
 void PeerCoordinator::save(CheckpointWriter& writer) {
   writer.add_pod("version", version_);
   writer.add_floats("model", model_->values);
-  if (needs_everybody_ && !keeps_leftovers_) return;
+  if (needs_everybody_ && !shows_more_) return;
   for (const auto& [client, values] : states_) writer.add_floats(state_name(client), *values);
 }
 
 void PeerCoordinator::restore(const CheckpointReader& reader) {
   const auto floats = [&](const std::string& name) {
     const auto values = reader.floats(name);
-    const std::size_t most =
-        (keeps_leftovers_ && name != "model" ? kMostPeerVectors : 1) * model_->values.size();
+    const std::size_t most = (shows_more_ && name != "model" ? kMostPeerVectors : 1) * model_->values.size();
     if (values.size() < model_->values.size() || values.size() > most) {
       throw FileError("checkpoint: " + name + " has " + std::to_string(values.size()) +
                       " floats, this model has " + std::to_string(model_->values.size()));

@@ -18,8 +18,11 @@
 
 namespace gossamer {
 
-// As much as a peer may show, in vectors as long as the model: the model, and what compression leaves out.
+// As much as a peer may show, in vectors as long as the model: the model, and what its compression keeps.
 inline constexpr std::size_t kMostPeerVectors = 4;
+// Whether they show more than the model: what their compression has left out so far, or, where they gossip of
+// differences, what the others know of it.
+bool peers_show_more(const Options& options);
 
 // What the coordinator of peers asks its driver to do, in order; Commit and Finish as in coordinator.h.
 struct Grant {
@@ -66,7 +69,8 @@ class PeerCoordinator final : public VersionedModel {
   Round version() const noexcept override { return version_; }
   const std::shared_ptr<const Parameters>& model() const noexcept override { return model_; }
   bool can_save() const noexcept override {
-    return states_round_ == version_ && (!keeps_leftovers_ || std::ssize(states_) == population());
+    return states_round_ == version_ &&
+           (!shows_more_ || !needs_everybody_ || std::ssize(states_) == population());
   }
   void save(CheckpointWriter& writer) override;
   void restore(const CheckpointReader& reader) override;
@@ -90,7 +94,7 @@ class PeerCoordinator final : public VersionedModel {
 
   const bool lockstep_;
   const bool needs_everybody_;  // and all have the same model
-  const bool keeps_leftovers_;  // each behind it what its compression has left out so far
+  const bool shows_more_;       // each of them: peers_show_more()
   const bool conceals_;         // peers say nothing of their losses
   const std::string topology_;
   const Round rounds_, eval_every_;

@@ -46,6 +46,8 @@ PeerSimulation::PeerSimulation(const Options& options, const FederatedData& data
       down_(down_compressors().make(options, *pool.clients().front()->model().layout())),
       wires_(devices_, options.integer("data.clients")),
       peers_(static_cast<std::size_t>(options.integer("data.clients"))) {
+  if (plan_ && sends_differences(options))
+    copies_.emplace(options, *pool.clients().front()->model().layout());
   if (topology_->kind() == TopologyKind::all_reduce && options.text("compression.up") != "none") {
     for (Rank rank = 0; rank < population(); ++rank)
       means_.push_back(std::make_unique<CompressedMean>(options, *pool.clients().front()->model().layout(),
@@ -82,6 +84,7 @@ std::string PeerSimulation::run(PeerCoordinator& coordinator, RunKeeper& keeper,
   if (!lockstep_) {
     go_freely(look_for_stop);
   } else {
+    if (copies_ && coordinator.version() > 0) tell_copies(coordinator.version() + 1);
     for (Round round = coordinator.version() + 1; !recorder_->end(); ++round) {
       look_for_stop();
       round_in_lockstep(round);
@@ -102,6 +105,12 @@ void PeerSimulation::hear(const Frame& frame) {
       if (!means_.empty()) {
         const auto restored = means_[static_cast<std::size_t>(header.client)]->restore_leftovers(values);
         if (!restored) throw RunError("the checkpoint: " + restored.fault().reason);
+      }
+      if (copies_) {
+        const auto begun = copies_->begin(header.client, values, header.round);
+        if (!begun) throw RunError("the checkpoint: " + begun.fault().reason);
+      }
+      if (!means_.empty() || copies_) {
         values.resize(pool_.clients().front()->model().layout()->size());
       }
       one.model = PeerModel(std::move(values), 1.0 / static_cast<double>(population()));
@@ -177,9 +186,10 @@ void PeerSimulation::complete(ClientId client) {
 
 void PeerSimulation::show(ClientId client) {
   const PeerModel& model = peer(client).model;
-  const SharedFloats shown = means_.empty()
-                                 ? model.share()
-                                 : means_[static_cast<std::size_t>(client)]->with_leftovers(model.values());
+  const SharedFloats shown = !means_.empty()
+                                 ? means_[static_cast<std::size_t>(client)]->with_leftovers(model.values())
+                             : copies_ ? copies_->with_copy(client, model.values())
+                                       : model.share();
   recorder_->take(encode_state(run_id_, client, peer(client).completed, shown));
 }
 
@@ -294,6 +304,22 @@ void PeerSimulation::step_together(const std::map<ClientId, CompressedUpdate>& u
   }
 }
 
+// Goes on from a checkpoint: as each peer has told the copy of itself alone, neighbours are sent it whole.
+void PeerSimulation::tell_copies(Round round) {
+  const std::size_t bytes =
+      kFrameHeaderBytes + pool_.clients().front()->model().layout()->size() * sizeof(float);
+  std::vector<PeerWires::Message> messages;
+  for (ClientId client = 0; client < population(); ++client) {
+    for (const MixingWeight& entry : plan_->row(static_cast<Rank>(client), round)) {
+      if (entry.peer == client) continue;
+      peer(entry.peer).sent += bytes;
+      peer(client).received += bytes;
+      messages.push_back({entry.peer, client, bytes, ready_[static_cast<std::size_t>(entry.peer)]});
+    }
+  }
+  wires_.deliver(std::move(messages), round, ready_);
+}
+
 void PeerSimulation::mix_models(const std::map<ClientId, CompressedUpdate>& updates, Round round,
                                 const std::vector<Seconds>& began) {
   const bool overlap = plan_->settings().overlap;
@@ -306,7 +332,8 @@ void PeerSimulation::mix_models(const std::map<ClientId, CompressedUpdate>& upda
   for (const auto& [client, update] : updates) {
     if (!overlap) add(client);
     own[client] = peer(client).model.share();
-    sent[client] = encoded(own[client], client, client, round);
+    sent[client] =
+        copies_ ? copies_->next(client, own[client], round) : encoded(own[client], client, client, round);
   }
   std::vector<PeerWires::Message> messages;
   for (const auto& [client, update] : updates) {
@@ -322,8 +349,12 @@ void PeerSimulation::mix_models(const std::map<ClientId, CompressedUpdate>& upda
       messages.push_back(
           {entry.peer, client, share_bytes(sent.at(entry.peer)), overlap ? began[from] : ready_[from]});
     }
-    if (one.model.mix(row, static_cast<Rank>(client), own.at(client).values, arrived, *down_) > 0)
+    const auto rank = static_cast<Rank>(client);
+    if (copies_) {
+      one.model.approach(row, rank, own.at(client).values, *copies_, round, plan_->settings().consensus_step);
+    } else if (one.model.mix(row, rank, own.at(client).values, arrived, *down_) > 0) {
       throw std::logic_error("simulation: a model that cannot be mixed");
+    }
     if (overlap) add(client);
   }
   wires_.deliver(std::move(messages), round, ready_);

@@ -13,6 +13,7 @@
 
 #include "client/compressed_mean.h"
 #include "client/peer_model.h"
+#include "client/public_copies.h"
 #include "client/trainers/gradient_exchange.h"
 #include "server/peer_recorder.h"
 #include "simulation/peer_wires.h"
@@ -86,6 +87,7 @@ class PeerSimulation {
                           const std::map<ClientId, CompressedUpdate>& updates, Round round);
   void step_together(const std::map<ClientId, CompressedUpdate>& updates, Round round,
                      const std::vector<Seconds>& began);
+  void tell_copies(Round round);
   void mix_models(const std::map<ClientId, CompressedUpdate>& updates, Round round,
                   const std::vector<Seconds>& began);
 
@@ -105,6 +107,7 @@ class PeerSimulation {
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<GossipPlan> plan_;
   std::unique_ptr<Compressor> plain_, down_;
+  std::optional<PublicCopies> copies_;  // where gossip sends differences
   PeerWires wires_;
   std::atomic<bool> broken_{false};  // a peer's training threw, for which the others would wait
   // By client; empty where peers exchange no gradients.

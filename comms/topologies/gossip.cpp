@@ -24,6 +24,7 @@ class Gossip final : public Topology {
     settings_.weights = options.text("topology.gossip.weights") == "uniform" ? GraphWeights::uniform
                                                                              : GraphWeights::metropolis;
     settings_.overlap = options.flag("topology.gossip.overlap");
+    settings_.consensus_step = options.real("topology.gossip.consensus_step");
     settings_.probability = options.real("topology.gossip.probability");
     settings_.seed = static_cast<std::uint64_t>(options.integer("run.seed"));
   }
@@ -98,6 +99,11 @@ std::vector<OptionSpec> gossip_options() {
       flag_option("topology.gossip.overlap", false,
                   "d_psgd: exchange the models that a round begins with while it trains; needs short rounds, "
                   "and more"),
+      real_option("topology.gossip.consensus_step", 0.1,
+                  "d_psgd where compression.down sends differences: how much of the way to its neighbours' "
+                  "mean a peer goes in a round; the more a method leaves out, the less")
+          .above(0)
+          .at_most(1),
       real_option("topology.gossip.probability", 1, "async: of an exchange after a round of work")
           .above(0)
           .at_most(1),

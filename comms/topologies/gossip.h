@@ -17,8 +17,9 @@ enum class GossipMethod {
 struct GossipSettings {
   GossipMethod method = GossipMethod::d_psgd;
   GraphWeights weights = GraphWeights::metropolis;
-  bool overlap = false;    // d_psgd: exchange the model that the round began with, while training
-  double probability = 1;  // asynchronous: of talking to somebody after a round of work
+  bool overlap = false;       // d_psgd: exchange the model that the round began with, while training
+  double consensus_step = 1;  // d_psgd of differences: of the way to the neighbours' mean
+  double probability = 1;     // asynchronous: of talking to somebody after a round of work
   std::uint64_t seed = 1;
 };
 

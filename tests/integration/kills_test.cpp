@@ -157,6 +157,7 @@ std::vector<Loss> losses() {
   const std::vector<std::pair<std::string, Words>> gossips{
       {"DPsgd", {}},
       {"DPsgdOverlap", {"--topology.gossip.overlap", "true"}},
+      {"DPsgdOfDifferences", {"--compression.down", "one_bit"}},
       {"Pairwise", {"--topology.gossip.method", "pairwise"}},
       {"AsyncPairwise", {"--sync.mode", "async"}},
       {"GoSgd", {"--sync.mode", "async", "--topology.gossip.method", "go_sgd"}}};
@@ -185,7 +186,7 @@ std::vector<Loss> losses() {
     all.push_back({name + "Hangs", keys, {}, "client 2", {}, second, {}, SIGSTOP});
   all.push_back({"GossipDPsgdHangs", kGossip, {}, "client 2", {}, "", 3, SIGSTOP});
   all.push_back(
-      {"GossipAsyncPairwiseHangs", kGossip + gossips[3].second, {}, "client 2", {}, "", {}, SIGSTOP});
+      {"GossipAsyncPairwiseHangs", kGossip + gossips[4].second, {}, "client 2", {}, "", {}, SIGSTOP});
   return all;
 }
 

@@ -76,7 +76,8 @@ INSTANTIATE_TEST_SUITE_P(
         Lockstep{"d_psgd_int8",
                  {"--topology.name", "gossip", "--compression.down", "int8", "--compression.int8.rounding",
                   "stochastic"},
-                 true}),
+                 true},
+        Lockstep{"d_psgd_one_bit", {"--topology.name", "gossip", "--compression.down", "one_bit"}, true}),
     [](const auto& tested) { return tested.param.name; });
 
 TEST(Peers, MpisOwnSumGivesTheRingsModelUpToRounding) {

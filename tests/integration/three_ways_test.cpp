@@ -86,6 +86,41 @@ TEST(ThreeWays, AnEmulatedLatencyTakesTimeAndChangesNothing) {
   }
 }
 
+// Server and clients are stopped and started again; these have what they left out in folders of their own.
+TEST(ThreeWays, AFleetGoesOnWithItsResiduals) {
+  const TemporaryFolder folder;
+  const Words common{"--data.clients",
+                     "3",
+                     "--cohort.fraction",
+                     "1",
+                     "--model.name",
+                     "mlp",
+                     "--run.eval_every",
+                     "50000",
+                     "--client.lr",
+                     "0.05",
+                     "-q",
+                     "--compression.up",
+                     "top_k",
+                     "--server.checkpoint_every",
+                     "50",
+                     "--client.state_dir",
+                     (folder / "states").string()};
+  std::int64_t rounds = 0;
+  {
+    Fleet fleet(common + Words{"--run.rounds", "50000"}, folder, {3, {}, {}});
+    ASSERT_TRUE(fleet.wait_for_rounds(6)) << fleet.root().output();
+    fleet.root().signal(SIGTERM);
+    rounds = fleet.finish().at("rounds");
+    fleet.expect_others_end(0);
+  }
+  const Words whole = common + Words{"--run.rounds", std::to_string(rounds + 5)};
+  Fleet fleet(whole + Words{"--run.resume"}, folder, {3, {}, {}});
+  const auto resumed = outcome_of(fleet.finish());
+  fleet.expect_others_end(0);
+  EXPECT_EQ(resumed, outcome_of(run_to_end({kProgram, "simulate"}, whole, folder / "straight")));
+}
+
 // Compressed updates, and what their senders keep of them, in all three places; and models.
 TEST(ThreeWays, Compression) {
   const Words common{"--data.clients",

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "client/participant.h"
+#include "comms/codec.h"
+#include "core/checksum.h"
 #include "core/error.h"
 #include "tests/simulation/simulated_peers.h"
 
@@ -142,6 +145,40 @@ TEST(SimulatedCompression, DifferencesGoToWhoWasThereAndModelsToTheOthers) {
   expect_same(backed, simulate(keys + Keys{{"sync.backup_workers", "2"}}, 1), "backup workers");
 }
 
+// A process that is started again, whatever the sync mode, and one whose coordinator went back: they answer
+// as they did.
+TEST(Participant, GoesOnWithWhatItKeptInItsOwnFolder) {
+  for (const char* mode : {"bsp", "async"}) {
+    const TemporaryFolder folder;
+    Options options = configured(Keys{{"data.clients", "2"},
+                                      {"sync.mode", mode},
+                                      {"compression.up", "top_k"},
+                                      {"server.checkpoint_every", "2"},
+                                      {"client.state_dir", (folder / "states").string()}},
+                                 folder);
+    const auto data = make_dataset(options);
+    resolve(options);
+    const auto ask = [&](Participant& participant, Round round) {
+      const std::size_t floats = participant.model().layout()->size();
+      const auto update = participant.answer(
+          {encode_model(1, round, 1, 0, as_they_are(SharedFloats::of(FloatBuffer(floats, 0.0F)))), {}});
+      EXPECT_TRUE(update.ok());
+      return checksum_of(update.value()[0].payload.bytes);
+    };
+    Participant first(options, *data);
+    std::vector<std::uint64_t> straight;
+    for (Round round = 1; round <= 5; ++round) straight.push_back(ask(first, round));
+    EXPECT_NE(straight[3], straight[4]) << "of the same model, but with another residual";
+
+    Participant again(options, *data);
+    EXPECT_EQ(ask(again, 5), straight[4]) << mode;
+    Participant gone_back(options, *data);
+    EXPECT_NE(ask(gone_back, 6), straight[4]) << mode;
+    EXPECT_EQ(ask(gone_back, 3), straight[2]) << mode;
+    EXPECT_EQ(ask(gone_back, 4), straight[3]) << mode;
+  }
+}
+
 // What is left to send comes later, so a model that is sent in small parts is trained all the same.
 TEST(SimulatedCompression, AModelSentInDifferencesIsTrained) {
   const Keys dense_keys = kFederation + Keys{{"run.rounds", "60"}, {"run.eval_every", "60"}};
@@ -220,7 +257,14 @@ TEST(SimulatedCompression, WhatCannotWorkIsRefused) {
               HasSubstr("none, fp16, bf16, int8"));
   EXPECT_THAT(said({{"compression.down_form", "difference"}}), HasSubstr("choose a method"));
   EXPECT_THAT(said({{"compression.down", "esgd"}}), HasSubstr("in its own way"));
-  EXPECT_THAT(said(differences + Keys{{"topology.name", "gossip"}}), HasSubstr("models of their own"));
+  const Keys gossip{{"topology.name", "gossip"}};
+  EXPECT_THAT(said(differences + gossip + Keys{{"topology.gossip.method", "pairwise"}}),
+              HasSubstr("topology.gossip.method = d_psgd"));
+  EXPECT_THAT(
+      said(differences + gossip + Keys{{"sync.mode", "async"}, {"topology.gossip.method", "pairwise"}}),
+      HasSubstr("sync.mode = async"));
+  EXPECT_THAT(said(gossip + Keys{{"topology.gossip.consensus_step", "0.1"}}),
+              HasSubstr("use compression.down_form = difference"));
   EXPECT_THAT(said(differences + Keys{{"topology.name", "ring"}}), HasSubstr("sends updates only"));
   for (const char* mode : {"ssp", "async", "buffered"})
     EXPECT_THAT(said(differences + Keys{{"sync.mode", mode}}), HasSubstr("sync.mode = bsp")) << mode;

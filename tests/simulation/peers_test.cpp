@@ -44,6 +44,7 @@ TEST(PeerSimulation, SumsGiveTheServersModelToEverybody) {
 TEST(PeerSimulation, DoesNotDependOnThreads) {
   for (const Keys& keys : {Keys{{"topology.name", "ring"}}, Keys{{"topology.name", "gossip"}},
                            Keys{{"topology.name", "gossip"}, {"topology.gossip.overlap", "true"}},
+                           Keys{{"topology.name", "gossip"}, {"compression.down", "top_k"}},
                            Keys{{"topology.name", "gossip"}, {"sync.mode", "async"}},
                            Keys{{"topology.name", "gossip"},
                                 {"sync.mode", "async"},
@@ -127,6 +128,9 @@ TEST(PeerSimulation, CountsWhatPeersSend) {
   EXPECT_EQ(bytes({{"topology.name", "gossip"}}), 6 * 2 * (kFrameHeaderBytes + floats * 4));
   EXPECT_EQ(bytes({{"topology.name", "gossip"}, {"topology.graph", "complete"}}),
             6 * 5 * (kFrameHeaderBytes + floats * 4));
+  // A bit a weight and two means, and the biases as they are.
+  EXPECT_EQ(bytes({{"topology.name", "gossip"}, {"compression.down", "one_bit"}}),
+            6 * 2 * (kFrameHeaderBytes + 7840 / 8 + 8 + 10 * 4));
 }
 
 // Links of 8 Mbit/s up and more down, 10 ms, no time for training.
@@ -156,6 +160,8 @@ TEST(PeerSimulation, AResumedRunEndsWithTheSameModel) {
       {{"topology.name", "gossip"},
        {"compression.down", "int8"},
        {"compression.int8.rounding", "stochastic"}},
+      {{"topology.name", "gossip"}, {"compression.down", "one_bit"}},
+      {{"topology.name", "gossip"}, {"compression.down", "powersgd"}, {"topology.gossip.overlap", "true"}},
   };
   for (const Keys& way : ways) {
     const std::string topology = way.at("topology.name");

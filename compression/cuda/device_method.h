@@ -78,8 +78,9 @@ class DeviceMethod {
   std::unique_ptr<Method> host_;
 };
 
-// Null where the method of that name (a line of compression/registry.cpp), or what the options put around it,
-// has no kernels.
-std::unique_ptr<DeviceMethod> make_device_method(const std::string& name, const Options& options);
+// For pieces of a shape (MakeMethod). Null where the method of that name (a line of
+// compression/registry.cpp), or what the options put around it, has no kernels.
+std::unique_ptr<DeviceMethod> make_device_method(const std::string& name, const Options& options,
+                                                 std::span<const std::int64_t> shape = {});
 
 }  // namespace gossamer::cuda

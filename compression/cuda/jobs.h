@@ -19,10 +19,12 @@
 #pragma once
 
 #include "compression/cuda/bounded_jobs.h"
+#include "compression/cuda/dense_jobs.h"
 #include "compression/cuda/esgd_jobs.h"
 #include "compression/cuda/half_jobs.h"
 #include "compression/cuda/index_jobs.h"
 #include "compression/cuda/level_jobs.h"
+#include "compression/cuda/low_rank_jobs.h"
 #include "compression/cuda/norm_jobs.h"
 #include "compression/cuda/one_bit_jobs.h"
 #include "compression/cuda/random_jobs.h"

@@ -11,7 +11,8 @@
 
 namespace gossamer::cuda {
 
-std::optional<Plan> plan_of(const std::string& method, const Options& options) {
+std::optional<Plan> plan_of(const std::string& method, const Options& options,
+                            std::span<const std::int64_t> shape) {
   Plan plan;
   if (method == "fp16") {
     plan.kind = Plan::Kind::fp16;
@@ -62,6 +63,11 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
     plan.density = options.real("compression.sketched.density");
     plan.rotated = options.flag("compression.sketched.rotation");
     plan.scaled = options.text("compression.error_feedback") != "on";
+  } else if (method == "low_rank") {
+    plan.kind = Plan::Kind::low_rank;
+    plan.matrix = MatrixShape(shape);
+    plan.rank = static_cast<std::size_t>(options.integer("compression.low_rank.rank"));
+    plan.projects = options.text("compression.error_feedback") != "off";
   } else {
     return std::nullopt;
   }
@@ -74,7 +80,11 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
   return plan;
 }
 
+bool depends_on_shape(const Plan& plan) { return plan.kind == Plan::Kind::low_rank; }
+
 std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options) {
+  const std::int64_t shape[] = {static_cast<std::int64_t>(plan.matrix.rows),
+                                static_cast<std::int64_t>(plan.matrix.columns)};
   switch (plan.kind) {
     case Plan::Kind::fp16:
       return make_fp16(options);
@@ -104,6 +114,8 @@ std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options)
       return make_bounded_error(options);
     case Plan::Kind::sketched:
       return make_sketched(options);
+    case Plan::Kind::low_rank:
+      return make_low_rank(options, shape);
   }
   throw std::logic_error("a plan of no kind");
 }
@@ -150,6 +162,17 @@ BoundedRoom::BoundedRoom(std::uint8_t* begin, std::size_t n) {
   entries = take<BoundedEntry>(begin, parts);
 }
 
+LowRankRoom::LowRankRoom(std::uint8_t* begin, const LowRankShape& shape)
+    : sums{shape, nullptr, nullptr, nullptr, nullptr, nullptr} {
+  const std::size_t blocks = sums.blocks();
+  sums.rows = take<std::uint32_t>(begin, shape.rows);
+  sums.ends = take<std::uint32_t>(begin, blocks * shape.rank);
+  sums.more = take<float>(begin, (blocks - 1) * shape.rank * shape.columns);
+  sums.overflowed = take<std::uint32_t>(begin, sums.panels());
+}
+
+LowRankShape low_rank_of(const Plan& plan) { return {plan.matrix.rows, plan.matrix.columns, plan.rank}; }
+
 std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
   switch (plan.kind) {
     case Plan::Kind::terngrad:
@@ -163,6 +186,11 @@ std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
       return n == 0 ? 0 : SparseRoom(nullptr, plan, n).bytes();
     case Plan::Kind::bounded_error:
       return BoundedRoom(nullptr, n).bytes();
+    case Plan::Kind::low_rank:
+      // Of other lengths than the matrix's, no factors are made.
+      return low_rank_of(plan).factorizes(plan.matrix.floats()) && n >= plan.matrix.floats()
+                 ? LowRankRoom(nullptr, low_rank_of(plan)).bytes()
+                 : 0;
     default:
       return 0;
   }

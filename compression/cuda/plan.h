@@ -5,11 +5,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 
 #include "compression/cuda/jobs.h"
 #include "compression/dgc_schedule.h"
+#include "compression/matrix.h"
 #include "compression/method.h"
 #include "compression/methods.h"
 
@@ -31,7 +33,8 @@ struct Plan {
     threshold,
     random_k,
     bounded_error,
-    sketched
+    sketched,
+    low_rank
   };
   Kind kind = Kind::fp16;
   bool stochastic = false;  // int8
@@ -48,12 +51,18 @@ struct Plan {
   DgcSchedule schedule{1, 0};  // dgc
   float tau = 0;               // threshold
   float step = 0;              // bounded_error
+  MatrixShape matrix;          // low_rank: the piece's
+  std::size_t rank = 0;
+  bool projects = false;  // low_rank
   Memories memories;
 };
 
-// The method of that name as the options set it; none where there are no kernels for it, or for what the
-// options put around it.
-std::optional<Plan> plan_of(const std::string& method, const Options& options);
+// The method of that name as the options set it, for pieces of a shape (MakeMethod); none where there are no
+// kernels for it, or for what the options put around it.
+std::optional<Plan> plan_of(const std::string& method, const Options& options,
+                            std::span<const std::int64_t> shape = {});
+// Whether that is another one for pieces of another shape.
+bool depends_on_shape(const Plan& plan);
 // The same method for the processor, whose payloads and residuals are the same; without its memories.
 std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options);
 // How many values it sends in a round where that is known before, and else the most.
@@ -127,6 +136,13 @@ struct BoundedRoom : Room {
   BoundedEntry* entries;
 };
 
+// That of low_rank.
+struct LowRankRoom : Room {
+  LowRankRoom(std::uint8_t* begin, const LowRankShape& shape);
+  LowRankSums sums;  // without the payload
+};
+
+LowRankShape low_rank_of(const Plan& plan);
 SketchLayout sketch_layout_of(const Plan& plan, std::size_t n);
 SparseLayout layout_of(const Plan& plan);
 Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale);
@@ -259,6 +275,20 @@ void encode_sketched(const Plan& plan, const EncodeOperands& x, const Launch& la
                         x.context.key, x.payload, x.refused});
 }
 
+template <class Launch>
+void encode_low_rank(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const LowRankShape shape = low_rank_of(plan);
+  if (!shape.factorizes(x.n)) return launch(EncodeDense{x.values, x.state, x.payload, x.n, x.refused});
+  LowRankSums sums = LowRankRoom(x.workspace, shape).sums;
+  sums.payload = x.payload;
+  launch(ListSignedRows{sums, x.context.key});
+  launch(SumSignedRows<false>{x.values, x.state, sums, x.refused});
+  launch(CheckFactor{sums});
+  launch(SumSignedRows<true>{x.values, x.state, sums, x.refused});
+  launch(WriteFactor{sums, plan.projects, x.context.key});
+  if (x.state != nullptr) launch(AddLowRank{x.payload, shape, -1, x.state});
+}
+
 // Gives launch() the method's jobs, each of which begins when those before it have ended.
 template <class Launch>
 void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
@@ -302,6 +332,8 @@ void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
       return x.n == 0 ? void() : encode_bounded(plan, x, launch);
     case Plan::Kind::sketched:
       return x.n == 0 ? void() : encode_sketched(plan, x, launch);
+    case Plan::Kind::low_rank:
+      return encode_low_rank(plan, x, launch);
   }
 }
 
@@ -337,6 +369,9 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
     case Plan::Kind::sketched:
       if (x.n == 0) return;
       return launch(AddSketched{x.payload, sketch_layout_of(plan, x.n), plan.rotated, x.weight, x.sum});
+    case Plan::Kind::low_rank:
+      if (!low_rank_of(plan).factorizes(x.n)) return launch(AddDense{x.payload, x.weight, x.sum, x.n});
+      return launch(AddLowRank{x.payload, low_rank_of(plan), x.weight, x.sum});
   }
 }
 

@@ -31,3 +31,4 @@
 #include "compression/cuda/sketched_jobs.h"
 #include "compression/cuda/sparse_jobs.h"
 #include "compression/cuda/terngrad_jobs.h"
+#include "compression/cuda/wangni_jobs.h"

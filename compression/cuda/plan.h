@@ -34,6 +34,7 @@ struct Plan {
     random_k,
     bounded_error,
     sketched,
+    wangni,
     low_rank
   };
   Kind kind = Kind::fp16;
@@ -42,8 +43,8 @@ struct Plan {
   double clip = 0;          // terngrad
   int bits = 0;             // qsgd, sketched
   bool euclidean = false;
-  double density = 1;          // top_k, adacomp, esgd, random_k and sketched
-  bool scaled = false;         // random_k, sketched: no error is fed back
+  double density = 1;          // top_k, adacomp, esgd, random_k, sketched and wangni
+  bool scaled = false;         // random_k, sketched, wangni: no error is fed back
   bool rotated = false;        // sketched
   bool masks = false;          // it is random_mask
   bool divides = false;        // adacomp
@@ -135,6 +136,24 @@ struct BoundedRoom : Room {
   BoundedMap* maps;
   BoundedEntry* entries;
 };
+
+// That of wangni.
+struct WangniRoom : Room {
+  WangniRoom(std::uint8_t* begin, std::size_t n);
+  SplitTotal* totals;
+  BoundSearch* search;
+  std::uint32_t* travel;
+  std::uint64_t* counts;
+  Choosing* choosing;
+  Chosen chosen;
+  std::uint64_t* certain;
+  WangniParts* parts;
+  std::uint64_t* code_bits;
+  CodeMap* code_maps;
+  CodeStep* code_begins;
+};
+// So often all teams go over the values for the bound, and then one goes on.
+inline constexpr int kBoundSteps = 8;
 
 // That of low_rank.
 struct LowRankRoom : Room {
@@ -246,7 +265,7 @@ void add_sparse(const Plan& plan, const AddOperands& x, const Launch& launch) {
   const CodedIndices codes{layout_of(plan), x.payload, x.bytes, x.n, sent_of(plan, x.n, 0)};
   launch(MapCodes{codes, room.code_maps});
   launch(TraceCodes{codes, room.code_maps, room.code_begins});
-  launch(AddSparse{codes, room.code_begins, x.weight, plan.tau, x.sum});
+  launch(AddSparse<TailValues>{codes, room.code_begins, x.weight, {codes.layout.tail, plan.tau}, x.sum});
 }
 
 template <class Launch>
@@ -273,6 +292,45 @@ void encode_sketched(const Plan& plan, const EncodeOperands& x, const Launch& la
   if (layout.chooses()) launch(AddResidual{x.values, x.state, x.n, x.refused});
   launch(EncodeSketched{x.values, x.state, layout, plan.rotated, !plan.scaled, subset_scale(plan, x.n),
                         x.context.key, x.payload, x.refused});
+}
+
+template <class Launch>
+void encode_wangni(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const WangniRoom room(x.workspace, x.n);
+  launch(SplitValues<true>{x.values, x.state, x.n, room.search, room.totals});
+  launch(FindBound<true>{room.totals, x.n, plan.density, room.search, x.refused});
+  for (int step = 0; step < kBoundSteps; ++step) {
+    launch(SplitValues<false>{x.values, x.state, x.n, room.search, room.totals});
+    launch(FindBound<false>{room.totals, x.n, plan.density, room.search, x.refused});
+  }
+  const float* const values = x.state != nullptr ? x.state : x.values;
+  launch(FindBoundAlone{values, x.n, plan.density, room.search});
+  launch(DrawTravellers{values, x.n, x.context.key, room.search, room.travel, room.counts});
+  launch(AddUpTravellers{room.counts, parts_of(x.n, kSegment), room.choosing});
+  launch(TakeTravellers{values, x.n, room.travel, room.counts, room.chosen});
+  launch(SplitTravellers{room.chosen.values, x.n, room.choosing, room.search, room.totals, room.certain});
+  launch(PlaceWangniParts{room.totals, plan.scaled, room.choosing, room.search, room.certain, room.parts,
+                          x.payload});
+  const TravellersOfBlock travellers{room.chosen.values, room.choosing, room.search, room.certain};
+  launch(WriteCertain{travellers, x.n, room.parts, x.payload});
+  launch(WriteUncertain{travellers, x.n, room.parts, room.chosen.indices, x.state, x.payload});
+  const SparseLayout layout{true, SparseLayout::nothing, &room.parts->codes};
+  launch(MeasureCodes{layout, x.n, x.n, room.choosing, room.chosen.indices, x.payload, room.code_bits});
+  launch(AddUpCodes{layout, room.choosing, room.code_bits, x.payload, x.length, nullptr});
+  launch(WriteCodes{layout, x.n, x.n, room.choosing, room.chosen, room.code_bits, x.payload});
+}
+
+template <class Launch>
+void add_wangni(const AddOperands& x, const Launch& launch) {
+  const WangniRoom room(x.workspace, x.n);
+  launch(CountFlags{x.payload, x.n, room.certain});
+  launch(PlaceReceivedParts{x.payload, room.certain, room.parts});
+  const SparseLayout layout{true, SparseLayout::nothing, &room.parts->codes};
+  const CodedIndices codes{layout, x.payload, x.bytes, x.n, 0};
+  launch(MapCodes{codes, room.code_maps});
+  launch(TraceCodes{codes, room.code_maps, room.code_begins});
+  launch(AddSparse<WangniValues>{
+      codes, room.code_begins, x.weight, {x.payload, room.certain, room.parts}, x.sum});
 }
 
 template <class Launch>
@@ -332,6 +390,8 @@ void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
       return x.n == 0 ? void() : encode_bounded(plan, x, launch);
     case Plan::Kind::sketched:
       return x.n == 0 ? void() : encode_sketched(plan, x, launch);
+    case Plan::Kind::wangni:
+      return x.n == 0 ? void() : encode_wangni(plan, x, launch);
     case Plan::Kind::low_rank:
       return encode_low_rank(plan, x, launch);
   }
@@ -369,6 +429,8 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
     case Plan::Kind::sketched:
       if (x.n == 0) return;
       return launch(AddSketched{x.payload, sketch_layout_of(plan, x.n), plan.rotated, x.weight, x.sum});
+    case Plan::Kind::wangni:
+      return x.n == 0 ? void() : add_wangni(x, launch);
     case Plan::Kind::low_rank:
       if (!low_rank_of(plan).factorizes(x.n)) return launch(AddDense{x.payload, x.weight, x.sum, x.n});
       return launch(AddLowRank{x.payload, low_rank_of(plan), x.weight, x.sum});

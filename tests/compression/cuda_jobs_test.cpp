@@ -347,6 +347,55 @@ TEST(CudaLowRank, ScalesThePanelsThatOverflow) {
   expect_the_same_sum(methods, written.payload, values);
 }
 
+// Of values of which each is larger than all that are smaller take a bound for nearly each.
+TEST(CudaWangni, FindsABoundThatTakesManySteps) {
+  for (const char* const density : {"0.02", "0.025"}) {
+    const DeviceCase one{"wangni", {{"compression.wangni.density", density}}};
+    const DeviceMethods methods(one, 0);
+    constexpr std::size_t kLength = 9001;
+    FloatBuffer values(kLength, 0.0F);
+    for (std::size_t i = 0; i < 246; ++i)
+      values[i * 36 + 3] = std::ldexp(i % 3 == 0 ? -1.0F : 1.0F, 120 - static_cast<int>(i));
+    const double kept = BoundSearch::kept_of(methods.plan.density, kLength);
+    BoundSearch search;
+    int steps = 0;
+    while (search.found == 0) {
+      MagnitudeSplit now;
+      for (const float x : values) {
+        if (std::abs(x) < search.bound) {
+          now.below += static_cast<double>(std::abs(x));
+        } else {
+          ++now.above;
+        }
+      }
+      search.take(now, methods.plan.density, kept);
+      ++steps;
+    }
+    EXPECT_GT(steps, 2 * kBoundSteps);
+    for (const FloatBuffer& state : {FloatBuffer{}, FloatBuffer(kLength, 0.0F)}) {
+      const Encoded written = expect_the_same(methods, values, state, {5});
+      ASSERT_FALSE(written.refused);
+      expect_the_same_sum(methods, written.payload, values);
+    }
+  }
+}
+
+// Where the first 16 bits of a probability do not say whether a value travels.
+TEST(CudaWangni, DrawsTheOtherBitsOfAProbability) {
+  const DeviceCase one{"wangni", {{"compression.wangni.density", "0.00001"}}};
+  const DeviceMethods methods(one, 0);
+  const FloatBuffer values(200'000, 1.0F);
+  std::uint32_t sent = 0;
+  for (std::uint64_t key = 1; key < 6; ++key) {
+    const Encoded written = expect_the_same(methods, values, {}, {key * 0x9E3779B97F4A7C15U});
+    std::uint32_t count;
+    std::memcpy(&count, written.payload.data(), sizeof count);
+    sent += count;
+    expect_the_same_sum(methods, written.payload, values);
+  }
+  EXPECT_GT(sent, 0U);
+}
+
 // A workspace does for whatever is shorter, and one for any method for each.
 TEST(CudaPlan, WorkspacesGrow) {
   for (const DeviceCase& one : device_cases()) {
@@ -380,7 +429,7 @@ TEST(CudaPlan, WorkspacesOfMatricesAreNoLargerThanThoseOfAnyMethod) {
 // What there are no kernels for.
 TEST(CudaPlan, LeavesOutOtherMethods) {
   for (const char* const method : {"none", "auto"}) EXPECT_FALSE(plan_of(method, options_of({method, {}})));
-  for (const char* const method : {"fp16", "low_rank"}) {
+  for (const char* const method : {"fp16", "wangni", "low_rank"}) {
     const DeviceCase one{method, {{"compression.momentum_correction", "on"}}};
     EXPECT_FALSE(plan_of(one.method, options_of(one)));
   }

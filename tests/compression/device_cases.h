@@ -80,6 +80,11 @@ inline const std::vector<DeviceCase>& device_cases() {
       {"sketched", {{"compression.sketched.bits", "8"}}},
       {"sketched", {{"compression.sketched.density", "0.3"}, {"compression.sketched.bits", "8"}}},
       {"sketched", {{"compression.sketched.density", "0.6"}, {"compression.error_feedback", "on"}}},
+      {"wangni", {}},
+      {"wangni", {{"compression.error_feedback", "on"}}},
+      {"wangni", {{"compression.wangni.density", "0.6"}}},
+      {"wangni", {{"compression.wangni.density", "0.002"}, {"compression.error_feedback", "on"}}},
+      {"wangni", {{"compression.wangni.density", "1"}}},
       {"low_rank", {}},
       {"low_rank", {{"compression.error_feedback", "off"}, {"compression.low_rank.rank", "1"}}},
   };

@@ -27,6 +27,7 @@
 #include "compression/cuda/low_rank_jobs.h"
 #include "compression/cuda/norm_jobs.h"
 #include "compression/cuda/one_bit_jobs.h"
+#include "compression/cuda/powersgd_jobs.h"
 #include "compression/cuda/random_jobs.h"
 #include "compression/cuda/sketched_jobs.h"
 #include "compression/cuda/sparse_jobs.h"

@@ -72,6 +72,10 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options,
     plan.matrix = MatrixShape(shape);
     plan.rank = static_cast<std::size_t>(options.integer("compression.low_rank.rank"));
     plan.projects = options.text("compression.error_feedback") != "off";
+  } else if (method == "powersgd") {
+    plan.kind = Plan::Kind::powersgd;
+    plan.matrix = MatrixShape(shape);
+    plan.rank = static_cast<std::size_t>(options.integer("compression.powersgd.rank"));
   } else {
     return std::nullopt;
   }
@@ -84,7 +88,9 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options,
   return plan;
 }
 
-bool depends_on_shape(const Plan& plan) { return plan.kind == Plan::Kind::low_rank; }
+bool depends_on_shape(const Plan& plan) {
+  return plan.kind == Plan::Kind::low_rank || plan.kind == Plan::Kind::powersgd;
+}
 
 std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options) {
   const std::int64_t shape[] = {static_cast<std::int64_t>(plan.matrix.rows),
@@ -122,6 +128,8 @@ std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options)
       return make_wangni(options);
     case Plan::Kind::low_rank:
       return make_low_rank(options, shape);
+    case Plan::Kind::powersgd:
+      return make_powersgd(options, shape);
   }
   throw std::logic_error("a plan of no kind");
 }
@@ -193,6 +201,14 @@ LowRankRoom::LowRankRoom(std::uint8_t* begin, const LowRankShape& shape)
   sums.overflowed = take<std::uint32_t>(begin, sums.panels());
 }
 
+PowerSgdRoom::PowerSgdRoom(std::uint8_t* begin, const PowerSgdShape& shape)
+    : factors{shape, nullptr, nullptr, nullptr, nullptr} {
+  factors.more = take<float>(begin, (factors.blocks() - 1) * shape.rank * shape.columns);
+  factors.largest = take<std::uint32_t>(begin, 1);
+}
+
+PowerSgdShape powersgd_of(const Plan& plan) { return {plan.matrix.rows, plan.matrix.columns, plan.rank}; }
+
 LowRankShape low_rank_of(const Plan& plan) { return {plan.matrix.rows, plan.matrix.columns, plan.rank}; }
 
 std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
@@ -214,6 +230,10 @@ std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
       // Of other lengths than the matrix's, no factors are made.
       return low_rank_of(plan).factorizes(plan.matrix.floats()) && n >= plan.matrix.floats()
                  ? LowRankRoom(nullptr, low_rank_of(plan)).bytes()
+                 : 0;
+    case Plan::Kind::powersgd:
+      return powersgd_of(plan).factorizes(plan.matrix.floats()) && n >= plan.matrix.floats()
+                 ? PowerSgdRoom(nullptr, powersgd_of(plan)).bytes()
                  : 0;
     default:
       return 0;

@@ -35,7 +35,8 @@ struct Plan {
     bounded_error,
     sketched,
     wangni,
-    low_rank
+    low_rank,
+    powersgd
   };
   Kind kind = Kind::fp16;
   bool stochastic = false;  // int8
@@ -52,7 +53,7 @@ struct Plan {
   DgcSchedule schedule{1, 0};  // dgc
   float tau = 0;               // threshold
   float step = 0;              // bounded_error
-  MatrixShape matrix;          // low_rank: the piece's
+  MatrixShape matrix;          // low_rank, powersgd: the piece's
   std::size_t rank = 0;
   bool projects = false;  // low_rank
   Memories memories;
@@ -76,8 +77,8 @@ std::size_t most_workspace_bytes(std::size_t n);
 // See jobs.h.
 struct EncodeOperands {
   const float* values = nullptr;
-  // The memories', or, of a plan without momentum, a residual; and the method's own behind that. Null: none,
-  // of a method without any of its own.
+  // The memories', or, of a plan without momentum, a residual (of powersgd only where the memories have one);
+  // and the method's own behind that. Null: none, of a method without any of its own.
   float* state = nullptr;
   std::size_t n = 0;
   EncodeContext context;
@@ -161,7 +162,14 @@ struct LowRankRoom : Room {
   LowRankSums sums;  // without the payload
 };
 
+// That of powersgd.
+struct PowerSgdRoom : Room {
+  PowerSgdRoom(std::uint8_t* begin, const PowerSgdShape& shape);
+  PowerSgdFactors factors;  // without Q and the payload
+};
+
 LowRankShape low_rank_of(const Plan& plan);
+PowerSgdShape powersgd_of(const Plan& plan);
 SketchLayout sketch_layout_of(const Plan& plan, std::size_t n);
 SparseLayout layout_of(const Plan& plan);
 Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale);
@@ -347,6 +355,25 @@ void encode_low_rank(const Plan& plan, const EncodeOperands& x, const Launch& la
   if (x.state != nullptr) launch(AddLowRank{x.payload, shape, -1, x.state});
 }
 
+template <class Launch>
+void encode_powersgd(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const PowerSgdShape shape = powersgd_of(plan);
+  float* const residual = plan.memories.residual ? x.state : nullptr;
+  if (!shape.factorizes(x.n)) return launch(EncodeDense{x.values, residual, x.payload, x.n, x.refused});
+  PowerSgdFactors factors = PowerSgdRoom(x.workspace, shape).factors;
+  factors.q = residual != nullptr ? residual + x.n : x.state;
+  factors.payload = x.payload;
+  const float* const m = residual != nullptr ? residual : x.values;
+  launch(DrawColumns{factors, x.context.key});
+  launch(ProjectRows<false>{x.values, residual, factors, x.refused});
+  launch(ProjectRows<true>{x.values, residual, factors, x.refused});
+  launch(Orthonormalize{factors, x.refused});
+  launch(ProjectBack{m, factors});
+  launch(AddUpBack{factors});
+  launch(NormalizeColumns{factors});
+  if (residual != nullptr) launch(AddProduct{x.payload, shape, -1, residual});
+}
+
 // Gives launch() the method's jobs, each of which begins when those before it have ended.
 template <class Launch>
 void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
@@ -394,6 +421,8 @@ void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
       return x.n == 0 ? void() : encode_wangni(plan, x, launch);
     case Plan::Kind::low_rank:
       return encode_low_rank(plan, x, launch);
+    case Plan::Kind::powersgd:
+      return encode_powersgd(plan, x, launch);
   }
 }
 
@@ -434,6 +463,9 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
     case Plan::Kind::low_rank:
       if (!low_rank_of(plan).factorizes(x.n)) return launch(AddDense{x.payload, x.weight, x.sum, x.n});
       return launch(AddLowRank{x.payload, low_rank_of(plan), x.weight, x.sum});
+    case Plan::Kind::powersgd:
+      if (!powersgd_of(plan).factorizes(x.n)) return launch(AddDense{x.payload, x.weight, x.sum, x.n});
+      return launch(AddProduct{x.payload, powersgd_of(plan), x.weight, x.sum});
   }
 }
 

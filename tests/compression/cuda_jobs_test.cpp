@@ -347,6 +347,33 @@ TEST(CudaLowRank, ScalesThePanelsThatOverflow) {
   expect_the_same_sum(methods, written.payload, values);
 }
 
+TEST(CudaPowerSgd, GivesTheSameBitsOfAnyShape) {
+  // Blocks of 256 rows, panels of 8,192 columns over the rank, tiles of four rows and ranks, and parts of
+  // them; norms of 4,096 rows.
+  expect_the_same_of_matrices("powersgd", {{"1", 2, 20},
+                                           {"1", 9, 8192},
+                                           {"2", 12, 4113},
+                                           {"2", 4099, 9},
+                                           {"1", 70'000, 3},
+                                           {"3", 256, 33},
+                                           {"4", 257, 65},
+                                           {"4", 20, 2049},
+                                           {"5", 773, 130},
+                                           {"7", 61, 1201},
+                                           {"40", 300, 200}});
+}
+
+TEST(CudaPowerSgd, RefusesAStateThatIsNoNumber) {
+  const DeviceCase one{"powersgd", {{"compression.error_feedback", "off"}}};
+  const DeviceMethods methods(one, std::vector<std::int64_t>{20, 30});
+  const FloatBuffer values = device_values(600, Content::normal, 1);
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    FloatBuffer state(methods.with_state->state_floats(600), 0.5F);
+    state[7] = bad;
+    EXPECT_TRUE(expect_the_same(methods, values, state, {1}).refused);
+  }
+}
+
 // Of values of which each is larger than all that are smaller take a bound for nearly each.
 TEST(CudaWangni, FindsABoundThatTakesManySteps) {
   for (const char* const density : {"0.02", "0.025"}) {
@@ -412,7 +439,7 @@ TEST(CudaPlan, WorkspacesGrow) {
 
 // Also where most of it is due to the shape.
 TEST(CudaPlan, WorkspacesOfMatricesAreNoLargerThanThoseOfAnyMethod) {
-  for (const char* const method : {"low_rank"}) {
+  for (const char* const method : {"low_rank", "powersgd"}) {
     for (const char* const rank : {"1", "4", "256"}) {
       const DeviceCase one{method, {{std::string("compression.") + method + ".rank", rank}}};
       for (const std::int64_t rows : {2, 40, 257, 5000, 300'000}) {
@@ -429,7 +456,7 @@ TEST(CudaPlan, WorkspacesOfMatricesAreNoLargerThanThoseOfAnyMethod) {
 // What there are no kernels for.
 TEST(CudaPlan, LeavesOutOtherMethods) {
   for (const char* const method : {"none", "auto"}) EXPECT_FALSE(plan_of(method, options_of({method, {}})));
-  for (const char* const method : {"fp16", "wangni", "low_rank"}) {
+  for (const char* const method : {"fp16", "wangni", "low_rank", "powersgd"}) {
     const DeviceCase one{method, {{"compression.momentum_correction", "on"}}};
     EXPECT_FALSE(plan_of(one.method, options_of(one)));
   }

@@ -85,6 +85,8 @@ inline const std::vector<DeviceCase>& device_cases() {
       {"wangni", {{"compression.wangni.density", "0.6"}}},
       {"wangni", {{"compression.wangni.density", "0.002"}, {"compression.error_feedback", "on"}}},
       {"wangni", {{"compression.wangni.density", "1"}}},
+      {"powersgd", {}},
+      {"powersgd", {{"compression.error_feedback", "off"}, {"compression.powersgd.rank", "1"}}},
       {"low_rank", {}},
       {"low_rank", {{"compression.error_feedback", "off"}, {"compression.low_rank.rank", "1"}}},
   };
@@ -136,7 +138,8 @@ struct DeviceMethods {
         plan(plan_of(one.method, options, shape).value()),
         host(host_method_of(plan, options)),
         with_state(host_method_of(plan, options)) {
-    const bool residual = !with_state->has_residual();
+    const bool residual =
+        plan.kind == Plan::Kind::powersgd ? plan.memories.residual : !with_state->has_residual();
     with_state = with_memories(std::move(with_state), {residual, plan.memories.momentum});
   }
   DeviceMethods(const DeviceCase& one, std::size_t length) : DeviceMethods(one, device_shape(length)) {}

@@ -1,6 +1,7 @@
 #include "compression/bench.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -32,10 +33,11 @@ struct Case {
   bool dense = false;  // all values are added, though the payload's length varies
 };
 
-// Of the vector as a matrix.
-std::unique_ptr<Method> make_powersgd_of_matrix(const Options& options) {
-  constexpr std::int64_t kShape[] = {49'920, 512};
-  return make_powersgd(options, kShape);
+// The vector as a matrix.
+constexpr std::array<std::int64_t, 2> kShape{49'920, 512};
+template <std::unique_ptr<Method> (*make)(const Options&, std::span<const std::int64_t>)>
+std::unique_ptr<Method> of_matrix(const Options& options) {
+  return make(options, kShape);
 }
 
 const std::vector<Case>& cases() {
@@ -67,8 +69,13 @@ const std::vector<Case>& cases() {
       {"wangni_0.1", {{"compression.up", "wangni"}}, make_wangni, 0, 2},
       {"sketched_2bit", {{"compression.up", "sketched"}}, make_sketched, 0, 1},
       {"bounded_error", {{"compression.up", "bounded_error"}}, make_bounded_error, 0, 1, true},
-      {"powersgd_rank4", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, 0, 2},
-      {"powersgd_rank4_ef", {{"compression.up", "powersgd"}}, make_powersgd_of_matrix, 1, 2},
+      {"powersgd_rank4",
+       {{"compression.up", "powersgd"}, {"compression.error_feedback", "off"}},
+       of_matrix<make_powersgd>,
+       0,
+       2},
+      {"powersgd_rank4_ef", {{"compression.up", "powersgd"}}, of_matrix<make_powersgd>, 1, 2},
+      {"low_rank_rank4_ef", {{"compression.up", "low_rank"}}, of_matrix<make_low_rank>, 1, 1},
   };
   return all;
 }
@@ -266,7 +273,7 @@ nlohmann::ordered_json bench_methods_on_cuda(std::ostream& out) {
   auto rows = nlohmann::ordered_json::array();
   for (const Case& one : cases()) {
     const Options options = options_of_case(one, schema);
-    const auto method = cuda::make_device_method(options.text("compression.up"), options);
+    const auto method = cuda::make_device_method(options.text("compression.up"), options, kShape);
     if (method == nullptr) continue;  // it has no kernels
     const cuda::DeviceFigures figures = bench.measure(*method);
     rows.push_back(row_of(one, "cuda", median(figures.encode_seconds), median(figures.decode_seconds),

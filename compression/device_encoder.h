@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 
@@ -14,9 +15,10 @@ class DeviceEncoder {
  public:
   virtual ~DeviceEncoder() = default;
 
-  // As Method::encode(), of floats at an address of the device; state and payload are in the processor's
-  // memory. Throws RunError where the device fails.
-  virtual std::optional<std::size_t> encode(const float* values, std::size_t floats, std::span<float> state,
+  // As encode() of the method for pieces of that shape (MakeMethod), of floats at an address of the device;
+  // state and payload are in the processor's memory. Throws RunError where the device fails.
+  virtual std::optional<std::size_t> encode(const float* values, std::size_t floats,
+                                            std::span<const std::int64_t> shape, std::span<float> state,
                                             EncodeContext context, std::span<std::byte> payload) = 0;
 };
 

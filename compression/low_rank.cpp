@@ -13,94 +13,71 @@
 #include <cstring>
 #include <limits>
 
+#include "compression/low_rank.h"
 #include "compression/matrix.h"
 #include "compression/methods.h"
-#include "compression/random_subset.h"
 #include "core/checksum.h"
 #include "core/simd.h"
 
 namespace gossamer {
 namespace {
 
-// What B has in a panel of columns: worked on in the first cache.
-constexpr std::size_t kPanelFloats = 8192;
-
 GOSSAMER_MULTIVERSION
 void add_multiple(const float* __restrict values, float factor, float* __restrict sum, std::size_t n) {
   for (std::size_t j = 0; j < n; ++j) sum[j] += factor * values[j];
 }
 
-// The random matrix of a seed.
-class SignMatrix {
- public:
-  SignMatrix(std::size_t rows, std::size_t rank, std::uint64_t seed)
-      : rows_(rows), rank_(rank), seed_(seed), place_(rows, seed) {}
-
-  std::size_t column(std::size_t row) const noexcept { return place_(row) % rank_; }
-  float sign(std::size_t row) const noexcept {
-    return (mixed_bits(seed_ ^ 0x9E3779B97F4A7C15U * (row + 1)) >> 63U) != 0 ? -1.0F : 1.0F;
-  }
-  std::size_t rows_of(std::size_t column) const noexcept {
-    return rows_ / rank_ + (column < rows_ % rank_ ? 1 : 0);
-  }
-
- private:
-  std::size_t rows_, rank_;
-  std::uint64_t seed_;
-  Permutation place_;
-};
-
 class LowRank final : public Method {
  public:
-  LowRank(std::size_t rank, bool projects, std::span<const std::int64_t> shape)
-      : rank_(rank), projects_(projects), shape_(shape) {}
+  LowRank(std::size_t rank, bool projects, MatrixShape matrix)
+      : projects_(projects), shape_{matrix.rows, matrix.columns, rank} {}
 
   CompressorTraits traits() const noexcept override {
     return {.linear = true, .unbiased = !projects_, .norm_nonincreasing = projects_};
   }
   bool by_tensor() const noexcept override { return true; }
   std::size_t most_bytes(std::size_t floats) const noexcept override {
-    return factorizes(floats) ? factor_bytes() : dense_->most_bytes(floats);
+    return shape_.factorizes(floats) ? shape_.factor_bytes() : dense_->most_bytes(floats);
   }
 
   std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state,
                                     EncodeContext context, std::span<std::byte> payload) const override {
-    if (!factorizes(values.size())) return dense_->encode(values, state, context, payload);
+    if (!shape_.factorizes(values.size())) return dense_->encode(values, state, context, payload);
     std::memcpy(payload.data(), &context.key, sizeof context.key);
-    const SignMatrix a(shape_.rows, rank_, context.key);
-    float own[kPanelFloats];
-    for (std::size_t begin = 0; begin < shape_.columns; begin += panel_columns()) {
-      const std::size_t count = std::min(panel_columns(), shape_.columns - begin);
-      const std::span<float> b(own, rank_ * count);
+    const SignMatrix a(shape_.rows, shape_.rank, context.key);
+    float own[LowRankShape::kPanelFloats];
+    for (std::size_t begin = 0; begin < shape_.columns; begin += shape_.panel_columns()) {
+      const std::size_t count = std::min(shape_.panel_columns(), shape_.columns - begin);
+      const std::span<float> b(own, shape_.rank * count);
       sum_rows(values, a, begin, 1, b);
       float scale = 1;
       if (!all_finite(std::as_bytes(b))) {
         if (!all_finite(std::as_bytes(values))) return std::nullopt;
-        scale = 0x1p-40F;  // the sum was too large for a float
+        scale = kLowRankScale;  // the sum was too large for a float
         sum_rows(values, a, begin, scale, b);
       }
-      for (std::size_t k = 0; k < rank_; ++k) {
+      for (std::size_t k = 0; k < shape_.rank; ++k) {
         const float divisor = scale * (projects_ ? static_cast<float>(a.rows_of(k)) : 1.0F);
         for (float& x : b.subspan(k * count, count)) x = std::clamp(x / divisor, -kMost, kMost);
         std::memcpy(at(payload, k, begin), &b[k * count], count * sizeof(float));
       }
     }
-    return factor_bytes();
+    return shape_.factor_bytes();
   }
 
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
-    if (!factorizes(floats)) return dense_->is_valid(payload, floats);
-    return payload.size() == factor_bytes() && all_finite(payload.subspan(sizeof(std::uint64_t)));
+    if (!shape_.factorizes(floats)) return dense_->is_valid(payload, floats);
+    return payload.size() == shape_.factor_bytes() && all_finite(payload.subspan(sizeof(std::uint64_t)));
   }
   void add(std::span<const std::byte> payload, float weight, std::span<float> sum) const noexcept override {
-    if (!factorizes(sum.size())) return dense_->add(payload, weight, sum);
+    if (!shape_.factorizes(sum.size())) return dense_->add(payload, weight, sum);
     std::uint64_t seed;
     std::memcpy(&seed, payload.data(), sizeof seed);
-    const SignMatrix a(shape_.rows, rank_, seed);
-    float b[kPanelFloats];
-    for (std::size_t begin = 0; begin < shape_.columns; begin += panel_columns()) {
-      const std::size_t count = std::min(panel_columns(), shape_.columns - begin);
-      for (std::size_t k = 0; k < rank_; ++k)
+    const SignMatrix a(shape_.rows, shape_.rank, seed);
+    float b[LowRankShape::kPanelFloats];
+    for (std::size_t begin = 0; begin < shape_.columns; begin += shape_.panel_columns()) {
+      const std::size_t count = std::min(shape_.panel_columns(), shape_.columns - begin);
+      for (std::size_t k = 0; k < shape_.rank; ++k)
         std::memcpy(b + k * count, at(payload, k, begin), count * sizeof(float));
       for (std::size_t i = 0; i < shape_.rows; ++i)
         add_multiple(b + a.column(i) * count, weight * a.sign(i), &sum[i * shape_.columns + begin], count);
@@ -110,13 +87,6 @@ class LowRank final : public Method {
  private:
   static constexpr float kMost = std::numeric_limits<float>::max();
 
-  std::size_t factor_bytes() const noexcept {
-    return sizeof(std::uint64_t) + rank_ * shape_.columns * sizeof(float);
-  }
-  bool factorizes(std::size_t floats) const noexcept {
-    return floats == shape_.floats() && factor_bytes() < floats * sizeof(float);
-  }
-  std::size_t panel_columns() const noexcept { return kPanelFloats / rank_; }
   // Where B's row k has the column `begin`.
   template <class Byte>
   Byte* at(std::span<Byte> payload, std::size_t k, std::size_t begin) const noexcept {
@@ -126,15 +96,20 @@ class LowRank final : public Method {
   // b = scale A^T M of a panel's columns, from `begin` on.
   void sum_rows(std::span<const float> values, const SignMatrix& a, std::size_t begin, float scale,
                 std::span<float> b) const {
-    const std::size_t count = b.size() / rank_;
+    const std::size_t count = b.size() / shape_.rank;
+    float block[LowRankShape::kPanelFloats];
     std::ranges::fill(b, 0.0F);
-    for (std::size_t i = 0; i < shape_.rows; ++i)
-      add_multiple(&values[i * shape_.columns + begin], scale * a.sign(i), &b[a.column(i) * count], count);
+    for (std::size_t first = 0; first < shape_.rows; first += shape_.block_rows()) {
+      std::fill_n(block, b.size(), 0.0F);
+      for (std::size_t i = first; i < std::min(first + shape_.block_rows(), shape_.rows); ++i)
+        add_multiple(&values[i * shape_.columns + begin], scale * a.sign(i), &block[a.column(i) * count],
+                     count);
+      add_multiple(block, 1, b.data(), b.size());
+    }
   }
 
-  const std::size_t rank_;
   const bool projects_;
-  const MatrixShape shape_;
+  const LowRankShape shape_;
   const std::unique_ptr<Method> dense_ = make_dense();
 };
 
@@ -142,7 +117,7 @@ class LowRank final : public Method {
 
 std::unique_ptr<Method> make_low_rank(const Options& options, std::span<const std::int64_t> shape) {
   return std::make_unique<LowRank>(static_cast<std::size_t>(options.integer("compression.low_rank.rank")),
-                                   options.text("compression.error_feedback") != "off", shape);
+                                   options.text("compression.error_feedback") != "off", MatrixShape(shape));
 }
 
 }  // namespace gossamer

@@ -10,6 +10,7 @@ namespace gossamer {
 // filters, of a linear layer the outputs). A tensor of one dimension, and a part of one that a shard has, is
 // no matrix: 0 by 0.
 struct MatrixShape {
+  MatrixShape() = default;
   explicit MatrixShape(std::span<const std::int64_t> shape) {
     if (shape.size() < 2) return;
     rows = static_cast<std::size_t>(shape[0]);

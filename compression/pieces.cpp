@@ -19,8 +19,9 @@ struct Piece {
   std::size_t begin = 0;
   std::size_t size = 0;
   std::unique_ptr<Method> method;
-  std::size_t state = 0;    // where its part of the state begins
-  bool has_method = false;  // the configured one, not that of what travels as it is
+  std::span<const std::int64_t> shape;  // of the tensor that it was made for
+  std::size_t state = 0;                // where its part of the state begins
+  bool has_method = false;              // the configured one, not that of what travels as it is
 
   std::size_t prefix() const { return method->has_fixed_length() ? 0 : sizeof(PieceLength); }
   std::size_t state_floats() const { return method->state_floats(size); }
@@ -65,7 +66,7 @@ class Pieces final : public Compressor {
                            kind == Kind::buffer  ? make_dense()
                            : kind == Kind::dense ? make_short(tensor.shape)
                                                  : make(tensor.shape),
-                           0, kind == Kind::compressed});
+                           tensor.shape, 0, kind == Kind::compressed});
       }
       pieces_.back().size += tensor.size;
       last = kind;
@@ -106,8 +107,8 @@ class Pieces final : public Compressor {
     const auto encode = [&](const Piece& piece, std::span<float> own, EncodeContext about,
                             std::span<std::byte> payload) {
       if (!piece.has_method) return piece.method->encode(bring(piece), own, about, payload);
-      return encoder.encode(values.vector.address() + values.begin + piece.begin, piece.size, own, about,
-                            payload);
+      return encoder.encode(values.vector.address() + values.begin + piece.begin, piece.size, piece.shape,
+                            own, about, payload);
     };
     return write(values.size, state, context, rng, encode, bring);
   }

@@ -16,6 +16,7 @@
 
 #include "compression/matrix.h"
 #include "compression/methods.h"
+#include "compression/powersgd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "compression/powersgd.cpp"
@@ -27,18 +28,18 @@
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
-// Work goes by panels: of all rows so many columns that this is what Q has in them, which stays in the first
-// cache. Within a panel by tiles of rows and of columns of Q, whose sums are in registers. What is summed
-// does not depend on the processor: along a row in kSumLanes lanes, along a column four rows at a time.
-constexpr std::size_t kPanelFloats = 8192;
-constexpr std::size_t kTileRows = 4;
-constexpr std::size_t kTileRanks = 4;
-constexpr std::size_t kNormFloats = 4096;  // that are summed in single precision
+// A panel's part of Q stays in the first cache. Within a panel work goes by tiles of rows and of columns of
+// Q, whose sums are in registers.
+constexpr std::size_t kPanelFloats = PowerSgdShape::kPanelFloats;
+constexpr std::size_t kTileRows = PowerSgdShape::kTileRows;
+constexpr std::size_t kTileRanks = PowerSgdShape::kTileRanks;
+constexpr std::size_t kNormFloats = PowerSgdShape::kNormFloats;
+static_assert(kSumLanes == PowerSgdShape::kLanes);
 
 struct Panel {
-  Panel(std::size_t columns, std::size_t rank, std::size_t from)
+  Panel(const PowerSgdShape& shape, std::size_t from)
       : begin(from),
-        count(std::min(columns - from, kPanelFloats / rank / kSumLanes * kSumLanes)),
+        count(std::min(shape.columns - from, shape.panel_columns())),
         stride((count + kSumLanes - 1) / kSumLanes * kSumLanes) {}
 
   std::size_t begin, count;
@@ -142,14 +143,15 @@ HWY_INLINE void project_rows(const float* m, std::size_t columns, const float* q
 
 // P = scale M Q, where `q` is Q^T. Returns the bits of M's largest magnitude. With `residual` M is values +
 // residual, which is where it is left.
-std::uint32_t project(const float* values, float* residual, MatrixShape shape, std::size_t rank,
-                      const float* q, float scale, std::uint8_t* p) {
+std::uint32_t project(const float* values, float* residual, const PowerSgdShape& shape, const float* q,
+                      float scale, std::uint8_t* p) {
+  const std::size_t rank = shape.rank;
   HWY_ALIGN float own[kPanelFloats];
   WordVector largest = hn::Zero(Words());
   const float* const m = residual == nullptr ? values : residual;
   std::memset(p, 0, rank * shape.rows * sizeof(float));
   for (std::size_t begin = 0; begin < shape.columns;) {
-    const Panel panel(shape.columns, rank, begin);
+    const Panel panel(shape, begin);
     for (std::size_t k = 0; k < rank; ++k) {
       for (std::size_t j = 0; j < panel.count; ++j)
         own[k * panel.stride + j] = q[k * shape.columns + begin + j] * scale;
@@ -206,40 +208,56 @@ HWY_INLINE void project_back_tile(const float* HWY_RESTRICT m, std::size_t colum
     step(whole, [&](const float* row, std::size_t at) { return load_below(row, at, panel.count); });
 }
 
-// Q = scale^-1 M^T (scale P), no larger than `most`: as a payload, and as Q^T of aligned floats.
-void project_back(const float* m, MatrixShape shape, std::size_t rank, const std::uint8_t* p, float scale,
-                  float most, float* q, std::uint8_t* payload) {
+// Of rows `first` .. `end` - 1, in `q`, the panel's.
+HWY_INLINE void project_back_rows(const float* m, const PowerSgdShape& shape, const std::uint8_t* p,
+                                  float scale, const Panel& panel, std::size_t first, std::size_t end,
+                                  float* q) {
+  for (std::size_t i = first; i < end;) {
+    const std::size_t count = end - i < kTileRows ? 1 : kTileRows;
+    const float* const rows = m + i * shape.columns + panel.begin;
+    for (std::size_t k = 0; k < shape.rank;) {
+      const std::size_t ranks = shape.rank - k < kTileRanks ? 1 : kTileRanks;
+      float tile[kTileRows][kTileRanks];
+      for (std::size_t r = 0; r < count; ++r) {
+        for (std::size_t c = 0; c < ranks; ++c)
+          tile[r][c] = float_at(p, (k + c) * shape.rows + i + r) * scale;
+      }
+      float* const to = q + k * panel.stride;
+      if (count == kTileRows && ranks == kTileRanks)
+        project_back_tile<kTileRows, kTileRanks>(rows, shape.columns, tile, panel, to);
+      else if (count == kTileRows)
+        project_back_tile<kTileRows, 1>(rows, shape.columns, tile, panel, to);
+      else if (ranks == kTileRanks)
+        project_back_tile<1, kTileRanks>(rows, shape.columns, tile, panel, to);
+      else
+        project_back_tile<1, 1>(rows, shape.columns, tile, panel, to);
+      k += ranks;
+    }
+    i += count;
+  }
+}
+
+// Q = scale^-1 M^T (scale P), no larger than shape.most(): as a payload, and as Q^T.
+void project_back(const float* m, const PowerSgdShape& shape, const std::uint8_t* p, float scale, float* q,
+                  std::uint8_t* payload) {
+  constexpr std::size_t kBlockRows = PowerSgdShape::kBlockRows;
+  static_assert(kBlockRows % kTileRows == 0);
+  const float most = shape.most();
   HWY_ALIGN float own[kPanelFloats];
   for (std::size_t begin = 0; begin < shape.columns;) {
-    const Panel panel(shape.columns, rank, begin);
-    std::fill_n(own, rank * panel.stride, 0.0F);
-    for (std::size_t i = 0; i < shape.rows;) {
-      const std::size_t count = shape.rows - i < kTileRows ? 1 : kTileRows;
-      const float* const rows = m + i * shape.columns + begin;
-      for (std::size_t k = 0; k < rank;) {
-        const std::size_t ranks = rank - k < kTileRanks ? 1 : kTileRanks;
-        float tile[kTileRows][kTileRanks];
-        for (std::size_t r = 0; r < count; ++r) {
-          for (std::size_t c = 0; c < ranks; ++c)
-            tile[r][c] = float_at(p, (k + c) * shape.rows + i + r) * scale;
-        }
-        float* const to = own + k * panel.stride;
-        if (count == kTileRows && ranks == kTileRanks)
-          project_back_tile<kTileRows, kTileRanks>(rows, shape.columns, tile, panel, to);
-        else if (count == kTileRows)
-          project_back_tile<kTileRows, 1>(rows, shape.columns, tile, panel, to);
-        else if (ranks == kTileRanks)
-          project_back_tile<1, kTileRanks>(rows, shape.columns, tile, panel, to);
-        else
-          project_back_tile<1, 1>(rows, shape.columns, tile, panel, to);
-        k += ranks;
+    const Panel panel(shape, begin);
+    for (std::size_t first = 0; first < shape.rows; first += kBlockRows) {
+      std::fill_n(own, shape.rank * panel.stride, 0.0F);
+      project_back_rows(m, shape, p, scale, panel, first, std::min(first + kBlockRows, shape.rows), own);
+      for (std::size_t k = 0; k < shape.rank; ++k) {
+        const float* const of_block = own + k * panel.stride;
+        float* const to = q + k * shape.columns + begin;
+        for (std::size_t j = 0; j < panel.count; ++j) to[j] = first == 0 ? of_block[j] : to[j] + of_block[j];
       }
-      i += count;
     }
-    for (std::size_t k = 0; k < rank; ++k) {
+    for (std::size_t k = 0; k < shape.rank; ++k) {
       float* const to = q + k * shape.columns + begin;
-      for (std::size_t j = 0; j < panel.count; ++j)
-        to[j] = std::clamp(own[k * panel.stride + j] / scale, -most, most);
+      for (std::size_t j = 0; j < panel.count; ++j) to[j] = std::clamp(to[j] / scale, -most, most);
       std::memcpy(payload + (k * shape.columns + begin) * sizeof(float), to, panel.count * sizeof(float));
     }
     begin += panel.count;
@@ -301,7 +319,7 @@ bool orthonormalize(std::uint8_t* p, std::size_t rows, std::size_t rank) {
     });
     if (has_non_finite(magnitudes)) return false;
     const float largest = largest_lane(magnitudes);
-    const bool vanishes = largest < 0x1p-100F;
+    const bool vanishes = largest < kLeastColumn;
     if (!vanishes) shrink(own, rows, 1 / largest);
     const double before = std::sqrt(dot(own, own, rows));
     for (int pass = 0; pass < 2 && !vanishes; ++pass) {
@@ -314,7 +332,7 @@ bool orthonormalize(std::uint8_t* p, std::size_t rows, std::size_t rank) {
       }
     }
     const double after = vanishes ? 0 : std::sqrt(dot(own, own, rows));
-    if (vanishes || after <= before * 0x1p-20)
+    if (vanishes || after <= before * kDependent)
       std::memset(own, 0, rows * sizeof(float));
     else
       shrink(own, rows, static_cast<float>(1 / after));
@@ -363,11 +381,12 @@ HWY_INLINE void add_tile(const float (&p)[kTileRows][kTileRanks], const float* H
 }
 
 // sum += weight P Q^T.
-void add_product(const std::uint8_t* p, MatrixShape shape, std::size_t rank, float weight, float* sum) {
+void add_product(const std::uint8_t* p, const PowerSgdShape& shape, float weight, float* sum) {
+  const std::size_t rank = shape.rank;
   HWY_ALIGN float own[kPanelFloats];
   const std::uint8_t* const q = p + rank * shape.rows * sizeof(float);
   for (std::size_t begin = 0; begin < shape.columns;) {
-    const Panel panel(shape.columns, rank, begin);
+    const Panel panel(shape, begin);
     for (std::size_t k = 0; k < rank; ++k) {
       float* const to = own + k * panel.stride;
       std::memcpy(to, q + (k * shape.columns + begin) * sizeof(float), panel.count * sizeof(float));
@@ -415,26 +434,27 @@ HWY_EXPORT(add_product);
 
 class PowerSgd final : public Method {
  public:
-  PowerSgd(std::size_t rank, std::span<const std::int64_t> shape) : rank_(rank), shape_(shape) {}
+  PowerSgd(std::size_t rank, MatrixShape matrix) : shape_{matrix.rows, matrix.columns, rank} {}
 
   CompressorTraits traits() const noexcept override { return {.norm_nonincreasing = true}; }
   bool by_tensor() const noexcept override { return true; }
   std::size_t state_floats(std::size_t floats) const noexcept override {
-    return factorizes(floats) ? rank_ * shape_.columns : 0;
+    return shape_.factorizes(floats) ? shape_.rank * shape_.columns : 0;
   }
   std::size_t most_bytes(std::size_t floats) const noexcept override {
-    return factorizes(floats) ? factor_floats() * sizeof(float) : dense_->most_bytes(floats);
+    return shape_.factorizes(floats) ? shape_.factor_floats() * sizeof(float) : dense_->most_bytes(floats);
   }
 
   std::optional<std::size_t> encode(std::span<const float> values, std::span<float> state,
                                     EncodeContext context, std::span<std::byte> payload) const override {
-    return factorizes(values.size()) ? write(values, nullptr, state, context, payload)
-                                     : dense_->encode(values, state, context, payload);
+    return shape_.factorizes(values.size()) ? write(values, nullptr, state, context, payload)
+                                            : dense_->encode(values, state, context, payload);
   }
   std::optional<std::size_t> encode_with_residual(std::span<const float> values, std::span<float> state,
                                                   EncodeContext context,
                                                   std::span<std::byte> payload) const override {
-    if (!factorizes(values.size())) return dense_->encode_with_residual(values, state, context, payload);
+    if (!shape_.factorizes(values.size()))
+      return dense_->encode_with_residual(values, state, context, payload);
     const auto residual = state.first(values.size());
     const auto length = write(values, residual.data(), state.subspan(values.size()), context, payload);
     if (length) add(payload.first(*length), -1, residual);
@@ -442,25 +462,19 @@ class PowerSgd final : public Method {
   }
 
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
-    if (!factorizes(floats)) return dense_->is_valid(payload, floats);
+    if (!shape_.factorizes(floats)) return dense_->is_valid(payload, floats);
     if (payload.size() != most_bytes(floats)) return false;
-    const std::size_t of_p = rank_ * shape_.rows;
+    const std::size_t of_p = shape_.rank * shape_.rows;
     return are_at_most(payload.first(of_p * sizeof(float)), 1) &&
-           are_at_most(payload.subspan(of_p * sizeof(float)), most());
+           are_at_most(payload.subspan(of_p * sizeof(float)), shape_.most());
   }
   void add(std::span<const std::byte> payload, float weight, std::span<float> sum) const noexcept override {
-    if (!factorizes(sum.size())) return dense_->add(payload, weight, sum);
+    if (!shape_.factorizes(sum.size())) return dense_->add(payload, weight, sum);
     HWY_DYNAMIC_DISPATCH(add_product)
-    (reinterpret_cast<const std::uint8_t*>(payload.data()), shape_, rank_, weight, sum.data());
+    (reinterpret_cast<const std::uint8_t*>(payload.data()), shape_, weight, sum.data());
   }
 
  private:
-  std::size_t factor_floats() const noexcept { return rank_ * (shape_.rows + shape_.columns); }
-  bool factorizes(std::size_t floats) const noexcept {
-    return floats == shape_.floats() && factor_floats() < floats;
-  }
-  // The largest magnitude in Q: sums of `rank` products with what is at most 1 are finite.
-  float most() const noexcept { return 0x1p126F / static_cast<float>(rank_); }
   static bool are_at_most(std::span<const std::byte> payload, float most) noexcept {
     bool all = true;
     for (std::size_t at = 0; at < payload.size(); at += sizeof(float)) {
@@ -474,7 +488,7 @@ class PowerSgd final : public Method {
   std::optional<std::size_t> write(std::span<const float> values, float* residual, std::span<float> q,
                                    EncodeContext context, std::span<std::byte> payload) const {
     const std::size_t columns = shape_.columns;
-    for (std::size_t k = 0; k < rank_; ++k) {
+    for (std::size_t k = 0; k < shape_.rank; ++k) {
       const auto column = q.subspan(k * columns, columns);
       if (!std::ranges::all_of(column, [](float x) { return x == 0; })) continue;
       HWY_DYNAMIC_DISPATCH(draw_column)
@@ -482,27 +496,24 @@ class PowerSgd final : public Method {
     }
     auto* const p = reinterpret_cast<std::uint8_t*>(payload.data());
     const float* const m = residual == nullptr ? values.data() : residual;
-    const auto bits =
-        HWY_DYNAMIC_DISPATCH(project)(values.data(), residual, shape_, rank_, q.data(), 1.0F, p);
+    const auto bits = HWY_DYNAMIC_DISPATCH(project)(values.data(), residual, shape_, q.data(), 1.0F, p);
     const auto largest = std::bit_cast<float>(bits);
     if (!std::isfinite(largest)) return std::nullopt;
-    // Of sums of values so large or small as these a float may be too little: once more, of a multiple.
-    const float scale = largest > 0x1p60F ? 0x1p-64F : largest < 0x1p-60F ? 0x1p64F : 1.0F;
-    if (scale != 1) HWY_DYNAMIC_DISPATCH(project)(m, nullptr, shape_, rank_, q.data(), scale, p);
-    if (!HWY_DYNAMIC_DISPATCH(orthonormalize)(p, shape_.rows, rank_)) return std::nullopt;
+    const float scale = PowerSgdShape::scale_of(largest);
+    if (scale != 1) HWY_DYNAMIC_DISPATCH(project)(m, nullptr, shape_, q.data(), scale, p);
+    if (!HWY_DYNAMIC_DISPATCH(orthonormalize)(p, shape_.rows, shape_.rank)) return std::nullopt;
     HWY_DYNAMIC_DISPATCH(project_back)
-    (m, shape_, rank_, p, scale, most(), q.data(), p + rank_ * shape_.rows * sizeof(float));
-    for (std::size_t k = 0; k < rank_; ++k) {
+    (m, shape_, p, scale, q.data(), p + shape_.rank * shape_.rows * sizeof(float));
+    for (std::size_t k = 0; k < shape_.rank; ++k) {
       const auto column = q.subspan(k * columns, columns);
       float size = 0;
       for (const float x : column) size = std::max(size, std::abs(x));
-      for (float& x : column) x = size < 0x1p-100F ? 0 : x / size;
+      for (float& x : column) x = size < kLeastColumn ? 0 : x / size;
     }
-    return factor_floats() * sizeof(float);
+    return shape_.factor_floats() * sizeof(float);
   }
 
-  const std::size_t rank_;
-  const MatrixShape shape_;
+  const PowerSgdShape shape_;
   const std::unique_ptr<Method> dense_ = make_dense();
 };
 
@@ -510,7 +521,7 @@ class PowerSgd final : public Method {
 
 std::unique_ptr<Method> make_powersgd(const Options& options, std::span<const std::int64_t> shape) {
   return std::make_unique<PowerSgd>(static_cast<std::size_t>(options.integer("compression.powersgd.rank")),
-                                    shape);
+                                    MatrixShape(shape));
 }
 
 }  // namespace gossamer

@@ -18,13 +18,13 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <memory>
 
 #include "compression/large_values.h"
 #include "compression/methods.h"
 #include "compression/sparse_floats.h"
 #include "compression/sparse_indices.h"
+#include "compression/wangni_bound.h"
 #include "core/rng.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -37,32 +37,43 @@
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
-// Writes the sums of magnitudes below the bound in kSumLanes lanes, and returns how many are not.
-std::size_t split(const float* HWY_RESTRICT values, std::size_t n, float bound, double* HWY_RESTRICT sums) {
+static_assert(kSumLanes == kSplitLanes);
+
+// Adds to `totals` (kSplitTotals of them, in turn) the sums of magnitudes below the bound, and returns how
+// many are not.
+std::size_t split(const float* HWY_RESTRICT values, std::size_t n, float bound, double* HWY_RESTRICT totals) {
   const hn::CappedTag<double, kSumLanes> doubles;
   const hn::Rebind<float, decltype(doubles)> floats;
   constexpr std::size_t kParts = kSumLanes / hn::MaxLanes(doubles);
-  const std::size_t lanes = hn::Lanes(doubles), whole = n - n % kSumLanes;
-  hn::Vec<decltype(doubles)> below[kParts];
-  for (auto& part : below) part = hn::Zero(doubles);
+  const std::size_t lanes = hn::Lanes(doubles);
   const auto limit = hn::Set(floats, bound);
   std::size_t above = 0;
-  for (std::size_t i = 0; i < whole; i += kSumLanes) {
-    for (std::size_t part = 0; part < kParts; ++part) {
-      const auto magnitude = hn::Abs(hn::LoadU(floats, values + i + part * lanes));
-      const auto is_below = hn::Lt(magnitude, limit);
-      above += lanes - hn::CountTrue(floats, is_below);
-      below[part] = hn::Add(below[part], hn::PromoteTo(doubles, hn::IfThenElseZero(is_below, magnitude)));
+  HWY_ALIGN double sums[kSumLanes];
+  for (std::size_t begin = 0; begin < n; begin += kSplitFloats) {
+    const std::size_t end = std::min(n, begin + kSplitFloats), whole = end - (end - begin) % kSumLanes;
+    hn::Vec<decltype(doubles)> below[kParts];
+    for (auto& part : below) part = hn::Zero(doubles);
+    for (std::size_t i = begin; i < whole; i += kSumLanes) {
+      for (std::size_t part = 0; part < kParts; ++part) {
+        const auto magnitude = hn::Abs(hn::LoadU(floats, values + i + part * lanes));
+        const auto is_below = hn::Lt(magnitude, limit);
+        above += lanes - hn::CountTrue(floats, is_below);
+        below[part] = hn::Add(below[part], hn::PromoteTo(doubles, hn::IfThenElseZero(is_below, magnitude)));
+      }
     }
-  }
-  for (std::size_t part = 0; part < kParts; ++part) hn::StoreU(below[part], doubles, sums + part * lanes);
-  for (std::size_t i = whole; i < n; ++i) {
-    const float magnitude = std::abs(values[i]);
-    if (magnitude < bound) {
-      sums[i - whole] += static_cast<double>(magnitude);
-    } else {
-      ++above;
+    for (std::size_t part = 0; part < kParts; ++part) hn::Store(below[part], doubles, sums + part * lanes);
+    for (std::size_t i = whole; i < end; ++i) {
+      const float magnitude = std::abs(values[i]);
+      if (magnitude < bound) {
+        sums[i - whole] += static_cast<double>(magnitude);
+      } else {
+        ++above;
+      }
     }
+    for (std::size_t half = kSumLanes / 2; half > 0; half /= 2) {
+      for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+    }
+    totals[begin / kSplitFloats % kSplitTotals] += sums[0];
   }
   return above;
 }
@@ -116,17 +127,11 @@ namespace {
 HWY_EXPORT(split);
 HWY_EXPORT(list_candidates);
 
-// The magnitudes on the two sides of a bound.
-struct Split {
-  double below = 0;       // the sum of those below it
-  std::size_t above = 0;  // how many are not: at an infinite bound, those that are NaN or infinite
-};
-
-Split split_at(std::span<const float> values, float bound) {
-  double sums[16] = {};
-  const std::size_t above = HWY_DYNAMIC_DISPATCH(split)(values.data(), values.size(), bound, sums);
-  Split result{0, above};
-  for (const double sum : sums) result.below += sum;
+MagnitudeSplit split_at(std::span<const float> values, float bound) {
+  double totals[kSplitTotals] = {};
+  const std::size_t above = HWY_DYNAMIC_DISPATCH(split)(values.data(), values.size(), bound, totals);
+  MagnitudeSplit result{0, above};
+  for (const double total : totals) result.below += total;
   return result;
 }
 
@@ -235,23 +240,13 @@ class Wangni final : public Method {
 
   // 1 / lambda; 0 where all values are zeros, none where one is NaN or infinite.
   std::optional<float> bound_of(std::span<const float> values) const {
-    const auto n = static_cast<double>(values.size());
-    const double kept = std::clamp(density_ * n, 1.0, n);
-    Split now = split_at(values, std::numeric_limits<float>::infinity());
-    if (now.above > 0) return std::nullopt;
-    if (now.below == 0) return 0.0F;
-    if (density_ == 1) return std::numeric_limits<float>::denorm_min();
-    // The bound falls, and the certain ones get more, until these are the ones that it was computed for.
-    float bound = std::numeric_limits<float>::infinity();
-    for (;;) {
-      const auto next = std::max(static_cast<float>(now.below / (kept - static_cast<double>(now.above))),
-                                 std::numeric_limits<float>::denorm_min());
-      if (!(next < bound)) return bound;
-      bound = next;
-      const std::size_t certain = now.above;
-      now = split_at(values, bound);
-      if (now.above == certain || now.below == 0 || static_cast<double>(now.above) >= kept) return bound;
-    }
+    const double kept = BoundSearch::kept_of(density_, values.size());
+    BoundSearch search;
+    const MagnitudeSplit all = split_at(values, search.bound);
+    if (all.above > 0) return std::nullopt;
+    search.take(all, density_, kept);
+    while (search.found == 0) search.take(split_at(values, search.bound), density_, kept);
+    return search.bound;
   }
 
   // Of a value with these first bits drawn; the others are drawn where they count.
@@ -272,14 +267,12 @@ class Wangni final : public Method {
     out += sizeof count;
     if (count == 0) return sizeof count;
     const auto is_certain = [&](float value) { return std::abs(value) >= bound; };
-    const auto certain = static_cast<std::size_t>(std::ranges::count_if(sent.values, is_certain));
+    const MagnitudeSplit sides = split_at(sent.values, bound);
+    const std::size_t certain = sides.above;
 
     float magnitude = bound;
-    if (!unbiased_ && certain < count) {
-      double sum = 0;
-      for (const float x : sent.values) sum += is_certain(x) ? 0.0 : static_cast<double>(std::abs(x));
-      magnitude = static_cast<float>(sum / static_cast<double>(count - certain));
-    }
+    if (!unbiased_ && certain < count)
+      magnitude = static_cast<float>(sides.below / static_cast<double>(count - certain));
     std::memcpy(out, &magnitude, sizeof magnitude);
     out += sizeof magnitude;
 

@@ -83,25 +83,39 @@ struct Bf16 {
   GOSSAMER_DEVICE static float decode(std::uint32_t half) { return float_of(half << 16U); }
 };
 
-// Four words of the stream of random bits: Philox4x32-7 of (counter, key).
+// Four words of random bits.
 struct RandomWords {
   std::uint32_t at[4];
 };
 
-GOSSAMER_DEVICE inline RandomWords random_words(std::uint64_t key, std::uint64_t counter) {
-  auto c0 = static_cast<std::uint32_t>(counter), c1 = static_cast<std::uint32_t>(counter >> 32U);
-  std::uint32_t c2 = 0, c3 = 0;
-  auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32U);
-  for (int round = 0; round < 7; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c0, p1 = std::uint64_t{0xCD9E8D57U} * c2;
-    c0 = static_cast<std::uint32_t>(p1 >> 32U) ^ c1 ^ k0;
-    c1 = static_cast<std::uint32_t>(p1);
-    c2 = static_cast<std::uint32_t>(p0 >> 32U) ^ c3 ^ k1;
-    c3 = static_cast<std::uint32_t>(p0);
+// Philox4x32 of (counter, key).
+template <int rounds>
+GOSSAMER_DEVICE inline RandomWords philox(RandomWords c, std::uint32_t k0, std::uint32_t k1) {
+  for (int round = 0; round < rounds; ++round) {
+    const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c.at[0], p1 = std::uint64_t{0xCD9E8D57U} * c.at[2];
+    c = {{static_cast<std::uint32_t>(p1 >> 32U) ^ c.at[1] ^ k0, static_cast<std::uint32_t>(p1),
+          static_cast<std::uint32_t>(p0 >> 32U) ^ c.at[3] ^ k1, static_cast<std::uint32_t>(p0)}};
     k0 += 0x9E3779B9U;
     k1 += 0xBB67AE85U;
   }
-  return {{c0, c1, c2, c3}};
+  return c;
+}
+
+// Those of the stream of a message (lanes-inl.h).
+GOSSAMER_DEVICE inline RandomWords random_words(std::uint64_t key, std::uint64_t counter) {
+  return philox<7>({{static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32U), 0, 0}},
+                   static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32U));
+}
+
+// The first uniform_float() of Rng(key, Purpose::compression, index) (core/rng.h).
+GOSSAMER_DEVICE inline float uniform_of_element(std::uint64_t key, std::uint64_t index) {
+  constexpr std::uint32_t kPurpose = 11, kMixed = 0x676f7373U;
+  const RandomWords name =
+      philox<10>({{static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32U), 0, 0}},
+                 static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32U));
+  const RandomWords mixed = philox<10>(name, kPurpose, kMixed);
+  const RandomWords first = philox<10>({{0, 0, mixed.at[2], mixed.at[3]}}, mixed.at[0], mixed.at[1]);
+  return static_cast<float>(first.at[0] >> 8U) * 0x1p-24F;
 }
 
 // How the words are dealt out (lanes-inl.h): of chunk c of kChunk elements those of counter 64 c + b belong

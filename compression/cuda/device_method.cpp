@@ -64,8 +64,9 @@ void DeviceMethod::add(std::span<const std::byte> payload, float weight, float* 
             [&](const auto& job) { launch(job, stream.get()); });
 }
 
-std::unique_ptr<DeviceMethod> make_device_method(const std::string& name, const Options& options) {
-  const auto plan = plan_of(name, options);
+std::unique_ptr<DeviceMethod> make_device_method(const std::string& name, const Options& options,
+                                                 std::span<const std::int64_t> shape) {
+  const auto plan = plan_of(name, options, shape);
   return plan ? std::make_unique<DeviceMethod>(*plan, options) : nullptr;
 }
 

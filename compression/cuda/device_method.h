@@ -63,7 +63,8 @@ class DeviceMethod {
 
   // Writes the payload of values, or, where `state` is not null, what the processor's method with error
   // feedback, and with momentum correction where the options say so, makes of them and of its state. It must
-  // not be null where the method itself keeps something.
+  // not be null where the method itself keeps something; of powersgd there is a residual before that only
+  // where the options say so.
   void encode(const float* values, float* state, std::size_t floats, EncodeContext context,
               std::byte* payload, EncodeScratch& scratch, const Stream& stream) const;
   // sum += weight * decoded, of a payload that Method::is_valid() took for one of so many floats.
@@ -78,8 +79,9 @@ class DeviceMethod {
   std::unique_ptr<Method> host_;
 };
 
-// Null where the method of that name (a line of compression/registry.cpp), or what the options put around it,
-// has no kernels.
-std::unique_ptr<DeviceMethod> make_device_method(const std::string& name, const Options& options);
+// For pieces of a shape (MakeMethod). Null where the method of that name (a line of
+// compression/registry.cpp), or what the options put around it, has no kernels.
+std::unique_ptr<DeviceMethod> make_device_method(const std::string& name, const Options& options,
+                                                 std::span<const std::int64_t> shape = {});
 
 }  // namespace gossamer::cuda

@@ -12,12 +12,17 @@ namespace gossamer::cuda {
 
 // What a payload is made of.
 struct SparseLayout {
-  bool has_count;  // 32 bits, at its beginning
-  bool has_signs;  // instead of floats
+  enum Tail { floats, signs, nothing };
 
-  GOSSAMER_DEVICE std::size_t begin() const { return has_count ? sizeof(std::uint32_t) : 0; }
+  bool has_count;                        // 32 bits, at its beginning
+  Tail tail;                             // behind the codes
+  const std::uint64_t* codes = nullptr;  // where they begin, if more is before them than the count
+
+  GOSSAMER_DEVICE std::size_t begin() const {
+    return codes != nullptr ? *codes : has_count ? sizeof(std::uint32_t) : 0;
+  }
   GOSSAMER_DEVICE std::size_t tail_bytes(std::size_t count) const {
-    return has_signs ? (count + 7) / 8 : count * sizeof(float);
+    return tail == signs ? (count + 7) / 8 : tail == floats ? count * sizeof(float) : 0;
   }
 };
 
@@ -54,7 +59,8 @@ struct MeasureCodes {
       return own;
     });
     // The signs share words with the codes as well; of floats, only the first does.
-    const std::size_t zeros = most_rice_bytes(n, count) + (layout.has_signs ? (count + 7) / 8 : 1);
+    const std::size_t zeros =
+        most_rice_bytes(n, count) + (layout.tail == SparseLayout::signs ? (count + 7) / 8 : 1);
     const std::size_t words = (zeros + 3) / 4, teams_at_work = (count + kTeamCodes - 1) / kTeamCodes;
     const std::size_t share = (words + teams_at_work - 1) / teams_at_work;
     team.each([&](unsigned thread) {
@@ -142,11 +148,8 @@ struct WriteCodes {
     team.each([&](unsigned thread) {
       const std::size_t end = smaller(count, first + kTeamCodes);
       for (std::size_t i = first + thread; i < end; i += kThreads) {
-        if (layout.has_signs) {
-          if (chosen.values[i] < 0) put(8 * tail + i, 1);
-        } else {
-          put_float(tail, i, count);
-        }
+        if (layout.tail == SparseLayout::floats) put_float(tail, i, count);
+        if (layout.tail == SparseLayout::signs && chosen.values[i] < 0) put(8 * tail + i, 1);
       }
     });
   }
@@ -342,7 +345,19 @@ struct TraceCodes {
   }
 };
 
+// The values behind the codes.
+struct TailValues {
+  SparseLayout::Tail tail;
+  float tau;  // of signs
+
+  GOSSAMER_DEVICE float at(const std::uint8_t* begin, std::size_t i) const {
+    if (tail == SparseLayout::floats) return load_float(begin + i * sizeof(float));
+    return (begin[i / 8] >> (i % 8) & 1U) != 0 ? -tau : tau;
+  }
+};
+
 // sum += weight * decoded.
+template <class Values>
 struct AddSparse {
   static constexpr unsigned kThreads = kTeamChunks;
   struct Shared {
@@ -353,7 +368,7 @@ struct AddSparse {
   CodedIndices codes;
   const CodeStep* begins;
   float weight;
-  float tau;  // with signs
+  Values values;
   float* sum;
 
   std::size_t teams() const { return codes.most_teams(); }
@@ -395,15 +410,9 @@ struct AddSparse {
       CodedIndices::read(chunks[thread], shared.begins[thread], low_bits,
                          [&](std::uint32_t k, std::uint32_t index) {
                            float& at = sum[least + index];
-                           at = plus(at, weight, value(tail, first + k));
+                           at = plus(at, weight, values.at(tail, first + k));
                          });
     });
-  }
-
- private:
-  GOSSAMER_DEVICE float value(const std::uint8_t* tail, std::size_t i) const {
-    if (!codes.layout.has_signs) return load_float(tail + i * sizeof(float));
-    return (tail[i / 8] >> (i % 8) & 1U) != 0 ? -tau : tau;
   }
 };
 

@@ -19,13 +19,17 @@
 #pragma once
 
 #include "compression/cuda/bounded_jobs.h"
+#include "compression/cuda/dense_jobs.h"
 #include "compression/cuda/esgd_jobs.h"
 #include "compression/cuda/half_jobs.h"
 #include "compression/cuda/index_jobs.h"
 #include "compression/cuda/level_jobs.h"
+#include "compression/cuda/low_rank_jobs.h"
 #include "compression/cuda/norm_jobs.h"
 #include "compression/cuda/one_bit_jobs.h"
+#include "compression/cuda/powersgd_jobs.h"
 #include "compression/cuda/random_jobs.h"
 #include "compression/cuda/sketched_jobs.h"
 #include "compression/cuda/sparse_jobs.h"
 #include "compression/cuda/terngrad_jobs.h"
+#include "compression/cuda/wangni_jobs.h"

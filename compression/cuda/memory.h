@@ -185,6 +185,14 @@ GOSSAMER_DEVICE inline void add_to(std::uint32_t* number, std::uint32_t more) {
 #endif
 }
 
+GOSSAMER_DEVICE inline void raise_to(std::uint32_t* number, std::uint32_t least) {
+#ifdef __CUDA_ARCH__
+  atomicMax(number, least);
+#else
+  *number = larger(*number, least);
+#endif
+}
+
 // The same of bits in the word at p, which is aligned, as store_bytes() writes it.
 GOSSAMER_DEVICE inline void or_into(std::uint8_t* p, std::uint32_t bits) {
 #ifdef __CUDA_ARCH__

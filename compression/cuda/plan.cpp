@@ -11,7 +11,8 @@
 
 namespace gossamer::cuda {
 
-std::optional<Plan> plan_of(const std::string& method, const Options& options) {
+std::optional<Plan> plan_of(const std::string& method, const Options& options,
+                            std::span<const std::int64_t> shape) {
   Plan plan;
   if (method == "fp16") {
     plan.kind = Plan::Kind::fp16;
@@ -62,6 +63,19 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
     plan.density = options.real("compression.sketched.density");
     plan.rotated = options.flag("compression.sketched.rotation");
     plan.scaled = options.text("compression.error_feedback") != "on";
+  } else if (method == "wangni") {
+    plan.kind = Plan::Kind::wangni;
+    plan.density = options.real("compression.wangni.density");
+    plan.scaled = options.text("compression.error_feedback") != "on";
+  } else if (method == "low_rank") {
+    plan.kind = Plan::Kind::low_rank;
+    plan.matrix = MatrixShape(shape);
+    plan.rank = static_cast<std::size_t>(options.integer("compression.low_rank.rank"));
+    plan.projects = options.text("compression.error_feedback") != "off";
+  } else if (method == "powersgd") {
+    plan.kind = Plan::Kind::powersgd;
+    plan.matrix = MatrixShape(shape);
+    plan.rank = static_cast<std::size_t>(options.integer("compression.powersgd.rank"));
   } else {
     return std::nullopt;
   }
@@ -74,7 +88,13 @@ std::optional<Plan> plan_of(const std::string& method, const Options& options) {
   return plan;
 }
 
+bool depends_on_shape(const Plan& plan) {
+  return plan.kind == Plan::Kind::low_rank || plan.kind == Plan::Kind::powersgd;
+}
+
 std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options) {
+  const std::int64_t shape[] = {static_cast<std::int64_t>(plan.matrix.rows),
+                                static_cast<std::int64_t>(plan.matrix.columns)};
   switch (plan.kind) {
     case Plan::Kind::fp16:
       return make_fp16(options);
@@ -104,6 +124,12 @@ std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options)
       return make_bounded_error(options);
     case Plan::Kind::sketched:
       return make_sketched(options);
+    case Plan::Kind::wangni:
+      return make_wangni(options);
+    case Plan::Kind::low_rank:
+      return make_low_rank(options, shape);
+    case Plan::Kind::powersgd:
+      return make_powersgd(options, shape);
   }
   throw std::logic_error("a plan of no kind");
 }
@@ -150,6 +176,41 @@ BoundedRoom::BoundedRoom(std::uint8_t* begin, std::size_t n) {
   entries = take<BoundedEntry>(begin, parts);
 }
 
+WangniRoom::WangniRoom(std::uint8_t* begin, std::size_t n) {
+  const std::size_t segments = parts_of(n, kSegment), blocks = parts_of(n, kSplitFloats);
+  const std::size_t teams = parts_of(IndexCode::most_bytes(n), kTeamCodeBytes);
+  totals = take<SplitTotal>(begin, blocks);
+  search = take<BoundSearch>(begin, 1);
+  travel = take<std::uint32_t>(begin, segments * DrawTravellers::kWords);
+  counts = take<std::uint64_t>(begin, segments);
+  choosing = take<Choosing>(begin, 1);
+  chosen = {take<std::uint32_t>(begin, n), take<float>(begin, n)};
+  certain = take<std::uint64_t>(begin, parts_of(n, kFlagGroup));
+  parts = take<WangniParts>(begin, 1);
+  code_bits = take<std::uint64_t>(begin, parts_of(n, kTeamCodes));
+  code_maps = take<CodeMap>(begin, teams);
+  code_begins = take<CodeStep>(begin, teams);
+}
+
+LowRankRoom::LowRankRoom(std::uint8_t* begin, const LowRankShape& shape)
+    : sums{shape, nullptr, nullptr, nullptr, nullptr, nullptr} {
+  const std::size_t blocks = sums.blocks();
+  sums.rows = take<std::uint32_t>(begin, shape.rows);
+  sums.ends = take<std::uint32_t>(begin, blocks * shape.rank);
+  sums.more = take<float>(begin, (blocks - 1) * shape.rank * shape.columns);
+  sums.overflowed = take<std::uint32_t>(begin, sums.panels());
+}
+
+PowerSgdRoom::PowerSgdRoom(std::uint8_t* begin, const PowerSgdShape& shape)
+    : factors{shape, nullptr, nullptr, nullptr, nullptr} {
+  factors.more = take<float>(begin, (factors.blocks() - 1) * shape.rank * shape.columns);
+  factors.largest = take<std::uint32_t>(begin, 1);
+}
+
+PowerSgdShape powersgd_of(const Plan& plan) { return {plan.matrix.rows, plan.matrix.columns, plan.rank}; }
+
+LowRankShape low_rank_of(const Plan& plan) { return {plan.matrix.rows, plan.matrix.columns, plan.rank}; }
+
 std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
   switch (plan.kind) {
     case Plan::Kind::terngrad:
@@ -163,6 +224,17 @@ std::size_t workspace_bytes(const Plan& plan, std::size_t n) {
       return n == 0 ? 0 : SparseRoom(nullptr, plan, n).bytes();
     case Plan::Kind::bounded_error:
       return BoundedRoom(nullptr, n).bytes();
+    case Plan::Kind::wangni:
+      return n == 0 ? 0 : WangniRoom(nullptr, n).bytes();
+    case Plan::Kind::low_rank:
+      // Of other lengths than the matrix's, no factors are made.
+      return low_rank_of(plan).factorizes(plan.matrix.floats()) && n >= plan.matrix.floats()
+                 ? LowRankRoom(nullptr, low_rank_of(plan)).bytes()
+                 : 0;
+    case Plan::Kind::powersgd:
+      return powersgd_of(plan).factorizes(plan.matrix.floats()) && n >= plan.matrix.floats()
+                 ? PowerSgdRoom(nullptr, powersgd_of(plan)).bytes()
+                 : 0;
     default:
       return 0;
   }
@@ -182,8 +254,8 @@ std::size_t most_workspace_bytes(std::size_t n) {
 SketchLayout sketch_layout_of(const Plan& plan, std::size_t n) { return {n, sent_of(plan, n, 0), plan.bits}; }
 
 SparseLayout layout_of(const Plan& plan) {
-  return {plan.kind == Plan::Kind::dgc || plan.kind == Plan::Kind::threshold,
-          plan.kind == Plan::Kind::threshold};
+  const bool has_signs = plan.kind == Plan::Kind::threshold;
+  return {plan.kind == Plan::Kind::dgc || has_signs, has_signs ? SparseLayout::signs : SparseLayout::floats};
 }
 
 Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale) {

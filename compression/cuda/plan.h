@@ -5,11 +5,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 
 #include "compression/cuda/jobs.h"
 #include "compression/dgc_schedule.h"
+#include "compression/matrix.h"
 #include "compression/method.h"
 #include "compression/methods.h"
 
@@ -31,7 +33,10 @@ struct Plan {
     threshold,
     random_k,
     bounded_error,
-    sketched
+    sketched,
+    wangni,
+    low_rank,
+    powersgd
   };
   Kind kind = Kind::fp16;
   bool stochastic = false;  // int8
@@ -39,8 +44,8 @@ struct Plan {
   double clip = 0;          // terngrad
   int bits = 0;             // qsgd, sketched
   bool euclidean = false;
-  double density = 1;          // top_k, adacomp, esgd, random_k and sketched
-  bool scaled = false;         // random_k, sketched: no error is fed back
+  double density = 1;          // top_k, adacomp, esgd, random_k, sketched and wangni
+  bool scaled = false;         // random_k, sketched, wangni: no error is fed back
   bool rotated = false;        // sketched
   bool masks = false;          // it is random_mask
   bool divides = false;        // adacomp
@@ -48,12 +53,18 @@ struct Plan {
   DgcSchedule schedule{1, 0};  // dgc
   float tau = 0;               // threshold
   float step = 0;              // bounded_error
+  MatrixShape matrix;          // low_rank, powersgd: the piece's
+  std::size_t rank = 0;
+  bool projects = false;  // low_rank
   Memories memories;
 };
 
-// The method of that name as the options set it; none where there are no kernels for it, or for what the
-// options put around it.
-std::optional<Plan> plan_of(const std::string& method, const Options& options);
+// The method of that name as the options set it, for pieces of a shape (MakeMethod); none where there are no
+// kernels for it, or for what the options put around it.
+std::optional<Plan> plan_of(const std::string& method, const Options& options,
+                            std::span<const std::int64_t> shape = {});
+// Whether that is another one for pieces of another shape.
+bool depends_on_shape(const Plan& plan);
 // The same method for the processor, whose payloads and residuals are the same; without its memories.
 std::unique_ptr<Method> host_method_of(const Plan& plan, const Options& options);
 // How many values it sends in a round where that is known before, and else the most.
@@ -66,8 +77,8 @@ std::size_t most_workspace_bytes(std::size_t n);
 // See jobs.h.
 struct EncodeOperands {
   const float* values = nullptr;
-  // The memories', or, of a plan without momentum, a residual; and the method's own behind that. Null: none,
-  // of a method without any of its own.
+  // The memories', or, of a plan without momentum, a residual (of powersgd only where the memories have one);
+  // and the method's own behind that. Null: none, of a method without any of its own.
   float* state = nullptr;
   std::size_t n = 0;
   EncodeContext context;
@@ -127,6 +138,38 @@ struct BoundedRoom : Room {
   BoundedEntry* entries;
 };
 
+// That of wangni.
+struct WangniRoom : Room {
+  WangniRoom(std::uint8_t* begin, std::size_t n);
+  SplitTotal* totals;
+  BoundSearch* search;
+  std::uint32_t* travel;
+  std::uint64_t* counts;
+  Choosing* choosing;
+  Chosen chosen;
+  std::uint64_t* certain;
+  WangniParts* parts;
+  std::uint64_t* code_bits;
+  CodeMap* code_maps;
+  CodeStep* code_begins;
+};
+// So often all teams go over the values for the bound, and then one goes on.
+inline constexpr int kBoundSteps = 8;
+
+// That of low_rank.
+struct LowRankRoom : Room {
+  LowRankRoom(std::uint8_t* begin, const LowRankShape& shape);
+  LowRankSums sums;  // without the payload
+};
+
+// That of powersgd.
+struct PowerSgdRoom : Room {
+  PowerSgdRoom(std::uint8_t* begin, const PowerSgdShape& shape);
+  PowerSgdFactors factors;  // without Q and the payload
+};
+
+LowRankShape low_rank_of(const Plan& plan);
+PowerSgdShape powersgd_of(const Plan& plan);
 SketchLayout sketch_layout_of(const Plan& plan, std::size_t n);
 SparseLayout layout_of(const Plan& plan);
 Momentum momentum_of(const MomentumSettings& settings, float* velocity, const float* scale);
@@ -230,7 +273,7 @@ void add_sparse(const Plan& plan, const AddOperands& x, const Launch& launch) {
   const CodedIndices codes{layout_of(plan), x.payload, x.bytes, x.n, sent_of(plan, x.n, 0)};
   launch(MapCodes{codes, room.code_maps});
   launch(TraceCodes{codes, room.code_maps, room.code_begins});
-  launch(AddSparse{codes, room.code_begins, x.weight, plan.tau, x.sum});
+  launch(AddSparse<TailValues>{codes, room.code_begins, x.weight, {codes.layout.tail, plan.tau}, x.sum});
 }
 
 template <class Launch>
@@ -257,6 +300,78 @@ void encode_sketched(const Plan& plan, const EncodeOperands& x, const Launch& la
   if (layout.chooses()) launch(AddResidual{x.values, x.state, x.n, x.refused});
   launch(EncodeSketched{x.values, x.state, layout, plan.rotated, !plan.scaled, subset_scale(plan, x.n),
                         x.context.key, x.payload, x.refused});
+}
+
+template <class Launch>
+void encode_wangni(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const WangniRoom room(x.workspace, x.n);
+  launch(SplitValues<true>{x.values, x.state, x.n, room.search, room.totals});
+  launch(FindBound<true>{room.totals, x.n, plan.density, room.search, x.refused});
+  for (int step = 0; step < kBoundSteps; ++step) {
+    launch(SplitValues<false>{x.values, x.state, x.n, room.search, room.totals});
+    launch(FindBound<false>{room.totals, x.n, plan.density, room.search, x.refused});
+  }
+  const float* const values = x.state != nullptr ? x.state : x.values;
+  launch(FindBoundAlone{values, x.n, plan.density, room.search});
+  launch(DrawTravellers{values, x.n, x.context.key, room.search, room.travel, room.counts});
+  launch(AddUpTravellers{room.counts, parts_of(x.n, kSegment), room.choosing});
+  launch(TakeTravellers{values, x.n, room.travel, room.counts, room.chosen});
+  launch(SplitTravellers{room.chosen.values, x.n, room.choosing, room.search, room.totals, room.certain});
+  launch(PlaceWangniParts{room.totals, plan.scaled, room.choosing, room.search, room.certain, room.parts,
+                          x.payload});
+  const TravellersOfBlock travellers{room.chosen.values, room.choosing, room.search, room.certain};
+  launch(WriteCertain{travellers, x.n, room.parts, x.payload});
+  launch(WriteUncertain{travellers, x.n, room.parts, room.chosen.indices, x.state, x.payload});
+  const SparseLayout layout{true, SparseLayout::nothing, &room.parts->codes};
+  launch(MeasureCodes{layout, x.n, x.n, room.choosing, room.chosen.indices, x.payload, room.code_bits});
+  launch(AddUpCodes{layout, room.choosing, room.code_bits, x.payload, x.length, nullptr});
+  launch(WriteCodes{layout, x.n, x.n, room.choosing, room.chosen, room.code_bits, x.payload});
+}
+
+template <class Launch>
+void add_wangni(const AddOperands& x, const Launch& launch) {
+  const WangniRoom room(x.workspace, x.n);
+  launch(CountFlags{x.payload, x.n, room.certain});
+  launch(PlaceReceivedParts{x.payload, room.certain, room.parts});
+  const SparseLayout layout{true, SparseLayout::nothing, &room.parts->codes};
+  const CodedIndices codes{layout, x.payload, x.bytes, x.n, 0};
+  launch(MapCodes{codes, room.code_maps});
+  launch(TraceCodes{codes, room.code_maps, room.code_begins});
+  launch(AddSparse<WangniValues>{
+      codes, room.code_begins, x.weight, {x.payload, room.certain, room.parts}, x.sum});
+}
+
+template <class Launch>
+void encode_low_rank(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const LowRankShape shape = low_rank_of(plan);
+  if (!shape.factorizes(x.n)) return launch(EncodeDense{x.values, x.state, x.payload, x.n, x.refused});
+  LowRankSums sums = LowRankRoom(x.workspace, shape).sums;
+  sums.payload = x.payload;
+  launch(ListSignedRows{sums, x.context.key});
+  launch(SumSignedRows<false>{x.values, x.state, sums, x.refused});
+  launch(CheckFactor{sums});
+  launch(SumSignedRows<true>{x.values, x.state, sums, x.refused});
+  launch(WriteFactor{sums, plan.projects, x.context.key});
+  if (x.state != nullptr) launch(AddLowRank{x.payload, shape, -1, x.state});
+}
+
+template <class Launch>
+void encode_powersgd(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
+  const PowerSgdShape shape = powersgd_of(plan);
+  float* const residual = plan.memories.residual ? x.state : nullptr;
+  if (!shape.factorizes(x.n)) return launch(EncodeDense{x.values, residual, x.payload, x.n, x.refused});
+  PowerSgdFactors factors = PowerSgdRoom(x.workspace, shape).factors;
+  factors.q = residual != nullptr ? residual + x.n : x.state;
+  factors.payload = x.payload;
+  const float* const m = residual != nullptr ? residual : x.values;
+  launch(DrawColumns{factors, x.context.key});
+  launch(ProjectRows<false>{x.values, residual, factors, x.refused});
+  launch(ProjectRows<true>{x.values, residual, factors, x.refused});
+  launch(Orthonormalize{factors, x.refused});
+  launch(ProjectBack{m, factors});
+  launch(AddUpBack{factors});
+  launch(NormalizeColumns{factors});
+  if (residual != nullptr) launch(AddProduct{x.payload, shape, -1, residual});
 }
 
 // Gives launch() the method's jobs, each of which begins when those before it have ended.
@@ -302,6 +417,12 @@ void encode(const Plan& plan, const EncodeOperands& x, const Launch& launch) {
       return x.n == 0 ? void() : encode_bounded(plan, x, launch);
     case Plan::Kind::sketched:
       return x.n == 0 ? void() : encode_sketched(plan, x, launch);
+    case Plan::Kind::wangni:
+      return x.n == 0 ? void() : encode_wangni(plan, x, launch);
+    case Plan::Kind::low_rank:
+      return encode_low_rank(plan, x, launch);
+    case Plan::Kind::powersgd:
+      return encode_powersgd(plan, x, launch);
   }
 }
 
@@ -337,6 +458,14 @@ void add(const Plan& plan, const AddOperands& x, const Launch& launch) {
     case Plan::Kind::sketched:
       if (x.n == 0) return;
       return launch(AddSketched{x.payload, sketch_layout_of(plan, x.n), plan.rotated, x.weight, x.sum});
+    case Plan::Kind::wangni:
+      return x.n == 0 ? void() : add_wangni(x, launch);
+    case Plan::Kind::low_rank:
+      if (!low_rank_of(plan).factorizes(x.n)) return launch(AddDense{x.payload, x.weight, x.sum, x.n});
+      return launch(AddLowRank{x.payload, low_rank_of(plan), x.weight, x.sum});
+    case Plan::Kind::powersgd:
+      if (!powersgd_of(plan).factorizes(x.n)) return launch(AddDense{x.payload, x.weight, x.sum, x.n});
+      return launch(AddProduct{x.payload, powersgd_of(plan), x.weight, x.sum});
   }
 }
 

@@ -31,10 +31,11 @@ class OnAGpu final : public DeviceFloats {
   const Stream& stream_;
 };
 
-ParameterLayout layout_of_two() {
+ParameterLayout layout_of_four() {
   return ParameterLayout({{"a", {30'000}, 0, 0, TensorRole::parameter},
                           {"b", {41}, 0, 0, TensorRole::parameter},
-                          {"c", {5000}, 0, 0, TensorRole::parameter}});
+                          {"c", {50, 100}, 0, 0, TensorRole::parameter},
+                          {"d", {300, 12, 5}, 0, 0, TensorRole::parameter}});
 }
 
 class CudaEncoder : public testing::TestWithParam<std::size_t> {};
@@ -43,7 +44,7 @@ TEST_P(CudaEncoder, SendsWhatTheProcessorSends) {
   // Needs the device itself; device_encoder_test.cpp goes the same way everywhere, without kernels.
   if (const std::string why = why_no_device(); !why.empty()) GTEST_SKIP() << why;
   const Options options = options_of(device_cases()[GetParam()]);
-  const ParameterLayout layout = layout_of_two();
+  const ParameterLayout layout = layout_of_four();
   const auto compressor = up_compressors().make(options, layout);
   const auto encoder = make_encoder(options, layout.size());
   ASSERT_NE(encoder, nullptr);

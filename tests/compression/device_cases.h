@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -78,6 +80,15 @@ inline const std::vector<DeviceCase>& device_cases() {
       {"sketched", {{"compression.sketched.bits", "8"}}},
       {"sketched", {{"compression.sketched.density", "0.3"}, {"compression.sketched.bits", "8"}}},
       {"sketched", {{"compression.sketched.density", "0.6"}, {"compression.error_feedback", "on"}}},
+      {"wangni", {}},
+      {"wangni", {{"compression.error_feedback", "on"}}},
+      {"wangni", {{"compression.wangni.density", "0.6"}}},
+      {"wangni", {{"compression.wangni.density", "0.002"}, {"compression.error_feedback", "on"}}},
+      {"wangni", {{"compression.wangni.density", "1"}}},
+      {"powersgd", {}},
+      {"powersgd", {{"compression.error_feedback", "off"}, {"compression.powersgd.rank", "1"}}},
+      {"low_rank", {}},
+      {"low_rank", {{"compression.error_feedback", "off"}, {"compression.low_rank.rank", "1"}}},
   };
   return all;
 }
@@ -111,12 +122,35 @@ inline const std::vector<std::size_t>& device_lengths() {
   return all;
 }
 
-// The method with the memories that encode() gives a state to.
-inline std::unique_ptr<Method> host_method_with_state(const Plan& plan, const Options& options) {
-  auto method = host_method_of(plan, options);
-  const bool has_residual = method->has_residual();
-  return with_memories(std::move(method), {!has_residual, plan.memories.momentum});
+// As square as it can be: a row where the number is prime, which methods for matrices treat as a vector.
+inline std::vector<std::int64_t> device_shape(std::size_t length) {
+  auto rows = static_cast<std::size_t>(std::sqrt(static_cast<double>(length)));
+  while (rows > 1 && length % rows != 0) --rows;
+  if (rows == 0) return {};
+  return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(length / rows)};
 }
+
+// A case's method for pieces of a shape: what there are kernels for, and the processor's without and with the
+// memories that encode() gives a state to.
+struct DeviceMethods {
+  DeviceMethods(const DeviceCase& one, std::span<const std::int64_t> shape)
+      : options(options_of(one)),
+        plan(plan_of(one.method, options, shape).value()),
+        host(host_method_of(plan, options)),
+        with_state(host_method_of(plan, options)) {
+    const bool residual =
+        plan.kind == Plan::Kind::powersgd ? plan.memories.residual : !with_state->has_residual();
+    with_state = with_memories(std::move(with_state), {residual, plan.memories.momentum});
+  }
+  DeviceMethods(const DeviceCase& one, std::size_t length) : DeviceMethods(one, device_shape(length)) {}
+
+  // What there is no encoding without.
+  bool keeps_something(std::size_t length) const { return host->state_floats(length) > 0; }
+
+  Options options;
+  Plan plan;
+  std::unique_ptr<Method> host, with_state;
+};
 
 // Values as they come, and those that are special: zeros of both signs, denormal numbers, whole blocks of one
 // magnitude or of nothing, the largest that there are, nothing but one magnitude, almost nothing but zeros.

@@ -33,19 +33,19 @@ class FarFloats final : public DeviceFloats {
 
 class FarEncoder final : public DeviceEncoder {
  public:
-  explicit FarEncoder(const Options& options) : method_(make_up_method(options, {})) {
-    if (memories_of(options.text("compression.up"), options).residual)
-      method_ = make_error_feedback(std::move(method_));
-  }
-  std::optional<std::size_t> encode(const float* values, std::size_t floats, std::span<float> state,
+  explicit FarEncoder(const Options& options) : options_(options) {}
+  std::optional<std::size_t> encode(const float* values, std::size_t floats,
+                                    std::span<const std::int64_t> shape, std::span<float> state,
                                     EncodeContext context, std::span<std::byte> payload) override {
     encoded_ += floats;
-    return method_->encode({values, floats}, state, context, payload);
+    const auto method = with_memories(make_up_method(options_, shape),
+                                      memories_of(options_.text("compression.up"), options_));
+    return method->encode({values, floats}, state, context, payload);
   }
   std::size_t floats_encoded() const { return encoded_; }
 
  private:
-  std::unique_ptr<Method> method_;
+  Options options_;
   std::size_t encoded_ = 0;
 };
 
@@ -110,7 +110,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Keys{{"compression.up", "qsgd"}},
                       Keys{{"compression.up", "qsgd"}, {"compression.error_feedback", "on"}},
                       Keys{{"compression.up", "terngrad"}}, Keys{{"compression.up", "top_k"}},
-                      Keys{{"compression.up", "threshold"}}),
+                      Keys{{"compression.up", "threshold"}}, Keys{{"compression.up", "low_rank"}},
+                      Keys{{"compression.up", "powersgd"}}, Keys{{"compression.up", "wangni"}}),
     [](const auto& test) {
       return test.param.at("compression.up") + (test.param.size() > 1 ? "_with_feedback" : "");
     });

@@ -80,6 +80,23 @@ INSTANTIATE_TEST_SUITE_P(
         Lockstep{"d_psgd_one_bit", {"--topology.name", "gossip", "--compression.down", "one_bit"}, true}),
     [](const auto& tested) { return tested.param.name; });
 
+// From a checkpoint each peer has the copy of itself alone, and sends it to its neighbours first.
+TEST(Peers, DifferencesGoOnFromACheckpoint) {
+  const TemporaryFolder folder;
+  const Words keys = kPeers + Words{"--topology.name",           "gossip", "--compression.down", "one_bit",
+                                    "--server.checkpoint_every", "2"};
+  const auto in_two = [&](const Words& command, const std::filesystem::path& out) {
+    run_to_end(command, keys + Words{"--run.rounds", "2"}, out);
+    return outcome_of(run_to_end(command, keys + Words{"--run.rounds", "5", "--run.resume"}, out));
+  };
+  const Words simulate{kProgram, "simulate"};
+  const Outcome simulated = in_two(simulate, folder / "simulate");
+  EXPECT_EQ(in_two(mpirun(3), folder / "mpi"), simulated);
+  const auto straight = run_to_end(simulate, keys + Words{"--run.rounds", "5"}, folder / "straight");
+  EXPECT_EQ(simulated.sha, outcome_of(straight).sha);
+  EXPECT_GT(simulated.up, outcome_of(straight).up) << "the copies";
+}
+
 TEST(Peers, MpisOwnSumGivesTheRingsModelUpToRounding) {
   const TemporaryFolder folder;
   const auto ring = run_to_end(mpirun(4), kPeers + Words{"--topology.name", "ring"}, folder / "ring");

@@ -60,6 +60,8 @@ with open(f"{out}/compression.csv", "w", newline="") as file:
         mean, size = {}, {}
         for name in names:
             ends = [json.load(open(f"{out}/{model}/{seed}/{name}/summary.json")) for seed in seeds]
+            if any(end["stopped_by"] == "signal" for end in ends):
+                sys.exit(f"FAILED: a run of {out}/{model}/*/{name} was interrupted; remove it and run again")
             mean[name] = 100 * sum(end["final_test_accuracy"] for end in ends) / len(ends)
             size[name] = sum(end["bytes_up"] / end["rounds"] / 4 for end in ends) / len(ends)
         for name in names:

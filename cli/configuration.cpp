@@ -62,11 +62,12 @@ void add_place_options(OptionSchema& schema) {
           .at_least(-1));
   schema.add(text_option("client.listen", "tcp://127.0.0.1:*",
                          "over ZeroMQ, where a peer is reached by the others (port *: a free one)"));
-  schema.add(
-      text_option("client.state_dir", "",
-                  "a folder for what this process's clients keep from round to round (residuals, their "
-                  "algorithm's states), written after each round, from which they go on when they are "
-                  "started again; empty: in memory, and in lockstep in the coordinator's checkpoints"));
+  schema.add(text_option(
+      "client.state_dir", "",
+      "a folder for what this process's clients keep from round to round (residuals, their "
+      "algorithm's states), written after each round, from which they go on when they are "
+      "started again; empty: in memory, and in lockstep in the coordinator's checkpoints; not for "
+      "simulations and peers, whose checkpoints have all of it"));
   schema.add(real_option("client.server_timeout_s", 60, "silence after which a client gives its server up")
                  .above(0));
   schema.add(

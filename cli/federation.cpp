@@ -276,13 +276,13 @@ int print_plan(const Federation& federation, std::uint64_t state_budget) {
   }
   if (are_peers(options)) {
     const PeerPlan plan = plan_of_peers(options, *federation.model);
-    std::cout
-        << options.to_ini() << "# a round: " << clients << " peers, " << floats << " floats a model\n"
-        << "# bytes_up " << (plan.known ? "" : "at most ") << plan.bytes << ", bytes_down "
-        << (plan.known ? "" : "at most ") << plan.bytes << '\n'
-        << (plan.form.empty() ? "" : "# compressed sums: " + plan.form + '\n') << "# virtual time about "
-        << slowest + plan.exchange << " s\n"
-        << "# memory: a model, an update and what comes in from neighbours for each peer of a process\n";
+    std::cout << options.to_ini() << "# a round: " << clients << " peers, " << floats << " floats a model\n"
+              << "# bytes_up " << (plan.known ? "" : "at most ") << plan.bytes << ", bytes_down "
+              << (plan.known ? "" : "at most ") << plan.bytes << '\n'
+              << (plan.form.empty() ? "" : "# compressed sums: " + plan.form + '\n')
+              << "# virtual time about " << slowest + plan.exchange << " s\n"
+              << "# memory: a model, an update and what comes in from neighbours for each peer of a process"
+              << (sends_differences(options) ? ", and a copy of its model and of each neighbour's\n" : "\n");
     return 0;
   }
   if (const auto plan = topologies().make(options)->tree_plan(clients)) {

@@ -18,7 +18,7 @@ namespace gossamer {
 // Whether a checkpoint holds what clients keep. Where they exchange on request, they are in the middle of
 // their training at any time, and the clients of a resumed run start at the centre again. Clients in
 // processes of their own are at the server's round in lockstep only; otherwise what they leave out before a
-// resumed run is lost.
+// resumed run is lost, unless they have a folder of their own (StateFolder).
 bool saves_client_state(const Options& options, bool in_one_process);
 
 // run.client_state_mb in bytes.

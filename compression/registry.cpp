@@ -362,11 +362,13 @@ std::unique_ptr<Method> with_memories(std::unique_ptr<Method> method, const Memo
 void add_compression_options(OptionSchema& schema) {
   add_methods(schema, up_compressors().describe());
   add_methods(schema, down_compressors().describe());
-  schema.add(text_option("compression.down_form", "auto",
-                         "whether compression.down encodes each model as a whole, or its difference to what "
-                         "those hold who have the model before (sync.mode = bsp; others get it as it is); "
-                         "auto: model with fp16, bf16 and int8, difference with the other methods")
-                 .one_of({"auto", "model", "difference"}));
+  schema.add(
+      text_option("compression.down_form", "auto",
+                  "whether compression.down encodes each model as a whole, or its difference to what "
+                  "those hold who have the model before (sync.mode = bsp; others get it as it is; with "
+                  "topology.name = gossip to a copy that its neighbours hold: CHOCO-SGD); "
+                  "auto: model with fp16, bf16 and int8, difference with the other methods")
+          .one_of({"auto", "model", "difference"}));
   schema.add(
       text_option("compression.skip", "",
                   "tensors that travel as they are: names, or beginnings of them up to a dot, separated "

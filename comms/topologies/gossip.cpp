@@ -1,7 +1,7 @@
 // Peers without a server or a common sum, each with a model of its own. Lian, Zhang, Zhang, Hsieh, Zhang,
 // Liu: Can decentralized algorithms outperform centralized algorithms?, 2017 (D-PSGD); Jin, Yuan, Iandola,
 // Keutzer: How to scale distributed deep learning?, 2016 (pairwise); Blot, Picard, Cord, Thome: Gossip
-// training for deep learning, 2016 (GoSGD).
+// training for deep learning, 2016 (GoSGD). Of differences: client/public_copies.h.
 #include "comms/topologies/gossip.h"
 
 #include <algorithm>

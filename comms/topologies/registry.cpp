@@ -31,8 +31,8 @@ const Registry<Topology>& topologies() {
        {{"gossip", "peers with a model each, which mix it with their neighbours'",
          "Lian, Zhang, Zhang, Hsieh, Zhang, Liu: Can decentralized algorithms outperform centralized "
          "algorithms?, 2017; Jin, Yuan, Iandola, Keutzer: How to scale distributed deep learning?, 2016; "
-         "Blot, "
-         "Picard, Cord, Thome: Gossip training for deep learning, 2016",
+         "Blot, Picard, Cord, Thome: Gossip training for deep learning, 2016; Koloskova, Stich, Jaggi: "
+         "Decentralized stochastic optimization and gossip algorithms with compressed communication, 2019",
          gossip_options()},
         make_gossip}}};
   return table;

@@ -100,9 +100,62 @@ TEST(MethodChoice, TriesAgainWhatIsClose) {
     ASSERT_EQ(choice.method(), method);
     for (int i = 0; i < 3; ++i) choice.observe(1, method == 2 ? 1.0 : 1.1);
   }
-  EXPECT_TRUE(choice.settled());
   EXPECT_EQ(choice.method(), 2U);
   EXPECT_DOUBLE_EQ(choice.estimate(2).seconds, 1.0) << "of nine";
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_FALSE(choice.settled()) << "it may leave more as time goes on";
+    ASSERT_EQ(choice.method(), 2U);
+    choice.observe(1, 7);
+  }
+  EXPECT_TRUE(choice.settled());
+  EXPECT_DOUBLE_EQ(choice.estimate(2).seconds, 1.0) << "rounds of a trial count";
+}
+
+// What sparse messages leave over grows as long as they are sent, and others send it: what a method costs is
+// known only when it has been used for a while.
+struct Growing {
+  double seconds;
+  double least;   // delivered when a method has been used for long
+  double rounds;  // that take it there
+};
+MethodChoice settled_while_growing(const std::vector<Growing>& methods, std::vector<std::size_t>* used) {
+  MethodChoice choice({methods.size(), 3, 0.1});
+  double left = 0;  // over the update's length
+  for (int round = 0; !choice.settled(); ++round) {
+    EXPECT_LT(round, 1000);
+    const Growing& now = methods[choice.method()];
+    const double most = 1 / now.least - 1;
+    left += (most - left) / now.rounds;
+    used->push_back(choice.method());
+    choice.observe(1 / (1 + left), now.seconds);
+  }
+  return choice;
+}
+
+TEST(MethodChoice, WhatLeavesMoreAndMoreIsLeft) {
+  std::vector<std::size_t> used;
+  // In a trial the last looks like 0.7 x 1.3, and comes to 0.7 x 2.
+  const MethodChoice choice =
+      settled_while_growing({{9, 1, 1}, {5, 1, 1}, {1, 0.5, 1}, {0.7, 1 / 11.0, 10}}, &used);
+  EXPECT_EQ(choice.method(), 2U);
+  EXPECT_GT(choice.estimate(3).cost(), choice.estimate(2).cost());
+  EXPECT_EQ(std::ranges::count(used, 0U), 0) << "those before it send less, and are too slow";
+  used.clear();
+  const MethodChoice stays =
+      settled_while_growing({{9, 1, 1}, {5, 1, 1}, {1, 0.5, 1}, {0.5, 1 / 11.0, 10}}, &used);
+  EXPECT_EQ(stays.method(), 3U);
+  EXPECT_NEAR(stays.estimate(3).slowdown, 2, 0.1) << "watched until it grows no more";
+}
+
+TEST(MethodChoice, WhatSeemedHopelessIsTriedWhenTheBestHasBecomeDear) {
+  std::vector<std::size_t> used;
+  // 1.6 seconds are longer than what half a second has cost by then, and end the first lap.
+  const MethodChoice choice = settled_while_growing(
+      {{9, 1, 1}, {5, 1, 1}, {1.7, 0.9, 1}, {1.6, 0.2, 1}, {0.5, 1 / 101.0, 20}}, &used);
+  EXPECT_EQ(choice.method(), 2U);
+  EXPECT_GT(choice.estimate(4).cost(), 1.7);
+  EXPECT_EQ(std::ranges::count(used, 0U), 0);
+  EXPECT_GT(std::ranges::find(used, 2U) - used.begin(), 9) << "in the first lap";
 }
 
 TEST(MethodChoice, MoreRoundsFindTheBestMoreOften) {

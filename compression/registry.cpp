@@ -279,7 +279,7 @@ std::vector<Entry> up_entries() {
         "what rounds show to be fastest: none, fp16, int8, qsgd, one_bit, or top_k of 1% or 0.1%",
         "",
         {integer_option("compression.auto.rounds", 5, "that a method is tried for").at_least(1).at_most(16),
-         real_option("compression.auto.drag", 0.05,
+         real_option("compression.auto.drag", 0.07,
                      "of the rounds of training, the part that is taken to grow as 1 over the share of its "
                      "squared length that an update delivers")
              .at_least(0)

@@ -31,7 +31,7 @@ class MethodChoice {
   struct Settings {
     std::size_t methods = 1;  // numbered so that later ones send less; at most kMost
     std::int64_t rounds = 5;  // each is tried for in a lap; at most kMost
-    double drag = 0.05;
+    double drag = 0.07;
   };
   static constexpr std::size_t kMost = 16;
 

@@ -120,12 +120,12 @@ table() { # [with-whole-runs]
 }
 # Between short runs of the same method, for a machine is faster at times; these count in the table as well, so that
 # another method may be the best then.
-for ((again = 0; again < 3; ++again)); do
+while :; do
   wanted=()
   while read -r name whole; do
-    beside=$out/whole/$(file_of "$name")
+    beside=$out/whole/$(file_of "$name") few=$name=$(short_at 100)=1
     [[ -f $beside/summary.json ]] ||
-      wanted+=("$beside.before=$name=$(short_at 100)=1" "$beside=$name=$whole=${seeds[0]}" "$beside.after=$name=$(short_at 100)=1")
+      wanted+=("$beside.before=$few" "$beside=$name=$whole=${seeds[0]}" "$beside.after=$few")
   done < <(table)
   ((${#wanted[@]} == 0)) && break
   at_rate 100 "${wanted[@]}"

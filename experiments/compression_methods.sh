@@ -3,7 +3,8 @@
 #   keys_of NAME   their keys. $lr: the learning rate; $momentum_lr: that with momentum 0.9, at the server or before
 #                  compression; $warmup: rounds over which dgc becomes sparse; $tau: what threshold sends
 # ring-NAME: around a ring. gossip-NAME: compression.down of models, or of their differences (CHOCO-SGD), among neighbours
-# on a ring (powersgd: with a smaller step, since with 0.1 copies run away). NAME-without: without error feedback. NAME-DENSITY: of esgd and top_k.
+# on a ring (powersgd: with a smaller step, since with 0.1 copies run away). NAME-without: without error feedback.
+# NAME-DENSITY: of esgd and top_k.
 keys_of() {
   case $1 in
     ring-*) echo "--topology.name ring $(keys_of "${1#ring-}")" ;;

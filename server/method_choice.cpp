@@ -133,7 +133,7 @@ void MethodChoice::watch(std::optional<double> delivered) {
 
 bool MethodChoice::go_on() noexcept {
   std::size_t last = 0;
-  while (rounds_[last].empty()) ++last;
+  while (last < method_ && rounds_[last].empty()) ++last;
   if (last == 0 || estimates_[last].seconds > estimates_[best()].cost()) return false;
   method_ = last - 1;
   std::fill_n(runs_.begin(), last, true);

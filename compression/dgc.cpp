@@ -31,6 +31,19 @@ class Dgc final : public FusedMethod {
   }
   std::size_t scratch_bytes(std::size_t floats) const noexcept override { return choice_bytes(floats); }
 
+  std::optional<EncodedVelocity> encode_velocity_with_residual(std::span<const float> values,
+                                                               const Momentum& momentum,
+                                                               std::span<float> residual,
+                                                               EncodeContext context,
+                                                               std::span<std::byte> payload) const override {
+    const std::size_t n = values.size();
+    const auto chosen =
+        choose_largest(values, momentum, residual.data(), kept_values(schedule_.density_in(context.round), n),
+                       payload.subspan(most_bytes(n)));
+    if (!chosen) return std::nullopt;
+    return encoded_velocity(*chosen, write(chosen->largest, n, payload));
+  }
+
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     if (payload.size() < sizeof(Count)) return false;
     const std::size_t k = count_of(payload);
@@ -55,10 +68,13 @@ class Dgc final : public FusedMethod {
                                    std::span<std::byte> payload) const override {
     const std::size_t n = values.size(), k = kept_values(schedule_.density_in(context.round), n);
     const auto chosen = choose_largest(values, residual, k, payload.subspan(most_bytes(n)));
-    if (!chosen) return std::nullopt;
-    const auto count = static_cast<Count>(k);
+    return chosen ? std::optional(write(*chosen, n, payload)) : std::nullopt;
+  }
+
+  static std::size_t write(const SparseFloats& chosen, std::size_t floats, std::span<std::byte> payload) {
+    const auto count = static_cast<Count>(chosen.indices.size());
     std::memcpy(payload.data(), &count, sizeof count);
-    return sizeof count + write_sparse(*chosen, n, payload.data() + sizeof count);
+    return sizeof count + write_sparse(chosen, floats, payload.data() + sizeof count);
   }
 
   const DgcSchedule schedule_;

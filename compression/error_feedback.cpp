@@ -36,6 +36,11 @@ class ErrorFeedback final : public Method {
                                     EncodeContext context, std::span<std::byte> payload) const override {
     return inner_->encode_with_residual(values, state, context, payload);
   }
+  std::optional<EncodedVelocity> encode_velocity(std::span<const float> values, const Momentum& momentum,
+                                                 std::span<float> state, EncodeContext context,
+                                                 std::span<std::byte> payload) const override {
+    return inner_->encode_velocity_with_residual(values, momentum, state, context, payload);
+  }
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     return inner_->is_valid(payload, floats);
   }

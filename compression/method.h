@@ -18,6 +18,21 @@ struct EncodeContext {
   double loss = 0;         // of the training that it comes from (MessageContext)
 };
 
+// Momentum that values go through before they are encoded: velocity <- factor * velocity + scale * values,
+// one after the other. The velocity is as long as the values.
+struct Momentum {
+  float* velocity;
+  float factor, scale;
+};
+
+// What encode_velocity() says besides the length.
+struct EncodedVelocity {
+  std::size_t bytes;
+  // All the places where the residual is zero and the velocity may not be, in what is behind the payload;
+  // none where they are not known.
+  std::optional<std::span<const std::uint32_t>> settled;
+};
+
 // One method of compression, as arithmetic on spans: of a piece of the vector, which is a tensor or, where
 // tensors do not matter to the method, a run of them. Immutable; allocates nothing a call.
 class Method {
@@ -54,6 +69,17 @@ class Method {
   virtual std::optional<std::size_t> encode_with_residual(std::span<const float> values,
                                                           std::span<float> state, EncodeContext context,
                                                           std::span<std::byte> payload) const;
+  // encode() and encode_with_residual() of the velocity, after the values have gone into it: the same as one
+  // after the other, bit for bit, in fewer passes where a method has them.
+  virtual std::optional<EncodedVelocity> encode_velocity(std::span<const float> values,
+                                                         const Momentum& momentum, std::span<float> state,
+                                                         EncodeContext context,
+                                                         std::span<std::byte> payload) const;
+  virtual std::optional<EncodedVelocity> encode_velocity_with_residual(std::span<const float> values,
+                                                                       const Momentum& momentum,
+                                                                       std::span<float> state,
+                                                                       EncodeContext context,
+                                                                       std::span<std::byte> payload) const;
 
   // Whether the payload is one that encode() could have written of so many floats, apart from the values in
   // it: what add() relies on.

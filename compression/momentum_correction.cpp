@@ -25,7 +25,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
-// velocity <- factor * velocity + scale * values.
 void accumulate(const float* HWY_RESTRICT values, float scale, float factor, float* HWY_RESTRICT velocity,
                 std::size_t n) {
   const Floats floats;
@@ -105,6 +104,16 @@ double sum_of_squares(std::span<const float> values) {
   return squares;
 }
 
+std::span<const float> accumulate_all(std::span<const float> values, const Momentum& momentum) {
+  HWY_DYNAMIC_DISPATCH(accumulate)
+  (values.data(), momentum.scale, momentum.factor, momentum.velocity, values.size());
+  return {momentum.velocity, values.size()};
+}
+
+std::optional<EncodedVelocity> of_unknown_places(std::optional<std::size_t> bytes) {
+  return bytes ? std::optional(EncodedVelocity{*bytes, {}}) : std::nullopt;
+}
+
 class MomentumCorrection final : public Method {
  public:
   MomentumCorrection(std::unique_ptr<Method> inner, MomentumSettings settings)
@@ -126,21 +135,19 @@ class MomentumCorrection final : public Method {
                                     EncodeContext context, std::span<std::byte> payload) const override {
     const std::size_t n = values.size();
     const auto velocity = state.first(n), kept = state.subspan(n);
-    const float scale = scale_of(values);
-    std::span<const float> accumulated = velocity;
-    if (settings_.nesterov) {
-      void* behind = payload.data() + inner_->room_bytes(n);
-      std::size_t room = payload.size() - inner_->room_bytes(n);
-      auto* const ahead = static_cast<float*>(std::align(alignof(float), n * sizeof(float), behind, room));
-      HWY_DYNAMIC_DISPATCH(look_ahead)(values.data(), scale, settings_.factor, velocity.data(), ahead, n);
-      accumulated = {ahead, n};
-    } else {
-      HWY_DYNAMIC_DISPATCH(accumulate)(values.data(), scale, settings_.factor, velocity.data(), n);
+    const Momentum momentum{velocity.data(), settings_.factor, scale_of(values)};
+    const auto encoded = settings_.nesterov
+                             ? encode_ahead(values, momentum, kept, context, payload)
+                             : inner_->encode_velocity(values, momentum, kept, context, payload);
+    if (!encoded) return std::nullopt;
+    if (inner_->has_residual() && masks(kept.first(n))) {
+      if (encoded->settled) {
+        for (const std::uint32_t place : *encoded->settled) velocity[place] = 0;
+      } else {
+        HWY_DYNAMIC_DISPATCH(mask)(kept.data(), velocity.data(), n);
+      }
     }
-    const auto length = inner_->encode(accumulated, kept, context, payload.first(inner_->room_bytes(n)));
-    if (length && inner_->has_residual() && masks(kept.first(n)))
-      HWY_DYNAMIC_DISPATCH(mask)(kept.data(), velocity.data(), n);
-    return length;
+    return encoded->bytes;
   }
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     return inner_->is_valid(payload, floats);
@@ -150,6 +157,20 @@ class MomentumCorrection final : public Method {
   }
 
  private:
+  // With Nesterov's momentum, of which what is encoded is not the velocity.
+  std::optional<EncodedVelocity> encode_ahead(std::span<const float> values, const Momentum& momentum,
+                                              std::span<float> state, EncodeContext context,
+                                              std::span<std::byte> payload) const {
+    const std::size_t n = values.size();
+    void* behind = payload.data() + inner_->room_bytes(n);
+    std::size_t room = payload.size() - inner_->room_bytes(n);
+    auto* const ahead = static_cast<float*>(std::align(alignof(float), n * sizeof(float), behind, room));
+    HWY_DYNAMIC_DISPATCH(look_ahead)
+    (values.data(), momentum.scale, momentum.factor, momentum.velocity, ahead, n);
+    return of_unknown_places(
+        inner_->encode({ahead, n}, state, context, payload.first(inner_->room_bytes(n))));
+  }
+
   bool masks(std::span<const float> residual) const {
     if (settings_.masking != Masking::unless_all_is_sent) return settings_.masking == Masking::always;
     return std::ranges::any_of(residual, [](float x) { return x != 0; });
@@ -169,6 +190,21 @@ class MomentumCorrection final : public Method {
 };
 
 }  // namespace
+
+std::optional<EncodedVelocity> Method::encode_velocity(std::span<const float> values,
+                                                       const Momentum& momentum, std::span<float> state,
+                                                       EncodeContext context,
+                                                       std::span<std::byte> payload) const {
+  return of_unknown_places(encode(accumulate_all(values, momentum), state, context, payload));
+}
+
+std::optional<EncodedVelocity> Method::encode_velocity_with_residual(std::span<const float> values,
+                                                                     const Momentum& momentum,
+                                                                     std::span<float> state,
+                                                                     EncodeContext context,
+                                                                     std::span<std::byte> payload) const {
+  return of_unknown_places(encode_with_residual(accumulate_all(values, momentum), state, context, payload));
+}
 
 std::unique_ptr<Method> make_momentum_correction(std::unique_ptr<Method> inner, MomentumSettings settings) {
   return std::make_unique<MomentumCorrection>(std::move(inner), settings);

@@ -5,6 +5,8 @@
 #include <optional>
 #include <span>
 
+#include "compression/method.h"
+
 namespace gossamer {
 
 // What the methods share that send a few of a piece's floats as they are: the choice of the largest, and the
@@ -26,6 +28,21 @@ std::size_t choice_bytes(std::size_t floats) noexcept;
 // the chosen ones are set to zero there. 0 < k <= values.size(); `room` is choice_bytes().
 std::optional<SparseFloats> choose_largest(std::span<const float> values, float* residual, std::size_t k,
                                            std::span<std::byte> room);
+
+// The same with values that go through the momentum first, and a residual that is not null. Also says whether
+// there may be a place that is not chosen where the residual is zero and the velocity is not.
+struct ChosenVelocities {
+  SparseFloats largest;
+  bool cancelled;
+};
+std::optional<ChosenVelocities> choose_largest(std::span<const float> values, const Momentum& momentum,
+                                               float* residual, std::size_t k, std::span<std::byte> room);
+// Of a payload of them that is so long.
+inline EncodedVelocity encoded_velocity(const ChosenVelocities& chosen, std::size_t bytes) noexcept {
+  EncodedVelocity encoded{bytes, {}};
+  if (!chosen.cancelled) encoded.settled = chosen.largest.indices;
+  return encoded;
+}
 
 // The longest payload of k of so many floats.
 std::size_t most_sparse_bytes(std::size_t floats, std::size_t k) noexcept;

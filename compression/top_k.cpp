@@ -19,6 +19,17 @@ class TopK final : public FusedMethod {
   }
   std::size_t scratch_bytes(std::size_t floats) const noexcept override { return choice_bytes(floats); }
 
+  std::optional<EncodedVelocity> encode_velocity_with_residual(std::span<const float> values,
+                                                               const Momentum& momentum,
+                                                               std::span<float> residual, EncodeContext,
+                                                               std::span<std::byte> payload) const override {
+    const std::size_t n = values.size();
+    const auto chosen = choose_largest(values, momentum, residual.data(), kept_values(density_, n),
+                                       payload.subspan(most_bytes(n)));
+    if (!chosen) return std::nullopt;
+    return encoded_velocity(*chosen, write_sparse(chosen->largest, n, payload.data()));
+  }
+
   bool is_valid(std::span<const std::byte> payload, std::size_t floats) const noexcept override {
     return is_valid_sparse(payload, floats, kept_values(density_, floats));
   }

@@ -332,6 +332,40 @@ TEST_P(Conformance, AFusedResidualIsTheSameAsOneInSteps) {
   }
 }
 
+// Also where values are zero, and where what is accumulated cancels what is left over.
+TEST_P(Conformance, AFusedVelocityIsTheSameAsOneInSteps) {
+  if (setting().name == "none" || setting().name == "auto") return;  // no method of their own
+  const Options options = options_of(setting());
+  for (const std::size_t length : kLengths) {
+    const auto method = make_up_method(options, shape_of(length));
+    if (method->has_residual()) return;  // it is given the velocity as values
+    FloatBuffer values = random_floats(length, length), velocity = random_floats(length, 98);
+    FloatBuffer fused = random_floats(length + method->state_floats(length), 99);
+    for (std::size_t i = 0; i < length; ++i) {
+      if (i % 5 == 1) values[i] = velocity[i] = fused[i] = 0;
+      if (i % 5 == 2 && length > 4) fused[i] = -(0.5F * velocity[i] + 0.25F * values[i]);
+    }
+    FloatBuffer in_steps = fused, velocity_in_steps = velocity;
+    ByteBuffer a(method->room_bytes(length)), b(method->room_bytes(length));
+    const auto encoded =
+        method->encode_velocity_with_residual(values, {velocity.data(), 0.5F, 0.25F}, fused, {5}, a);
+    const auto wanted = method->Method::encode_velocity_with_residual(
+        values, {velocity_in_steps.data(), 0.5F, 0.25F}, in_steps, {5}, b);
+    ASSERT_TRUE(encoded && wanted && encoded->bytes == wanted->bytes) << length;
+    ASSERT_EQ(std::memcmp(a.data(), b.data(), wanted->bytes), 0) << length;
+    std::vector<bool> is_settled(length, false);
+    if (encoded->settled) {
+      for (const std::uint32_t place : *encoded->settled) is_settled.at(place) = true;
+    }
+    for (std::size_t i = 0; i < length; ++i) {
+      ASSERT_EQ(fused[i], in_steps[i]) << length << ' ' << i;
+      ASSERT_EQ(velocity[i], velocity_in_steps[i]) << length << ' ' << i;
+      const bool has_to_be = encoded->settled && fused[i] == 0 && velocity[i] != 0;
+      ASSERT_TRUE(!has_to_be || is_settled[i]) << length << ' ' << i;
+    }
+  }
+}
+
 TEST_P(Conformance, NamesTheTensorOfANaN) {
   if (setting().name == "none") return;  // the receiver refuses what comes in
   const ParameterLayout layout({{"first", {25, 28}, 0, 0, TensorRole::parameter},

@@ -63,7 +63,9 @@ constexpr double kLeft = 84;
 constexpr double kRight = 26;
 constexpr double kTop = 24;
 constexpr double kBottom = 62;
-constexpr double kLegendLine = 27;  // of the font, at the spacing of legend_script()
+constexpr double kLegendTop = 12;
+constexpr double kLegendLine = 27;
+constexpr double kSample = 44;  // of a curve, in the legend
 constexpr double kLetter = 8.2;
 
 struct Canvas {
@@ -72,7 +74,9 @@ struct Canvas {
   double panel_height;
   double legend_height;
   double height;
+  std::size_t legend_lines;
   std::size_t legend_columns;
+  double legend_entry;  // its width
 };
 
 Canvas canvas_of(const Picture& picture) {
@@ -84,11 +88,14 @@ Canvas canvas_of(const Picture& picture) {
   canvas.width = columns * canvas.panel_width;
   std::size_t longest = 0;
   for (const std::string& name : picture.legend) longest = std::max(longest, name.size());
-  const double entry = kLetter * static_cast<double>(longest) + 60;
-  const std::size_t fitting = static_cast<std::size_t>(std::max(1.0, (canvas.width - 60) / entry));
-  canvas.legend_columns = std::max<std::size_t>(1, std::min(fitting, picture.legend.size()));
-  const std::size_t lines = (picture.legend.size() + canvas.legend_columns - 1) / canvas.legend_columns;
-  canvas.legend_height = picture.legend.empty() ? 0 : kLegendLine * static_cast<double>(lines) + 16;
+  canvas.legend_entry = kLetter * static_cast<double>(longest) + kSample + 20;
+  const auto fitting = static_cast<std::size_t>(std::max(1.0, (canvas.width - 30) / canvas.legend_entry));
+  const std::size_t most = std::max<std::size_t>(1, std::min(fitting, picture.legend.size()));
+  canvas.legend_lines = (picture.legend.size() + most - 1) / most;
+  canvas.legend_columns =
+      picture.legend.empty() ? 0 : (picture.legend.size() + canvas.legend_lines - 1) / canvas.legend_lines;
+  canvas.legend_height =
+      picture.legend.empty() ? 0 : kLegendTop + kLegendLine * static_cast<double>(canvas.legend_lines) + 8;
   canvas.height = rows * canvas.panel_height + canvas.legend_height;
   return canvas;
 }
@@ -147,22 +154,34 @@ std::string panel_script(const Picture& picture, const Canvas& canvas, std::size
   return script + curves + "\n";
 }
 
+// Drawn here, column by column: how many columns gnuplot's own takes follows from its guess at letters'
+// widths.
 std::string legend_script(const Picture& picture, const Canvas& canvas) {
   if (picture.legend.empty()) return {};
   std::string script =
       "set lmargin at screen 0\nset rmargin at screen 1\nset bmargin at screen 0\nset tmargin at screen " +
       shortest(canvas.legend_height / canvas.height) +
-      "\nunset border\nunset tics\nunset grid\nunset xlabel\nunset ylabel\nunset logscale\n"
-      "set xrange [0:1]\nset yrange [0:1]\n"
-      "set key center center horizontal maxcols " +
-      std::to_string(canvas.legend_columns) + " samplen 2.5 spacing 1.2 Left reverse\n";
+      "\nunset border\nunset tics\nunset grid\nunset xlabel\nunset ylabel\nunset logscale\nset xrange [0:" +
+      shortest(canvas.width) + "]\nset yrange [0:" + shortest(canvas.legend_height) + "]\n";
   // Colours and dashes alone tell few enough apart.
   const bool marked = picture.legend.size() > kColours.size() && has_marks(picture);
+  const double left = (canvas.width - static_cast<double>(canvas.legend_columns) * canvas.legend_entry) / 2;
+  std::string samples;
   for (std::size_t i = 0; i < picture.legend.size(); ++i) {
-    const std::string how = marked ? " with linespoints" + marks(i) : " with lines ";
-    script += (i == 0 ? "plot NaN" : ", NaN") + how + style(i) + " title " + quoted(picture.legend[i]);
+    const double x = left + static_cast<double>(i / canvas.legend_lines) * canvas.legend_entry;
+    const double y = canvas.legend_height - kLegendTop -
+                     kLegendLine * (static_cast<double>(i % canvas.legend_lines) + 0.5);
+    const auto point = [&](double along) { return shortest(x + along * kSample) + " " + shortest(y) + "\n"; };
+    const std::string name = "$l" + std::to_string(i);
+    script += name + " << END\n" + point(0) + point(0.5) + point(1) + "END\nset label " +
+              std::to_string(i + 1) + " " + quoted(picture.legend[i]) + " at " + shortest(x + kSample + 8) +
+              "," + shortest(y) + " left\n";
+    samples += (i == 0 ? "plot " : ", ") + name + " with lines " + style(i) + " notitle";
+    if (marked)
+      samples += ", " + name + " every ::1::1 with points" + marks(i) + "lc rgb '" +
+                 kColours[i % kColours.size()] + "' notitle";
   }
-  return script + "\n";
+  return script + samples + "\n";
 }
 
 std::string script_of(const Picture& picture, const fs::path& out, bool png) {

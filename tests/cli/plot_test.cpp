@@ -111,11 +111,16 @@ TEST_F(Plot, SvgHoldsACurveForEachRunAndALegend) {
 }
 
 // The lower ends of texts are further down than what they are placed by.
-TEST_F(Plot, ALongLegendEndsAboveThePicturesEdge) {
+TEST_F(Plot, ALongLegendIsBelowTheCurvesAndEndsAboveThePicturesEdge) {
   PlotRequest request{{}, {"round"}, {"test_accuracy"}, root_ / "many.svg"};
-  for (int i = 0; i < 34; ++i) request.runs.push_back(make_run("a method's name " + std::to_string(i), 4));
+  for (int i = 10; i < 52; ++i) request.runs.push_back(make_run("the name of method" + std::to_string(i), 4));
   plot(request);
   const std::string svg = read_text(request.out);
+  for (int i = 10; i < 52; ++i) {
+    const std::size_t name = svg.find("method" + std::to_string(i));
+    ASSERT_NE(name, std::string::npos) << i;
+    EXPECT_GT(std::stod(svg.substr(svg.find(',', svg.rfind("translate(", name)) + 1)), 480) << i;
+  }
   const double height = std::stod(svg.substr(svg.find("height=\"") + 8));
   double lowest = 0;
   for (std::size_t at = 0; (at = svg.find("translate(", at)) != std::string::npos; ++at)

@@ -174,10 +174,19 @@ void check_compression(const Options& options, const Topology& topology) {
   if (sums) {
     refuse_way("compression.down", where + " sends updates only; use compression.up");
     const auto peers = static_cast<int>(options.integer("data.clients"));
-    if (options.text("compression.all_reduce") == "reduce_scatter" &&
-        topology.all_reduce_routes(0, peers).back().chunks == 1)
-      refuse("compression.all_reduce = reduce_scatter: " + where +
+    const std::string& form = options.text("compression.all_reduce");
+    const bool by_chunks = form == "reduce_scatter" || form == "shared_scaler";
+    if (by_chunks && topology.all_reduce_routes(0, peers).back().chunks == 1)
+      refuse("compression.all_reduce = " + form + ": " + where +
              " passes no chunks around; use gather, or topology.name = ring");
+    if (form == "shared_scaler" && options.text("compression.up") != "terngrad")
+      refuse("compression.all_reduce = shared_scaler: only compression.up = terngrad has a scaler to share");
+    if (form == "shared_scaler" && keeps_state(options))
+      refuse(
+          "compression.all_reduce = shared_scaler: what is sent follows from all peers' updates, and leaves "
+          "no "
+          "residual or velocity with one of them; use gather, or leave compression.error_feedback and "
+          "compression.momentum_correction as they are");
   } else if (topology.kind() == TopologyKind::library_all_reduce) {
     for (const char* const way : {"compression.up", "compression.down"})
       refuse_way(way, where + " has MPI sum 32-bit floats; use topology.name = ring");

@@ -40,13 +40,14 @@ void plan_compressed_mean(const Options& options, const ParameterLayout& layout,
   const CompressedMeanCost cost = cost_of_compressed_mean(options, layout, topology, peers);
   plan.bytes = cost.bytes;
   plan.known = cost.known;
-  plan.form = cost.reduce_scatter ? "reduce_scatter" : "gather";
-  const std::size_t stages = static_cast<std::size_t>(peers - 1) * (cost.reduce_scatter ? 2 : 1);
-  if (stages == 0) return;
-  const std::size_t message = cost.bytes / stages / at.size();
+  plan.form = name_of(cost.form);
   std::vector<Routes> routes;
   for (Rank rank = 0; rank < peers; ++rank)
-    routes.push_back(routes_of_compressed_mean(topology, rank, peers, cost.reduce_scatter));
+    routes.push_back(routes_of_compressed_mean(topology, rank, peers, cost.form));
+  std::size_t sends = 0;
+  for (const Stage& stage : routes[0].stages) sends += stage.sends.size();
+  if (sends == 0) return;
+  const std::size_t message = cost.bytes / sends / at.size();
   for (std::size_t stage = 0; stage < routes[0].stages.size(); ++stage) {
     std::vector<PeerWires::Message> messages;
     for (Rank rank = 0; rank < peers; ++rank) {

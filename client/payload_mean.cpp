@@ -1,4 +1,4 @@
-#include "client/compressed_mean.h"
+#include "client/payload_mean.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,8 +6,6 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
-
-#include "core/error.h"
 
 namespace gossamer {
 namespace {
@@ -27,75 +25,61 @@ bool can_recompress(const Compressor& compressor) {
   return compressor.state_floats() == 0 || compressor.traits().telescopes;
 }
 
-bool can_scatter(const Options& options, const Topology& topology, const ParameterLayout& layout,
-                 int world_size) {
-  return can_recompress(*up_compressors().make(options, layout)) && world_size > 1 &&
-         topology.all_reduce_routes(0, world_size).back().chunks == world_size &&
+}  // namespace
+
+bool can_recompress_chunks(const Options& options, const ParameterLayout& layout, int world_size) {
+  return can_recompress(*up_compressors().make(options, layout)) &&
          2 * static_cast<std::size_t>(world_size) <= layout.parameter_count();
 }
 
-// What all ranks together send, by form.
-CompressedMeanCost cost_of(const Options& options, const ParameterLayout& layout, int world_size,
-                           bool reduce_scatter) {
-  const ShardPlan plan(layout, reduce_scatter ? world_size : 1);
-  CompressedMeanCost cost{reduce_scatter, 0, true};
+CompressedMeanCost payload_mean_cost(const Options& options, const ParameterLayout& layout, int world_size,
+                                     MeanForm form) {
+  const bool scatter = form == MeanForm::reduce_scatter;
+  const ShardPlan plan(layout, scatter ? world_size : 1);
+  CompressedMeanCost cost{form, 0, true};
   for (std::size_t s = 0; s < plan.shards(); ++s) {
     const auto payload = up_compressors().make(options, plan.layout(s))->payload_bytes();
     cost.known = cost.known && payload;
     cost.bytes += kMessagePrefixBytes + kWeightBytes + payload.value_or(plan.range(s).size * sizeof(float));
   }
   const auto peers = static_cast<std::size_t>(world_size);
-  cost.bytes *= (peers - 1) * (reduce_scatter ? 2 : peers);
+  cost.bytes *= (peers - 1) * (scatter ? 2 : peers);
   return cost;
 }
 
-}  // namespace
+PayloadMean::PayloadMean(const Options& options, const ParameterLayout& layout, const Topology& topology,
+                         Rank self, int world_size, bool reduce_scatter)
+    : PayloadMean(options, layout, topology, self, world_size, reduce_scatter,
+                  chunks_of(options, layout, reduce_scatter ? static_cast<std::size_t>(world_size) : 1)) {}
 
-CompressedMeanCost cost_of_compressed_mean(const Options& options, const ParameterLayout& layout,
-                                           const Topology& topology, int world_size) {
-  const std::string& form = options.text("compression.all_reduce");
-  const bool possible = can_scatter(options, topology, layout, world_size);
-  if (form == "reduce_scatter" && !possible)
-    throw ConfigError("compression.all_reduce = reduce_scatter: topology.name = " +
-                      options.text("topology.name") + " with data.clients = " + std::to_string(world_size) +
-                      ": sums of what compression.up = " + options.text("compression.up") +
-                      " sends cannot be compressed again chunk by chunk; use gather");
-  const CompressedMeanCost gather = cost_of(options, layout, world_size, false);
-  if (!possible || form == "gather") return gather;
-  const CompressedMeanCost scatter = cost_of(options, layout, world_size, true);
-  return form == "reduce_scatter" || scatter.bytes < gather.bytes ? scatter : gather;
-}
-
-Routes routes_of_compressed_mean(const Topology& topology, Rank self, int world_size, bool reduce_scatter) {
-  return reduce_scatter ? topology.all_reduce_routes(self, world_size).back()
-                        : topology.gather_routes(self, world_size);
-}
-
-CompressedMean::CompressedMean(const Options& options, const ParameterLayout& layout,
-                               const Topology& topology, Rank self, int world_size)
-    : self_(self),
+PayloadMean::PayloadMean(const Options& options, const ParameterLayout& layout, const Topology& topology,
+                         Rank self, int world_size, bool reduce_scatter, std::vector<Chunk> chunks)
+    : CompressedMean(layout.size(), chunks.back().state + chunks.back().compressor->state_floats()),
+      self_(self),
       seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
+      chunks_(std::move(chunks)),
+      routes_(routes_of_compressed_mean(topology, self, world_size,
+                                        reduce_scatter ? MeanForm::reduce_scatter : MeanForm::gather)),
+      reducing_stages_(reduce_scatter ? static_cast<std::size_t>(world_size - 1) : 0),
       messages_(static_cast<std::size_t>(world_size)) {
-  if (topology.kind() != TopologyKind::all_reduce)
-    throw std::logic_error("CompressedMean: this topology is no all-reduce");
-  const bool scatter = cost_of_compressed_mean(options, layout, topology, world_size).reduce_scatter;
-  const ShardPlan plan(layout, scatter ? world_size : 1);
+  for (const Chunk& chunk : chunks_) most_bytes_ = std::max(most_bytes_, most_message_bytes(chunk.size));
+}
+
+std::vector<PayloadMean::Chunk> PayloadMean::chunks_of(const Options& options, const ParameterLayout& layout,
+                                                       std::size_t chunks) {
+  const ShardPlan plan(layout, static_cast<std::int64_t>(chunks));
+  std::vector<Chunk> all;
   std::size_t state_floats = 0;
   for (std::size_t s = 0; s < plan.shards(); ++s) {
     const ShardPlan::Range range = plan.range(s);
-    chunks_.push_back(
-        {up_compressors().make(options, plan.layout(s)), range.begin, range.size, state_floats, 0});
-    state_floats += chunks_.back().compressor->state_floats();
-    most_bytes_ = std::max(most_bytes_, most_message_bytes(range.size));
+    all.push_back({up_compressors().make(options, plan.layout(s)), range.begin, range.size, state_floats, 0});
+    state_floats += all.back().compressor->state_floats();
   }
-  state_.assign(state_floats, 0.0F);
-  routes_ = routes_of_compressed_mean(topology, self, world_size, scatter);
-  if (scatter) reducing_stages_ = static_cast<std::size_t>(world_size - 1);
+  return all;
 }
 
-void CompressedMean::begin(std::span<float> vector, float weight, MessageContext context) {
+void PayloadMean::begin(std::span<float> vector, float weight, MessageContext context) {
   vector_ = vector;
-  weight_ = weight;
   context_ = context;
   rng_.emplace(seed_, Purpose::compression, static_cast<std::uint64_t>(self_),
                static_cast<std::uint64_t>(context.round));
@@ -104,7 +88,7 @@ void CompressedMean::begin(std::span<float> vector, float weight, MessageContext
   if (!is_reduce_scatter()) messages_[static_cast<std::size_t>(self_)] = encode(chunks_.front());
 }
 
-SharedBytes CompressedMean::outgoing(std::size_t stage, const Send& send) {
+SharedBytes PayloadMean::outgoing(std::size_t stage, const Send& send) {
   const auto number = static_cast<std::size_t>(send.chunk);
   if (!is_reduce_scatter()) return messages_[number];
   Chunk& chunk = chunks_[number];
@@ -114,12 +98,12 @@ SharedBytes CompressedMean::outgoing(std::size_t stage, const Send& send) {
     complete = encode(chunk);
     const auto decoded =
         chunk.compressor->decompress(decode(chunk, complete).value().content, values_of(chunk));
-    if (!decoded) throw std::logic_error("CompressedMean: " + decoded.fault().reason);
+    if (!decoded) throw std::logic_error("PayloadMean: " + decoded.fault().reason);
   }
   return complete;
 }
 
-Result<std::monostate> CompressedMean::take(std::size_t, const Receive& receive, SharedBytes message) {
+Result<std::monostate> PayloadMean::take(std::size_t, const Receive& receive, SharedBytes message) {
   const auto number = static_cast<std::size_t>(receive.chunk);
   if (!is_reduce_scatter()) {
     messages_[number] = std::move(message);
@@ -141,7 +125,7 @@ Result<std::monostate> CompressedMean::take(std::size_t, const Receive& receive,
                                           total > 0 ? decoded.value().weight / total : 0, values);
 }
 
-Result<std::monostate> CompressedMean::finish() {
+Result<std::monostate> PayloadMean::finish() {
   if (is_reduce_scatter()) return std::monostate{};
   const Chunk& whole = chunks_.front();
   std::vector<Content> contents;
@@ -164,25 +148,8 @@ Result<std::monostate> CompressedMean::finish() {
   return std::monostate{};
 }
 
-SharedFloats CompressedMean::with_leftovers(std::span<const float> model) const {
-  FloatBuffer both(model.begin(), model.end());
-  both.insert(both.end(), state_.begin(), state_.end());
-  return SharedFloats::of(std::move(both));
-}
-
-// A run begins with the model alone.
-Result<std::monostate> CompressedMean::restore_leftovers(std::span<const float> model_and_leftovers) {
-  const std::size_t model = chunks_.back().begin + chunks_.back().size;
-  if (model_and_leftovers.size() == model) return std::monostate{};
-  if (model_and_leftovers.size() != model + state_.size())
-    return malformed("a model with " + std::to_string(model_and_leftovers.size() - model) +
-                     " floats behind it where " + std::to_string(state_.size()) + " were expected");
-  std::ranges::copy(model_and_leftovers.subspan(model), state_.begin());
-  return std::monostate{};
-}
-
-SharedBytes CompressedMean::encode(Chunk& chunk) {
-  const std::span<float> state = std::span(state_).subspan(chunk.state, chunk.compressor->state_floats());
+SharedBytes PayloadMean::encode(Chunk& chunk) {
+  const std::span<float> state = leftovers().subspan(chunk.state, chunk.compressor->state_floats());
   const Compressed compressed =
       chunk.compressor->compress({nullptr, values_of(chunk)}, state, context_, *rng_);
   ByteBuffer message(kWeightBytes + compressed.payload.size());
@@ -191,7 +158,7 @@ SharedBytes CompressedMean::encode(Chunk& chunk) {
   return SharedBytes::of(std::move(message));
 }
 
-Result<CompressedMean::Content> CompressedMean::decode(const Chunk& chunk, const SharedBytes& message) {
+Result<PayloadMean::Content> PayloadMean::decode(const Chunk& chunk, const SharedBytes& message) {
   float weight;
   if (message.size() < sizeof weight) return malformed("a message without a weight");
   std::memcpy(&weight, message.bytes.data(), sizeof weight);

@@ -5,50 +5,30 @@
 #include <span>
 #include <vector>
 
-#include "comms/collectives/message_exchange.h"
-#include "comms/topologies/topology.h"
-#include "compression/compressor.h"
+#include "client/compressed_mean.h"
 #include "core/shard_plan.h"
 
 namespace gossamer {
 
-// One peer's part of the weighted mean of updates that travel as compression.up says; every rank ends with
-// the same bits. In one of two forms (compression.all_reduce):
-//   gather          every rank compresses its update, once; all get all, and add them in the order of the
-//                   ranks.
-//   reduce_scatter  along a ring: each chunk's mean so far is compressed again at every hop, and at last,
-//                   when it is complete, once for all.
-// What compression leaves out of a chunk stays with the rank that compressed it, for the next mean.
-// Arithmetic only; a MessageExchange, or exchange_in_process(), moves the bytes.
-class CompressedMean final : public MessageHandler {
+// A mean of what compressors make of updates, gathered or, along a ring, compressed again at every hop. What
+// compression leaves out of a chunk stays with the rank that compressed it, for the next mean.
+class PayloadMean final : public CompressedMean {
  public:
-  // Of vectors of this layout. Throws std::logic_error where the topology is no all-reduce, ConfigError like
-  // cost_of_compressed_mean().
-  CompressedMean(const Options& options, const ParameterLayout& layout, const Topology& topology, Rank self,
-                 int world_size);
+  PayloadMean(const Options& options, const ParameterLayout& layout, const Topology& topology, Rank self,
+              int world_size, bool reduce_scatter);
 
-  const Routes& routes() const noexcept { return routes_; }
-  bool is_reduce_scatter() const noexcept { return reducing_stages_ > 0; }
-
-  // The vector belongs to the mean until finish(), and takes part in it with the weight, which is not
-  // negative; the context's round names its random bits.
-  void begin(std::span<float> vector, float weight, MessageContext context);
+  const Routes& routes() const noexcept override { return routes_; }
+  void begin(std::span<float> vector, float weight, MessageContext context) override;
   std::size_t most_bytes() const noexcept override { return most_bytes_; }
   SharedBytes outgoing(std::size_t stage, const Send& send) override;
   Result<std::monostate> take(std::size_t stage, const Receive& receive, SharedBytes message) override;
-  // When all messages have been taken: the vector is the mean; zeros where all weights are.
-  Result<std::monostate> finish();
-
-  // The model of its rank with what has been left out so far, which the next mean takes up, behind it; and
-  // back again: `malformed` where that is not as long as another such mean would have written.
-  SharedFloats with_leftovers(std::span<const float> model) const;
-  Result<std::monostate> restore_leftovers(std::span<const float> model_and_leftovers);
+  Result<std::monostate> finish() override;
 
  private:
   struct Chunk {
     std::unique_ptr<Compressor> compressor;
     std::size_t begin = 0, size = 0;  // of the vector
-    std::size_t state = 0;            // where its part of the state begins
+    std::size_t state = 0;            // where its part of what is left over begins
     float weight = 0;                 // of the mean so far
   };
   struct Content {
@@ -56,6 +36,11 @@ class CompressedMean final : public MessageHandler {
     Compressed content;
   };
 
+  PayloadMean(const Options& options, const ParameterLayout& layout, const Topology& topology, Rank self,
+              int world_size, bool reduce_scatter, std::vector<Chunk> chunks);
+  static std::vector<Chunk> chunks_of(const Options& options, const ParameterLayout& layout,
+                                      std::size_t chunks);
+  bool is_reduce_scatter() const noexcept { return reducing_stages_ > 0; }
   SharedBytes encode(Chunk& chunk);
   static Result<Content> decode(const Chunk& chunk, const SharedBytes& message);
   std::span<float> values_of(const Chunk& chunk) const { return vector_.subspan(chunk.begin, chunk.size); }
@@ -63,29 +48,20 @@ class CompressedMean final : public MessageHandler {
   Rank self_;
   std::uint64_t seed_;
   std::vector<Chunk> chunks_;  // gather: one
-  FloatBuffer state_;
   Routes routes_;
   std::size_t reducing_stages_ = 0;  // before them a chunk is a mean so far
   std::size_t most_bytes_ = 0;
 
   std::span<float> vector_;
-  float weight_ = 0;
   MessageContext context_;
   std::optional<Rng> rng_;
   std::vector<SharedBytes> messages_;  // gather: by rank; reduce_scatter: of complete chunks
 };
 
-// The form that a mean takes, and what all ranks together send in one, with prefixes.
-struct CompressedMeanCost {
-  bool reduce_scatter = false;
-  std::size_t bytes = 0;
-  bool known = true;  // otherwise at most so many
-};
-// The cheaper form, unless compression.all_reduce says which. Throws ConfigError where that is impossible.
-CompressedMeanCost cost_of_compressed_mean(const Options& options, const ParameterLayout& layout,
-                                           const Topology& topology, int world_size);
-
-// Along which its messages go.
-Routes routes_of_compressed_mean(const Topology& topology, Rank self, int world_size, bool reduce_scatter);
+// Whether means so far may be compressed again, and the layout cut into as many chunks.
+bool can_recompress_chunks(const Options& options, const ParameterLayout& layout, int world_size);
+// Of gather or reduce_scatter.
+CompressedMeanCost payload_mean_cost(const Options& options, const ParameterLayout& layout, int world_size,
+                                     MeanForm form);
 
 }  // namespace gossamer

@@ -53,8 +53,8 @@ std::string PeerProcess::run(PeerPlace place) {
   last_heard_ = Clock::now();
   for (const ClientId client : place_.clients) peers_[client];
   if (place_.messages)
-    mean_.emplace(options_, *client_.model().layout(), *topology_, place_.messages->self(),
-                  place_.messages->world_size());
+    mean_ = make_compressed_mean(options_, *client_.model().layout(), *topology_, place_.messages->self(),
+                                 place_.messages->world_size());
   const bool began =
       await([&] { return std::ranges::all_of(peers_, [](const auto& entry) { return entry.second.here; }); });
   if (began) {

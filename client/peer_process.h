@@ -116,7 +116,7 @@ class PeerProcess {
 
   // Before the collective, which may read them until it is destroyed.
   FloatBuffer sums_;
-  std::optional<CompressedMean> mean_;
+  std::unique_ptr<CompressedMean> mean_;
   std::optional<GradientExchange> exchange_;
   PeerPlace place_;
   std::map<ClientId, Peer> peers_;

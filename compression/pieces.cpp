@@ -6,8 +6,8 @@
 
 #include "compression/device_encoder.h"
 #include "compression/methods.h"
+#include "compression/tensor_ways.h"
 #include "core/checksum.h"
-#include "core/error.h"
 
 namespace gossamer {
 namespace {
@@ -27,49 +27,29 @@ struct Piece {
   std::size_t state_floats() const { return method->state_floats(size); }
 };
 
-std::vector<std::string> words_of(const std::string& list) {
-  std::vector<std::string> words(1);
-  for (const char c : list) {
-    if (c == ',') words.emplace_back();
-    if (c != ',' && c != ' ') words.back() += c;
-  }
-  std::erase(words, "");
-  return words;
-}
-
-// A tensor's own name, or the beginning of it up to a dot.
-bool names(const std::string& word, const std::string& tensor) {
-  return tensor.starts_with(word) && (tensor.size() == word.size() || tensor[word.size()] == '.');
-}
-
 class Pieces final : public Compressor {
  public:
   Pieces(const Options& options, const ParameterLayout& layout, const MakeMethod& make,
          const MakeMethod& make_short)
       : tensors_(layout.tensors()), floats_(layout.size()) {
-    const auto least = static_cast<std::size_t>(options.integer("compression.min_size"));
-    const std::vector<std::string> skipped = words_of(options.text("compression.skip"));
+    const TensorWays ways(options);
     const std::unique_ptr<Method> any = make({});
     traits_ = any->traits();
-    enum class Kind { compressed, dense, buffer } last = Kind::buffer;
+    TensorWay last = TensorWay::buffer;
     for (const TensorSpec& tensor : tensors_) {
       if (tensor.size == 0) continue;
-      const bool dense = tensor.size < least || std::ranges::any_of(skipped, [&](const std::string& word) {
-                           return names(word, tensor.name);
-                         });
-      const Kind kind = tensor.role == TensorRole::buffer ? Kind::buffer
-                        : dense                           ? Kind::dense
-                                                          : Kind::compressed;
-      const bool joins = !pieces_.empty() && last == kind && (kind != Kind::compressed || !any->by_tensor());
+      const TensorWay way = ways.of(tensor);
+      const bool joins =
+          !pieces_.empty() && last == way && (way != TensorWay::compressed || !any->by_tensor());
       if (!joins) {
         pieces_.push_back({tensor.offset, 0,
-                           kind == Kind::buffer  ? make_dense()
-                           : kind == Kind::dense ? make_short(tensor.shape)
-                                                 : make(tensor.shape),
-                           tensor.shape, 0, kind == Kind::compressed});
+                           way == TensorWay::buffer  ? make_dense()
+                           : way == TensorWay::dense ? make_short(tensor.shape)
+                                                     : make(tensor.shape),
+                           tensor.shape, 0, way == TensorWay::compressed});
       }
       pieces_.back().size += tensor.size;
-      last = kind;
+      last = way;
     }
     for (Piece& piece : pieces_) {
       piece.state = state_floats_;
@@ -204,7 +184,7 @@ class Pieces final : public Compressor {
       if (culprit.empty() || here) culprit = tensor.name;
       if (here) break;
     }
-    throw RunError(culprit + ": the update holds NaN or infinity (a lower client.lr may help)");
+    refuse_not_finite(culprit);
   }
 
   const std::vector<TensorSpec> tensors_;

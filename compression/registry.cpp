@@ -379,9 +379,11 @@ void add_compression_options(OptionSchema& schema) {
       text_option(
           "compression.all_reduce", "auto",
           "with topology.name = ring, grouped_ring or all_to_all: each peer's update compressed once and "
-          "passed to all, or sums of chunks compressed again at every hop of the ring; auto: "
-          "what sends fewer bytes")
-          .one_of({"auto", "gather", "reduce_scatter"}));
+          "passed to all (gather), or sums of chunks compressed again at every hop of the ring "
+          "(reduce_scatter); auto: which of these sends fewer bytes; with compression.up = terngrad also "
+          "exact "
+          "sums of ternary numbers in units that all have agreed on (shared_scaler)")
+          .one_of({"auto", "gather", "reduce_scatter", "shared_scaler"}));
   schema.add(
       text_option("compression.error_feedback", "auto",
                   "whether what an update leaves out is added to the client's next one; auto: with the "

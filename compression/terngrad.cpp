@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "compression/methods.h"
+#include "compression/ternary.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "compression/terngrad.cpp"
@@ -85,17 +86,19 @@ float ternary_scale(const float* values, float* residual, std::size_t n, double 
   return static_cast<float>(std::min(static_cast<double>(largest), clip * deviation));
 }
 
-// digits: 0, 1 or 2 of each of n values.
+constexpr float kCertain = 65536;  // in units of 2^-16
+
+// digits: 0, 1 or 2 of each of n values, so that what is sent of a value is likely by its magnitude times
+// `inverse`, or by `most`, in units of 2^-16.
 HWY_INLINE void ternary_digits(const float* HWY_RESTRICT values, float* HWY_RESTRICT residual, float scale,
-                               float inverse, const std::uint16_t* random, std::uint8_t* HWY_RESTRICT digits,
-                               std::size_t n) {
+                               float inverse, float most, const std::uint16_t* random,
+                               std::uint8_t* HWY_RESTRICT digits, std::size_t n) {
   const Floats floats;
   const Integers integers;
   const hn::Rebind<std::uint8_t, Floats> bytes;
   for (std::size_t i = 0; i < n; i += hn::Lanes(floats)) {
     const auto x = hn::LoadU(floats, values + i);
-    // In units of 2^-16 of the scale.
-    const auto share = hn::Min(hn::Mul(hn::Abs(x), hn::Set(floats, inverse)), hn::Set(floats, 65536.0F));
+    const auto share = hn::Min(hn::Mul(hn::Abs(x), hn::Set(floats, inverse)), hn::Set(floats, most));
     const auto sent =
         hn::RebindMask(floats, hn::Lt(random_integers(random + i), hn::ConvertTo(integers, share)));
     const auto negative = hn::Lt(x, hn::Zero(floats));
@@ -111,23 +114,23 @@ HWY_INLINE void ternary_digits(const float* HWY_RESTRICT values, float* HWY_REST
 }
 
 // The same of any number of values up to kRandomChunk.
-HWY_INLINE void ternary_plane(const float* values, float* residual, float scale, float inverse,
+HWY_INLINE void ternary_plane(const float* values, float* residual, float scale, float inverse, float most,
                               const std::uint16_t* random, std::uint8_t* digits, std::size_t n) {
   const std::size_t whole = n - n % kSumLanes, rest = n - whole;
-  ternary_digits(values, residual, scale, inverse, random, digits, whole);
+  ternary_digits(values, residual, scale, inverse, most, random, digits, whole);
   if (rest == 0) return;
   HWY_ALIGN float x[kSumLanes] = {};
   HWY_ALIGN float e[kSumLanes];
   std::uint8_t last[kSumLanes];
   std::memcpy(x, values + whole, rest * sizeof(float));
-  ternary_digits(x, residual == nullptr ? nullptr : e, scale, inverse, random + whole, last, kSumLanes);
+  ternary_digits(x, residual == nullptr ? nullptr : e, scale, inverse, most, random + whole, last, kSumLanes);
   if (residual != nullptr) std::memcpy(residual + whole, e, rest * sizeof(float));
   std::memcpy(digits + whole, last, rest);
 }
 
 void encode_ternary(const float* values, float* residual, float scale, std::uint64_t key,
                     std::uint8_t* payload, std::size_t n) {
-  const float inverse = scale > 0x1p-100F ? 65536 / scale : 0;  // so small a tensor counts as zeros
+  const float inverse = scale > 0x1p-100F ? kCertain / scale : 0;  // so small a tensor counts as zeros
   const float* const from = residual == nullptr ? values : residual;
   HWY_ALIGN std::uint16_t random[kRandomChunk];
   HWY_ALIGN std::uint8_t digits[kRandomChunk];
@@ -140,7 +143,7 @@ void encode_ternary(const float* values, float* residual, float scale, std::uint
       const std::size_t count = std::min(length - first, stride);
       random_chunk(key, chunk + plane, random);
       ternary_plane(from + begin + first, residual == nullptr ? nullptr : residual + begin + first, scale,
-                    inverse, random, digits, count);
+                    inverse, kCertain, random, digits, count);
       if (plane == 0) {
         std::memcpy(payload, digits, stride);
       } else {
@@ -149,6 +152,20 @@ void encode_ternary(const float* values, float* residual, float scale, std::uint
       }
     }
     payload += stride;
+  }
+}
+
+void draw_numbers(const float* values, float bound, float share, std::uint64_t key, std::int16_t* numbers,
+                  std::size_t n) {
+  HWY_ALIGN std::uint16_t random[kRandomChunk];
+  HWY_ALIGN std::uint8_t digits[kRandomChunk];
+  const float inverse = kCertain * share, most = std::min(kCertain, bound * inverse);
+  for (std::size_t begin = 0; begin < n; begin += kRandomChunk) {
+    const std::size_t count = std::min(kRandomChunk, n - begin);
+    random_chunk(key, begin / kRandomChunk, random);
+    ternary_plane(values + begin, nullptr, 0, inverse, most, random, digits, count);
+    for (std::size_t k = 0; k < count; ++k)
+      numbers[begin + k] = static_cast<std::int16_t>((digits[k] & 1) - (digits[k] >> 1));
   }
 }
 
@@ -184,6 +201,7 @@ namespace {
 HWY_EXPORT(ternary_scale);
 HWY_EXPORT(encode_ternary);
 HWY_EXPORT(add_ternary);
+HWY_EXPORT(draw_numbers);
 
 constexpr std::size_t kDigitsAByte = 5;
 constexpr std::size_t kLongBlock = kDigitsAByte * kBlockFloats;
@@ -241,6 +259,15 @@ class TernGrad final : public FusedMethod {
 };
 
 }  // namespace
+
+float ternary_bound(std::span<const float> values, double clip) {
+  return HWY_DYNAMIC_DISPATCH(ternary_scale)(values.data(), nullptr, values.size(), clip);
+}
+
+void draw_ternary(std::span<const float> values, float bound, float share, std::uint64_t key,
+                  std::span<std::int16_t> numbers) {
+  HWY_DYNAMIC_DISPATCH(draw_numbers)(values.data(), bound, share, key, numbers.data(), values.size());
+}
 
 std::unique_ptr<Method> make_terngrad(const Options& options) {
   return std::make_unique<TernGrad>(options.real("compression.terngrad.clip"));

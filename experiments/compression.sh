@@ -28,7 +28,7 @@ common=(--data.dataset mnist --data.clients 4 --data.partition iid --cohort.frac
   --run.overwrite)
 read -ra names <<<"${NAMES:-none momentum fp16 bf16 int8 qsgd terngrad one_bit one_bit-without top_k top_k-without dgc powersgd \
   powersgd-without esgd-0.5 esgd-0.25 esgd-0.125 random_k random_mask threshold wangni adacomp low_rank sketched bounded_error \
-  ring-none ring-fp16 ring-int8 ring-qsgd ring-terngrad ring-one_bit ring-top_k ring-powersgd ring-dgc \
+  ring-none ring-fp16 ring-int8 ring-qsgd ring-terngrad ring-terngrad-shared ring-one_bit ring-top_k ring-powersgd ring-dgc \
   gossip-none gossip-int8 gossip-one_bit gossip-qsgd gossip-terngrad gossip-top_k gossip-powersgd}"
 for model in "${models[@]}"; do
   runs=()
@@ -49,7 +49,7 @@ done
 python3 - "$out" "${models[*]}" "${seeds[*]}" "${names[@]}" <<'PY'
 import csv, json, sys
 out, models, seeds, names = sys.argv[1], sys.argv[2].split(), sys.argv[3].split(), sys.argv[4:]
-allowed = {"fp16": 0.3, "bf16": 0.3, "int8": 0.3, "qsgd": 0.3, "one_bit": 0.3, "terngrad": 0.5, "top_k": 0.5,
+allowed = {"fp16": 0.3, "bf16": 0.3, "int8": 0.3, "qsgd": 0.3, "one_bit": 0.3, "terngrad": 0.5, "terngrad-shared": 0.5, "top_k": 0.5,
            "powersgd": 0.5, "dgc": 0.5}
 least = {"esgd-0.5": 91.2, "esgd-0.25": 86.7, "esgd-0.125": 81.5}
 faults = []

@@ -4,7 +4,7 @@
 #                  compression; $warmup: rounds over which dgc becomes sparse; $tau: what threshold sends
 # ring-NAME: around a ring. gossip-NAME: compression.down of models, or of their differences (CHOCO-SGD), among neighbours
 # on a ring (powersgd: with a smaller step, since with 0.1 copies run away). NAME-without: without error feedback.
-# NAME-DENSITY: of esgd and top_k.
+# NAME-DENSITY: of esgd and top_k. ring-terngrad-shared: sums of whole numbers, by a scaler that all share.
 keys_of() {
   case $1 in
     ring-*) echo "--topology.name ring $(keys_of "${1#ring-}")" ;;
@@ -18,6 +18,7 @@ keys_of() {
     esgd-*) echo "--client.lr $lr --compression.up esgd --compression.esgd.density ${1#esgd-}" ;;
     top_k-0*) echo "--client.lr $lr --compression.up top_k --compression.top_k.density ${1#top_k-}" ;;
     *-without) echo "--client.lr $lr --compression.up ${1%-without} --compression.error_feedback off" ;;
+    terngrad-shared) echo "$(keys_of terngrad) --compression.all_reduce shared_scaler" ;;
     threshold) echo "--client.lr $lr --compression.up threshold --compression.threshold.tau $tau" ;;
     *) echo "--client.lr $lr --compression.up $1" ;;
   esac

@@ -50,8 +50,8 @@ PeerSimulation::PeerSimulation(const Options& options, const FederatedData& data
     copies_.emplace(options, *pool.clients().front()->model().layout());
   if (topology_->kind() == TopologyKind::all_reduce && options.text("compression.up") != "none") {
     for (Rank rank = 0; rank < population(); ++rank)
-      means_.push_back(std::make_unique<CompressedMean>(options, *pool.clients().front()->model().layout(),
-                                                        *topology_, rank, static_cast<int>(population())));
+      means_.push_back(make_compressed_mean(options, *pool.clients().front()->model().layout(), *topology_,
+                                            rank, static_cast<int>(population())));
   }
   if (!algorithms().make(options)->exchanges_gradients()) return;
   if (pool.threads() < population()) throw std::logic_error("PeerSimulation: fewer threads than peers");

@@ -4,119 +4,17 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <map>
 
 #include "core/error.h"
+#include "tests/client/mean_ring.h"
 
 namespace gossamer {
 namespace {
 
-using Keys = std::map<std::string, std::string>;
-
-constexpr std::size_t kUpdateFloats = 1003;
-
-ParameterLayout layout() {
-  return ParameterLayout({{"first", {30, 20}, 0, 0, TensorRole::parameter},
-                          {"second", {400}, 0, 0, TensorRole::parameter},
-                          {"running", {3}, 0, 0, TensorRole::buffer}});
-}
-
-Options options_of(const Keys& keys) {
-  auto schema = std::make_shared<OptionSchema>();
-  schema->add(integer_option("run.seed", 1, ""));
-  add_methods(*schema, topologies().describe());
-  add_compression_options(*schema);
-  Options options(schema);
-  options.set("topology.name", "ring");
-  options.set("compression.min_size", "8");
-  for (const auto& [key, value] : keys) options.set(key, value);
-  return options;
-}
-
-// As many ranks as there are weights, in one process.
-class Ring {
- public:
-  Ring(const Keys& keys, std::vector<float> weights)
-      : options_(options_of(keys)), topology_(topologies().make(options_)), weights_(std::move(weights)) {
-    for (std::size_t rank = 0; rank < weights_.size(); ++rank)
-      means_.push_back(std::make_unique<CompressedMean>(options_, layout(), *topology_,
-                                                        static_cast<Rank>(rank), std::ssize(weights_)));
-  }
-
-  // The mean that every rank has of these vectors.
-  FloatBuffer mean_of(std::vector<FloatBuffer> vectors, Round round) {
-    std::vector<Routes> routes;
-    std::vector<MessageHandler*> handlers;
-    for (std::size_t rank = 0; rank < means_.size(); ++rank) {
-      means_[rank]->begin(vectors[rank], weights_[rank], {round});
-      routes.push_back(means_[rank]->routes());
-      handlers.push_back(means_[rank].get());
-    }
-    bytes_ = 0;
-    const auto count = [this](Rank, Rank, std::size_t bytes) { bytes_ += bytes; };
-    EXPECT_TRUE(exchange_in_process(routes, handlers, count, [] {}).ok());
-    for (std::size_t rank = 0; rank < means_.size(); ++rank) {
-      EXPECT_TRUE(means_[rank]->finish().ok());
-      EXPECT_EQ(vectors[rank], vectors[0]) << "rank " << rank;
-    }
-    return vectors[0];
-  }
-
-  std::size_t bytes() const { return bytes_; }
-  CompressedMean& rank(std::size_t rank) { return *means_[rank]; }
-  // What a rank has left out of each float.
-  FloatBuffer leftovers(std::size_t rank) const {
-    const SharedFloats both = means_[rank]->with_leftovers(FloatBuffer(kUpdateFloats, 0.0F));
-    return {both.values.begin() + kUpdateFloats, both.values.end()};
-  }
-  CompressedMeanCost cost() const {
-    return cost_of_compressed_mean(options_, layout(), *topology_, static_cast<int>(weights_.size()));
-  }
-
- private:
-  Options options_;
-  std::unique_ptr<Topology> topology_;
-  std::vector<float> weights_;
-  std::vector<std::unique_ptr<CompressedMean>> means_;
-  std::size_t bytes_ = 0;
-};
-
-std::vector<FloatBuffer> random_updates(std::size_t ranks, std::uint64_t seed) {
-  std::vector<FloatBuffer> vectors;
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    Rng rng(seed, Purpose::test, rank);
-    FloatBuffer& vector = vectors.emplace_back(kUpdateFloats);
-    for (float& x : vector) x = static_cast<float>(rng.normal());
-  }
-  return vectors;
-}
-
-std::vector<float> weights_of(std::size_t ranks) {
-  std::vector<float> weights;
-  for (std::size_t rank = 0; rank < ranks; ++rank) weights.push_back(static_cast<float>(100 + 37 * rank));
-  return weights;
-}
-
-FloatBuffer exact_mean(const std::vector<FloatBuffer>& vectors, const std::vector<float>& weights) {
-  FloatBuffer mean(kUpdateFloats);
-  for (std::size_t i = 0; i < kUpdateFloats; ++i) {
-    double sum = 0, total = 0;
-    for (std::size_t rank = 0; rank < vectors.size(); ++rank) {
-      sum += static_cast<double>(weights[rank]) * vectors[rank][i];
-      total += weights[rank];
-    }
-    mean[i] = static_cast<float>(sum / total);
-  }
-  return mean;
-}
+using namespace mean_ring;
 
 const Keys kLossless{
     {"compression.up", "top_k"}, {"compression.top_k.density", "1"}, {"compression.error_feedback", "off"}};
-Keys operator+(Keys left, const Keys& right) {
-  for (const auto& [key, value] : right) left[key] = value;
-  return left;
-}
-
 TEST(CompressedMean, WhatLosesNothingGivesTheMean) {
   for (const char* form : {"gather", "reduce_scatter"}) {
     for (std::size_t ranks = 2; ranks <= 9; ++ranks) {
@@ -141,7 +39,7 @@ TEST(CompressedMean, WhatLosesNothingGivesTheMeanInGroups) {
                      Keys{{"compression.all_reduce", form},
                           {"topology.grouped_ring.groups", std::to_string(groups)}},
                  weights);
-      EXPECT_EQ(rings.rank(0).is_reduce_scatter(), form == std::string("reduce_scatter"));
+      EXPECT_EQ(rings.cost().form == MeanForm::reduce_scatter, form == std::string("reduce_scatter"));
       const auto vectors = random_updates(count, count);
       const FloatBuffer mean = rings.mean_of(vectors, 1), exact = exact_mean(vectors, weights);
       for (std::size_t i = 0; i < kUpdateFloats; ++i)
@@ -233,16 +131,14 @@ TEST(CompressedMean, TakesTheCheaperFormAndKnowsWhatItSends) {
         ring.mean_of(random_updates(ranks, 1), 1);
         EXPECT_TRUE(ring.cost().known);
         EXPECT_EQ(ring.bytes(), ring.cost().bytes) << ranks << ' ' << form;
-        EXPECT_EQ(ring.rank(0).is_reduce_scatter(), ring.cost().reduce_scatter);
         if (form == std::string("auto")) {
-          EXPECT_EQ(ring.cost().reduce_scatter, ranks > 2) << ranks;
+          EXPECT_EQ(ring.cost().form == MeanForm::reduce_scatter, ranks > 2) << ranks;
         }
       }
     }
   }
-  EXPECT_FALSE(Ring({{"topology.name", "all_to_all"}, {"compression.up", "int8"}}, weights_of(4))
-                   .rank(0)
-                   .is_reduce_scatter());
+  EXPECT_EQ(Ring({{"topology.name", "all_to_all"}, {"compression.up", "int8"}}, weights_of(4)).cost().form,
+            MeanForm::gather);
   EXPECT_THROW(Ring({{"topology.name", "all_to_all"},
                      {"compression.up", "int8"},
                      {"compression.all_reduce", "reduce_scatter"}},
@@ -252,9 +148,9 @@ TEST(CompressedMean, TakesTheCheaperFormAndKnowsWhatItSends) {
 
 // Momentum belongs to one peer's updates: it is not applied again to the mean of several at every hop.
 TEST(CompressedMean, WhatKeepsMomentumIsGathered) {
-  EXPECT_TRUE(Ring({{"compression.up", "top_k"}}, weights_of(4)).rank(0).is_reduce_scatter());
-  EXPECT_FALSE(Ring({{"compression.up", "dgc"}}, weights_of(4)).rank(0).is_reduce_scatter());
-  EXPECT_FALSE(Ring({{"compression.up", "adacomp"}}, weights_of(4)).rank(0).is_reduce_scatter());
+  EXPECT_EQ(Ring({{"compression.up", "top_k"}}, weights_of(4)).cost().form, MeanForm::reduce_scatter);
+  EXPECT_EQ(Ring({{"compression.up", "dgc"}}, weights_of(4)).cost().form, MeanForm::gather);
+  EXPECT_EQ(Ring({{"compression.up", "adacomp"}}, weights_of(4)).cost().form, MeanForm::gather);
   EXPECT_THROW(Ring({{"compression.up", "dgc"}, {"compression.all_reduce", "reduce_scatter"}}, weights_of(4)),
                ConfigError);
 }

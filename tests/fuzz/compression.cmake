@@ -1,1 +1,2 @@
 gossamer_fuzzer(compression_fuzz SOURCES compression_fuzz.cpp LINKS gossamer_compression)
+gossamer_fuzzer(whole_numbers_fuzz SOURCES whole_numbers_fuzz.cpp LINKS gossamer_compression)

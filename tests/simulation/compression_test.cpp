@@ -252,6 +252,10 @@ TEST(SimulatedCompression, WhatCannotWorkIsRefused) {
                     {"topology.name", "all_to_all"},
                     {"compression.all_reduce", "reduce_scatter"}}),
               HasSubstr("passes no chunks around; use gather"));
+  const Keys shared{{"topology.name", "ring"}, {"compression.all_reduce", "shared_scaler"}};
+  EXPECT_THAT(said(shared + Keys{{"compression.up", "qsgd"}}), HasSubstr("only compression.up = terngrad"));
+  EXPECT_THAT(said(shared + Keys{{"compression.up", "terngrad"}, {"compression.error_feedback", "on"}}),
+              HasSubstr("leaves no residual"));
   const Keys differences{{"compression.down", "one_bit"}};
   EXPECT_THAT(said(differences + Keys{{"compression.down_form", "model"}}),
               HasSubstr("none, fp16, bf16, int8"));

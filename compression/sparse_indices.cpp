@@ -1,7 +1,5 @@
 #include "compression/sparse_indices.h"
 
-#include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "compression/rice_code.h"
@@ -51,36 +49,10 @@ std::size_t IndexCode::encode(std::span<const std::uint32_t> indices, std::byte*
   return static_cast<std::size_t>(out - begin);
 }
 
-// At least 57 bits from the position on, the first lowest; zeros behind the end.
-std::uint64_t IndexCode::Reader::window() const noexcept {
-  const std::size_t byte = static_cast<std::size_t>(position_ / 8);
+std::uint64_t IndexCode::Reader::last_window(std::size_t byte) const noexcept {
   std::uint64_t bits = 0;
-  if (byte < bytes_.size())
-    std::memcpy(&bits, bytes_.data() + byte, std::min(sizeof bits, bytes_.size() - byte));
-  return bits >> (position_ % 8);
-}
-
-std::optional<std::uint32_t> IndexCode::Reader::next() noexcept {
-  const auto low_bits = static_cast<unsigned>(code_.low_bits_);
-  const std::uint64_t most = code_.bound_ >> low_bits;
-  std::uint64_t high = 0;
-  std::uint64_t bits = window();
-  while (bits == 0) {
-    high += 57;
-    position_ += 57;
-    if (high > most + 57 || position_ >= 8 * bytes_.size()) return std::nullopt;
-    bits = window();
-  }
-  const auto zeros = static_cast<unsigned>(std::countr_zero(bits));
-  high += zeros;
-  position_ += zeros + 1;
-  const std::uint64_t low = window() & ((std::uint64_t{1} << low_bits) - 1);
-  position_ += low_bits;
-  if (position_ > 8 * bytes_.size() || high > most) return std::nullopt;
-  const std::uint64_t index = following_ + (high << low_bits | low);
-  if (index >= code_.bound_) return std::nullopt;
-  following_ = index + 1;
-  return static_cast<std::uint32_t>(index);
+  if (byte < bytes_.size()) std::memcpy(&bits, bytes_.data() + byte, bytes_.size() - byte);
+  return bits;
 }
 
 bool IndexCode::Reader::is_at_end() const noexcept {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 
@@ -32,7 +34,9 @@ class IndexCode {
     bool is_at_end() const noexcept;
 
    private:
+    static constexpr unsigned kWindow = 57;
     std::uint64_t window() const noexcept;
+    std::uint64_t last_window(std::size_t byte) const noexcept;
 
     const IndexCode& code_;
     std::span<const std::byte> bytes_;
@@ -44,5 +48,40 @@ class IndexCode {
   std::size_t bound_, count_;
   int low_bits_;
 };
+
+// At least kWindow bits from the position on, the first lowest; zeros behind the end.
+inline std::uint64_t IndexCode::Reader::window() const noexcept {
+  const auto byte = static_cast<std::size_t>(position_ / 8);
+  std::uint64_t bits;
+  if (byte + sizeof bits <= bytes_.size()) [[likely]]
+    std::memcpy(&bits, bytes_.data() + byte, sizeof bits);
+  else
+    bits = last_window(byte);
+  return bits >> (position_ % 8);
+}
+
+inline std::optional<std::uint32_t> IndexCode::Reader::next() noexcept {
+  const auto low_bits = static_cast<unsigned>(code_.low_bits_);
+  const std::uint64_t most = code_.bound_ >> low_bits;
+  std::uint64_t high = 0;
+  std::uint64_t bits = window();
+  while (bits == 0) {
+    high += kWindow;
+    position_ += kWindow;
+    if (high > most + kWindow || position_ >= 8 * bytes_.size()) return std::nullopt;
+    bits = window();
+  }
+  const auto zeros = static_cast<unsigned>(std::countr_zero(bits));
+  high += zeros;
+  position_ += zeros + 1;
+  const std::uint64_t behind = zeros + 1 + low_bits <= kWindow ? bits >> (zeros + 1) : window();
+  const std::uint64_t low = behind & ((std::uint64_t{1} << low_bits) - 1);
+  position_ += low_bits;
+  if (position_ > 8 * bytes_.size() || high > most) return std::nullopt;
+  const std::uint64_t index = following_ + (high << low_bits | low);
+  if (index >= code_.bound_) return std::nullopt;
+  following_ = index + 1;
+  return static_cast<std::uint32_t>(index);
+}
 
 }  // namespace gossamer

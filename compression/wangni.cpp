@@ -224,13 +224,15 @@ class Wangni final : public Method {
     if (parts.count == 0) return;
     const IndexCode code(sum.size(), parts.count);
     IndexCode::Reader reader(code, parts.indices);
+    const float magnitudes[2] = {weight * parts.magnitude, weight * -parts.magnitude};
     std::size_t certain = 0;
     for (std::size_t i = 0; i < parts.count; ++i) {
       float& place = sum[*reader.next()];
-      if (bit_of(parts.flags, i)) {
+      // Few values are certain; signs nobody foresees.
+      if (bit_of(parts.flags, i)) [[unlikely]] {
         place += weight * parts.certain_value(certain++);
       } else {
-        place += weight * (bit_of(parts.signs, i - certain) ? -parts.magnitude : parts.magnitude);
+        place += magnitudes[bit_of(parts.signs, i - certain) ? 1 : 0];
       }
     }
   }

@@ -32,7 +32,7 @@ bool can_take(MeanForm form, const Options& options, const Topology& topology, c
 }
 
 // None: auto.
-std::optional<MeanForm> form_of(const std::string& name) {
+std::optional<MeanForm> form_named(const std::string& name) {
   for (const MeanForm form : {MeanForm::gather, MeanForm::reduce_scatter, MeanForm::shared_scaler}) {
     if (name == name_of(form)) return form;
   }
@@ -71,23 +71,28 @@ Result<std::monostate> CompressedMean::restore_leftovers(std::span<const float> 
 
 CompressedMeanCost cost_of_compressed_mean(const Options& options, const ParameterLayout& layout,
                                            const Topology& topology, int world_size) {
-  const auto cost = [&](MeanForm form) {
-    return form == MeanForm::shared_scaler ? shared_scaler_cost(options, layout, topology, world_size)
-                                           : payload_mean_cost(options, layout, world_size, form);
-  };
+  const MeanForm form = form_of_compressed_mean(options, layout, topology, world_size);
+  return form == MeanForm::shared_scaler ? shared_scaler_cost(options, layout, topology, world_size)
+                                         : payload_mean_cost(options, layout, world_size, form);
+}
+
+MeanForm form_of_compressed_mean(const Options& options, const ParameterLayout& layout,
+                                 const Topology& topology, int world_size) {
   const std::string& name = options.text("compression.all_reduce");
-  if (const auto form = form_of(name)) {
+  if (const auto form = form_named(name)) {
     if (!can_take(*form, options, topology, layout, world_size))
       throw ConfigError("compression.all_reduce = " + name + ": topology.name = " +
                         options.text("topology.name") + " with data.clients = " + std::to_string(world_size) +
                         ": sums of what compression.up = " + options.text("compression.up") +
                         " sends cannot be passed on chunk by chunk; use gather");
-    return cost(*form);
+    return *form;
   }
-  const CompressedMeanCost gather = cost(MeanForm::gather);
-  if (!can_take(MeanForm::reduce_scatter, options, topology, layout, world_size)) return gather;
-  const CompressedMeanCost scatter = cost(MeanForm::reduce_scatter);
-  return scatter.bytes < gather.bytes ? scatter : gather;
+  if (!can_take(MeanForm::reduce_scatter, options, topology, layout, world_size)) return MeanForm::gather;
+  const auto bytes = [&](MeanForm form) {
+    return payload_mean_cost(options, layout, world_size, form).bytes;
+  };
+  return bytes(MeanForm::reduce_scatter) < bytes(MeanForm::gather) ? MeanForm::reduce_scatter
+                                                                   : MeanForm::gather;
 }
 
 Routes routes_of_compressed_mean(const Topology& topology, Rank self, int world_size, MeanForm form) {
@@ -104,7 +109,7 @@ std::unique_ptr<CompressedMean> make_compressed_mean(const Options& options, con
                                                      const Topology& topology, Rank self, int world_size) {
   if (topology.kind() != TopologyKind::all_reduce)
     throw std::logic_error("make_compressed_mean: this topology is no all-reduce");
-  const MeanForm form = cost_of_compressed_mean(options, layout, topology, world_size).form;
+  const MeanForm form = form_of_compressed_mean(options, layout, topology, world_size);
   if (form == MeanForm::shared_scaler)
     return std::make_unique<SharedScalerMean>(options, layout, topology, self, world_size);
   return std::make_unique<PayloadMean>(options, layout, topology, self, world_size,

@@ -46,19 +46,23 @@ class CompressedMean : public MessageHandler {
   FloatBuffer leftovers_;
 };
 
+// gather or reduce_scatter, whichever sends fewer bytes, unless compression.all_reduce says which form.
+// Throws ConfigError where that is impossible.
+MeanForm form_of_compressed_mean(const Options& options, const ParameterLayout& layout,
+                                 const Topology& topology, int world_size);
+
 // Of vectors of this layout. Throws std::logic_error where the topology is no all-reduce, ConfigError like
-// cost_of_compressed_mean().
+// form_of_compressed_mean().
 std::unique_ptr<CompressedMean> make_compressed_mean(const Options& options, const ParameterLayout& layout,
                                                      const Topology& topology, Rank self, int world_size);
 
-// The form that a mean takes, and what all ranks together send in one, with prefixes.
+// The form that a mean takes, and what all ranks together send in one, with prefixes. Throws like
+// form_of_compressed_mean().
 struct CompressedMeanCost {
   MeanForm form = MeanForm::gather;
   std::size_t bytes = 0;
   bool known = true;  // otherwise at most so many
 };
-// gather or reduce_scatter, whichever is cheaper, unless compression.all_reduce says which. Throws
-// ConfigError where that is impossible.
 CompressedMeanCost cost_of_compressed_mean(const Options& options, const ParameterLayout& layout,
                                            const Topology& topology, int world_size);
 

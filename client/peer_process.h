@@ -70,6 +70,8 @@ class PeerProcess {
   // Rounds that were granted are completed, so that nobody is left alone in an exchange.
   bool over() const { return end_.has_value() && (failed_ || stopped_ || !lockstep_); }
   bool drained(const Peer& peer) const { return end_.has_value() && peer.completed >= peer.granted; }
+
+  // peer_sums.cpp
   void all_reduce_rounds();
   void begin_mean(const UpdateInfo& info, double weight);
   Result<bool> mean_is_complete();
@@ -77,29 +79,36 @@ class PeerProcess {
   void gradient_rounds();
   // A collective is broken. Throws, but where the recorder says why the run is over.
   void give_up(const Fault& fault);
+
+  // peer_gossip.cpp
   void gossip_rounds();
   Compressed encoded_for_all(ClientId client, const SharedFloats& model, Round round);
   void mix(ClientId client, Round round, const SharedFloats& own);
   void send_to_neighbours(FrameType type, ClientId client, Round round, const Compressed& content);
   void gossip_freely();
+  void exchange(ClientId client, Round round);
+  void serve(FrameType type, PeerShare share);
+  Result<std::monostate> take_copy(const PeerShare& share);
+  Compressed encoded(SharedFloats values, ClientId from, ClientId to, Round round);
+  void send(FrameType type, const PeerShare& share);
 
   // False where the run is over before `condition` holds.
   bool await(const std::function<bool()>& condition);
   bool pump(Clock::time_point deadline);
   void handle(const Frame& frame);
   void begin(const Frame& frame);
-  void serve(FrameType type, PeerShare share);
-  Result<std::monostate> take_copy(const PeerShare& share);
   void lose(const Fault& fault);
   // None where the run is over.
   std::optional<CompressedUpdate> train(ClientId client, Round round, GradientExchange* exchange = nullptr);
-  void exchange(ClientId client, Round round);
-  Compressed encoded(SharedFloats values, ClientId from, ClientId to, Round round);
-  void send(FrameType type, const PeerShare& share);
   void complete(ClientId client, const UpdateInfo& info);
   void show(ClientId client);
+  // A peer that cannot go on says so to the others before it ends.
   template <class T>
-  T accept(Result<T> result, ClientId client);
+  T accept(Result<T> result, ClientId client) {
+    if (!result) leave(client, result.fault().reason);
+    return std::move(result).value();
+  }
+  [[noreturn]] void leave(ClientId client, const std::string& reason);
 
   const Options& options_;
   std::uint64_t run_id_;

@@ -12,6 +12,7 @@ import sys
 out, down, rates, seeds, passes, names, choices = sys.argv[1:8]
 check = sys.argv[8:] == ["check"]
 rates, seeds, names = rates.split(), seeds.split(), names.split()
+passes = dict(zip(rates, passes.split()))
 choices = {own: f"{ours}/{down}" for own, ours in (pair.split("=") for pair in choices.split())}
 BARS = {"10": 5, "100": 2}
 CONFIRMED, OF_BEST = 0.15, 0.10
@@ -56,7 +57,7 @@ def beside_whole_run(name):
 
 
 def seconds_a_round(rate, name):
-    runs = [f"{rate}/{nth}/{file_of(name)}" for nth in range(1, int(passes) + 1)]
+    runs = [f"{rate}/{nth}/{file_of(name)}" for nth in range(1, int(passes[rate]) + 1)]
     if rate == "100":
         runs += [run for run in beside_whole_run(name) if os.path.exists(f"{out}/{run}/summary.json")]
     return seconds_of(runs)

@@ -8,7 +8,7 @@
 # Seconds a round vary from run to run more than from round to round, so each method is timed in several short runs, one
 # pass over all methods after another, and each client keeps to one core.
 #   NAMES="none one_bit/int8 ..." RATES="10 100 1000" SEEDS="1 2 3" PASSES=3 LR=0.464 DOWN=one_bit
-#   ROUNDS=6 (of a short run; four times as many from 100 Mbit/s on)
+#   ROUNDS=6 (of a short run; four times as many from 100 Mbit/s on), PASSES: three times as many from 1,000 Mbit/s on
 #   A name is UP/DOWN (models as they are where there is no /DOWN), ring-UP for a ring; experiments/compression_methods.sh
 # Ends with 77 where MNIST is missing or the machine does not permit such hosts; with 1 where none does not come to 97%,
 # the best method with a server is less than 5 or 2 times faster than none at 10 and 100 Mbit/s, the whole runs of none
@@ -105,9 +105,11 @@ for name in "${names[@]}"; do
   done
 done
 # Of auto as many rounds as it may take to settle, and more.
+# Where nobody waits for lines, the rounds of one short run may be twice as long as those of another.
+passes_at() { echo $(($1 < 1000 ? passes : 3 * passes)); } # RATE
 for rate in "${rates[@]}"; do
   wanted=("$out/$rate/auto=auto/$down=80=1")
-  for ((pass = 1; pass <= passes; ++pass)); do
+  for ((pass = 1; pass <= $(passes_at "$rate"); ++pass)); do
     for name in "${names[@]}"; do wanted+=("$out/$rate/$pass/$(file_of "$name")=$name=$(short_at "$rate")=1"); done
   done
   at_rate "$rate" "${wanted[@]}"
@@ -115,7 +117,8 @@ done
 
 # The table; prints the names of the whole runs to make, and their rounds.
 table() { # [with-whole-runs]
-  python3 experiments/break_even.py "$out" "$down" "${rates[*]}" "${seeds[*]}" "$passes" "${names[*]}" \
+  python3 experiments/break_even.py "$out" "$down" "${rates[*]}" "${seeds[*]}" \
+    "$(for rate in "${rates[@]}"; do passes_at "$rate"; done)" "${names[*]}" \
     "$(for choice in "${!choices[@]}"; do echo -n "$choice=${choices[$choice]} "; done)" "$@"
 }
 # Between short runs of the same method, for a machine is faster at times; these count in the table as well, so that

@@ -5,7 +5,7 @@
 // that takes; a short walk over these finds which of them is true.
 #pragma once
 
-#include "compression/cuda/sparse_jobs.h"
+#include "compression/cuda/sparse_choice_jobs.h"
 #include "compression/rice_code.h"
 
 namespace gossamer::cuda {

@@ -30,6 +30,6 @@
 #include "compression/cuda/powersgd_jobs.h"
 #include "compression/cuda/random_jobs.h"
 #include "compression/cuda/sketched_jobs.h"
-#include "compression/cuda/sparse_jobs.h"
+#include "compression/cuda/sparse_choice_jobs.h"
 #include "compression/cuda/terngrad_jobs.h"
-#include "compression/cuda/wangni_jobs.h"
+#include "compression/cuda/wangni_payload_jobs.h"

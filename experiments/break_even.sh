@@ -104,9 +104,9 @@ for name in "${names[@]}"; do
         --run.target_accuracy $target --run.rounds 400 --run.eval_every 1
   done
 done
-# Of auto as many rounds as it may take to settle, and more.
 # Where nobody waits for lines, the rounds of one short run may be twice as long as those of another.
 passes_at() { echo $(($1 < 1000 ? passes : 3 * passes)); } # RATE
+# Of auto as many rounds as it may take to settle, and more.
 for rate in "${rates[@]}"; do
   wanted=("$out/$rate/auto=auto/$down=80=1")
   for ((pass = 1; pass <= $(passes_at "$rate"); ++pass)); do

@@ -184,8 +184,7 @@ void check_compression(const Options& options, const Topology& topology) {
     if (form == "shared_scaler" && keeps_state(options))
       refuse(
           "compression.all_reduce = shared_scaler: what is sent follows from all peers' updates, and leaves "
-          "no "
-          "residual or velocity with one of them; use gather, or leave compression.error_feedback and "
+          "no residual or velocity with one of them; use gather, or leave compression.error_feedback and "
           "compression.momentum_correction as they are");
   } else if (topology.kind() == TopologyKind::library_all_reduce) {
     for (const char* const way : {"compression.up", "compression.down"})

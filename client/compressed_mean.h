@@ -37,8 +37,10 @@ class CompressedMean : public MessageHandler {
   Result<std::monostate> restore_leftovers(std::span<const float> model_and_leftovers);
 
  protected:
-  // For vectors of so many floats, of which so many are left over.
-  CompressedMean(std::size_t floats, std::size_t leftovers) : floats_(floats), leftovers_(leftovers, 0.0F) {}
+  // For vectors of so many floats.
+  explicit CompressedMean(std::size_t floats) : floats_(floats) {}
+  // So many floats are left over from one mean to the next, zeros before the first.
+  void keep_leftovers(std::size_t floats) { leftovers_.assign(floats, 0.0F); }
   std::span<float> leftovers() noexcept { return leftovers_; }
 
  private:

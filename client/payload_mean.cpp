@@ -49,33 +49,23 @@ CompressedMeanCost payload_mean_cost(const Options& options, const ParameterLayo
 
 PayloadMean::PayloadMean(const Options& options, const ParameterLayout& layout, const Topology& topology,
                          Rank self, int world_size, bool reduce_scatter)
-    : PayloadMean(options, layout, topology, self, world_size, reduce_scatter,
-                  chunks_of(options, layout, reduce_scatter ? static_cast<std::size_t>(world_size) : 1)) {}
-
-PayloadMean::PayloadMean(const Options& options, const ParameterLayout& layout, const Topology& topology,
-                         Rank self, int world_size, bool reduce_scatter, std::vector<Chunk> chunks)
-    : CompressedMean(layout.size(), chunks.back().state + chunks.back().compressor->state_floats()),
+    : CompressedMean(layout.size()),
       self_(self),
       seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
-      chunks_(std::move(chunks)),
       routes_(routes_of_compressed_mean(topology, self, world_size,
                                         reduce_scatter ? MeanForm::reduce_scatter : MeanForm::gather)),
       reducing_stages_(reduce_scatter ? static_cast<std::size_t>(world_size - 1) : 0),
       messages_(static_cast<std::size_t>(world_size)) {
-  for (const Chunk& chunk : chunks_) most_bytes_ = std::max(most_bytes_, most_message_bytes(chunk.size));
-}
-
-std::vector<PayloadMean::Chunk> PayloadMean::chunks_of(const Options& options, const ParameterLayout& layout,
-                                                       std::size_t chunks) {
-  const ShardPlan plan(layout, static_cast<std::int64_t>(chunks));
-  std::vector<Chunk> all;
+  const ShardPlan plan(layout, reduce_scatter ? world_size : 1);
   std::size_t state_floats = 0;
   for (std::size_t s = 0; s < plan.shards(); ++s) {
     const ShardPlan::Range range = plan.range(s);
-    all.push_back({up_compressors().make(options, plan.layout(s)), range.begin, range.size, state_floats, 0});
-    state_floats += all.back().compressor->state_floats();
+    chunks_.push_back(
+        {up_compressors().make(options, plan.layout(s)), range.begin, range.size, state_floats, 0});
+    state_floats += chunks_.back().compressor->state_floats();
+    most_bytes_ = std::max(most_bytes_, most_message_bytes(range.size));
   }
-  return all;
+  keep_leftovers(state_floats);
 }
 
 void PayloadMean::begin(std::span<float> vector, float weight, MessageContext context) {

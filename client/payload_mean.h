@@ -36,10 +36,6 @@ class PayloadMean final : public CompressedMean {
     Compressed content;
   };
 
-  PayloadMean(const Options& options, const ParameterLayout& layout, const Topology& topology, Rank self,
-              int world_size, bool reduce_scatter, std::vector<Chunk> chunks);
-  static std::vector<Chunk> chunks_of(const Options& options, const ParameterLayout& layout,
-                                      std::size_t chunks);
   bool is_reduce_scatter() const noexcept { return reducing_stages_ > 0; }
   SharedBytes encode(Chunk& chunk);
   static Result<Content> decode(const Chunk& chunk, const SharedBytes& message);

@@ -81,7 +81,7 @@ CompressedMeanCost shared_scaler_cost(const Options& options, const ParameterLay
 
 SharedScalerMean::SharedScalerMean(const Options& options, const ParameterLayout& layout,
                                    const Topology& topology, Rank self, int world_size)
-    : CompressedMean(layout.size(), 0),
+    : CompressedMean(layout.size()),
       self_(self),
       seed_(static_cast<std::uint64_t>(options.integer("run.seed"))),
       clip_(options.real("compression.terngrad.clip")),
@@ -215,19 +215,16 @@ void SharedScalerMean::draw() {
   }
 }
 
-SharedBytes SharedScalerMean::encode(int number) const {
-  const auto world_size = static_cast<int>(statistics_.size());
-  const ChunkRange numbers = range_of(numbers_.size(), world_size, number);
-  const ChunkRange floats = range_of(floats_.size(), world_size, number);
+SharedBytes SharedScalerMean::encode(int number) {
+  const Chunk sums = chunk(number);
   const Summands summands = summands_[static_cast<std::size_t>(number)];
-  ByteBuffer message(chunk_bytes(numbers.size, floats.size, summands));
+  ByteBuffer message(chunk_bytes(sums.numbers.size(), sums.floats.size(), summands));
   std::byte* out = message.data();
   std::memcpy(out, &summands, sizeof summands);
   out += sizeof summands;
-  std::memcpy(out, floats_.data() + floats.begin, floats.size * sizeof(float));
-  out += floats.size * sizeof(float);
-  WholeNumbers(static_cast<int>(summands))
-      .pack(std::span(numbers_).subspan(numbers.begin, numbers.size), out);
+  std::ranges::copy(std::as_bytes(sums.floats), out);
+  out += sums.floats.size_bytes();
+  WholeNumbers(static_cast<int>(summands)).pack(sums.numbers, out);
   return SharedBytes::of(std::move(message));
 }
 

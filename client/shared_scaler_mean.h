@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -38,7 +37,7 @@ class SharedScalerMean final : public CompressedMean {
   Chunk chunk(int number) noexcept;
   // When all ranks' weights and bounds are there: the unit of each tensor, and its numbers.
   void draw();
-  SharedBytes encode(int chunk) const;
+  SharedBytes encode(int number);
   Result<std::monostate> take_statistic(std::size_t rank, const SharedBytes& message);
 
   Rank self_;

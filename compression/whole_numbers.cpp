@@ -13,7 +13,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace gossamer::HWY_NAMESPACE {
 
-constexpr std::size_t kWords = 512;
+constexpr std::size_t kWords = WholeNumbers::kWords;
 
 void pack_numbers(const std::int16_t* HWY_RESTRICT numbers, std::size_t n, std::uint32_t most,
                   std::uint32_t digits, std::byte* HWY_RESTRICT out) {
@@ -83,18 +83,16 @@ namespace {
 HWY_EXPORT(pack_numbers);
 HWY_EXPORT(add_numbers);
 
-constexpr std::size_t kWordsOfBlock = 512;
-
 }  // namespace
 
-WholeNumbers::WholeNumbers(int most) noexcept
-    : most_(static_cast<std::uint32_t>(most)), base_(2 * most_ + 1) {
-  for (std::uint64_t values = base_; values <= std::uint64_t{1} << 32U; values *= base_) ++digits_;
+WholeNumbers::WholeNumbers(int most) noexcept : most_(static_cast<std::uint32_t>(most)) {
+  const std::uint64_t base = 2 * most_ + 1;
+  for (std::uint64_t values = base; values <= std::uint64_t{1} << 32U; values *= base) ++digits_;
 }
 
 std::size_t WholeNumbers::bytes(std::size_t numbers) const noexcept {
-  const std::size_t block = digits_ * kWordsOfBlock, last = numbers % block;
-  return (numbers / block * kWordsOfBlock + (last + digits_ - 1) / digits_) * sizeof(std::uint32_t);
+  const std::size_t block = digits_ * kWords, last = numbers % block;
+  return (numbers / block * kWords + (last + digits_ - 1) / digits_) * sizeof(std::uint32_t);
 }
 
 void WholeNumbers::pack(std::span<const std::int16_t> numbers, std::byte* out) const noexcept {

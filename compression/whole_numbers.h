@@ -13,6 +13,7 @@ namespace gossamer {
 class WholeNumbers {
  public:
   static constexpr int kMost = 16'383;  // the sum of two such numbers is an int16_t
+  static constexpr std::size_t kWords = 512;
 
   // 0 < most <= kMost.
   explicit WholeNumbers(int most) noexcept;
@@ -25,7 +26,7 @@ class WholeNumbers {
   bool add(std::span<const std::byte> packed, std::span<std::int16_t> sum) const noexcept;
 
  private:
-  std::uint32_t most_, base_, digits_ = 0;  // of a word
+  std::uint32_t most_, digits_ = 0;  // of a word
 };
 
 }  // namespace gossamer
